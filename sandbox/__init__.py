@@ -1,0 +1,1 @@
+"""A WebAssembly capability sandbox host for MCP tools."""

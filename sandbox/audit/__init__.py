@@ -1,0 +1,1 @@
+"""What happened: events become redacted, chained records."""

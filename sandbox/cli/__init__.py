@@ -1,0 +1,1 @@
+"""The edge towards a person at a terminal: the command `sandbox`."""

@@ -1,0 +1,1 @@
+"""Who runs it: processes, gates and layers that enforce a template. Decides no policy."""

@@ -1,0 +1,25 @@
+"""The one engine configuration: compiled code loads only where the settings are the same.
+
+Features that no tool needs are off. Imported by the compiler, the zygote and the tests of the gates, never by the server.
+"""
+
+from __future__ import annotations
+
+from wasmtime import Config, Engine
+
+SETTINGS = "wasmtime-50.0.1/2"
+"""Part of every compiled artefact's key; change it with `make_engine`."""
+
+
+def make_engine(*, fuel: bool = False) -> Engine:
+    """An engine; with `fuel` its code counts instructions and runs 1.5–1.8× slower."""
+    config = Config()
+    config.wasm_threads = False
+    config.shared_memory = False
+    config.wasm_memory64 = False
+    config.wasm_gc = False
+    config.wasm_function_references = False
+    config.wasm_exceptions = False
+    config.wasm_stack_switching = False
+    config.consume_fuel = fuel
+    return Engine(config)

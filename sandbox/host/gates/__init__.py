@@ -1,0 +1,1 @@
+"""Where a guest's WASI call meets the template."""

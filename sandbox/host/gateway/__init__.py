@@ -1,0 +1,1 @@
+"""The process through which every guest's network traffic leaves."""

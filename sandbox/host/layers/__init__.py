@@ -1,0 +1,1 @@
+"""What the operating system holds when everything above it has failed."""

@@ -1,0 +1,1 @@
+"""The process that runs one component's calls, one at a time, and can be killed."""

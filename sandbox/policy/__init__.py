@@ -1,0 +1,1 @@
+"""What is written: policy text to a frozen, fully checked `PolicyDocument`."""

@@ -1,0 +1,1 @@
+"""The edge towards MCP clients. The only place that knows MCP."""

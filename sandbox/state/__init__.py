@@ -1,0 +1,1 @@
+"""What is remembered: grants, components and denials in one atomic store."""

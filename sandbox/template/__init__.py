@@ -1,0 +1,1 @@
+"""What it means: a document, a world and a ceiling become a frozen `WasiTemplate`, and its rules judge."""

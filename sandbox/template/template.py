@@ -1,0 +1,130 @@
+"""The resolved, immutable WASI state of one component: what a call of it may touch.
+
+Values only: `sandbox.template.compile` makes them, the gates and the gateway judge by them. `WasiTemplate()` is the
+empty sandbox. A capability that no rule names is absent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntFlag, StrEnum
+
+from sandbox.wit.types import Digest
+
+
+class Access(IntFlag):
+    """What may be done with a path."""
+
+    NONE = 0
+    READ = 1
+    WRITE = 2
+    CREATE = 4
+    DELETE = 8
+    ALL = 15
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The names as a policy writes them, in its order: `("read", "write")`."""
+        return tuple(word for word, bit in _WORDS if bit in self)
+
+
+_WORDS = (("read", Access.READ), ("write", Access.WRITE), ("create", Access.CREATE), ("delete", Access.DELETE))
+
+
+class Effect(StrEnum):
+    """What a rule does where it matches. Deny wins over allow; absence is deny."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Preopen:
+    """A host directory the guest may open, and the name it sees."""
+
+    host_path: str
+    guest_path: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileRule:
+    """One storage entry: a normalised absolute host path or glob, and what it allows or denies.
+
+    In `pattern`, `*` and `?` stay within one name, `**` is any depth, `{a,b}` and `[a-z]` choose; `/x/**` is `/x` and all
+    below it. `origin` is the policy line (`policy.yaml:7:9`) or grant id that it comes from.
+    """
+
+    effect: Effect
+    pattern: str
+    access: Access
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRule:
+    """One network entry; exactly one of `host` (exact, `*.suffix` or `*`) and `cidr` is given.
+
+    `ports` are inclusive ranges, None for any; `methods` upper case, None for any; `paths` globs on the decoded,
+    dot-free path, None for any.
+    """
+
+    effect: Effect
+    host: str | None
+    cidr: str | None
+    ports: tuple[tuple[int, int], ...] | None
+    protocols: tuple[str, ...]
+    methods: tuple[str, ...] | None
+    paths: tuple[str, ...] | None
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentRule:
+    """One environment entry: a name or pattern; `value` is the literal, or None for the host's own value."""
+
+    effect: Effect
+    key: str
+    value: str | None
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one call may use; bytes, milliseconds, counts. The defaults are POLICY's "limits that nobody wrote".
+
+    `origins` names the policy line of each limit that somebody wrote, by field name.
+    """
+
+    memory_bytes: int = 256 << 20
+    cpu_time_ms: int = 10_000
+    wall_time_ms: int = 30_000
+    fuel: int | None = None
+    output_bytes: int = 1 << 20
+    stdio_bytes: int = 64 << 10
+    open_files: int = 64
+    concurrency: int = 4
+    origins: tuple[tuple[str, str], ...] = ()
+
+    def origin(self, name: str) -> str:
+        """The policy line behind the limit `name` (a field of this class), or `default`."""
+        return dict(self.origins).get(name, "default")
+
+
+@dataclass(frozen=True, slots=True)
+class WasiTemplate:
+    """All that a call may touch. Without arguments, the empty sandbox:
+
+    no directory, no file; no network of any kind; no environment variable; no argument, an empty standard input;
+    standard output and error kept only for the record; clocks and randomness; the default limits.
+    """
+
+    component: Digest = Digest("")  # noqa: RUF009 - a NewType is no call
+    tenant: str = "local"
+    preopens: tuple[Preopen, ...] = ()
+    files: tuple[FileRule, ...] = ()
+    network: tuple[NetworkRule, ...] = ()
+    environment: tuple[EnvironmentRule, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    generation: str = ""
+    """Digest of document, ceiling and grants that it was compiled from."""
