@@ -1,0 +1,151 @@
+"""May this request be made, and may this address be dialled for it: the network rules of a template, indexed.
+
+Pure; the gate asks before a request leaves the worker, the gateway asks again and for every address that a name resolves to.
+
+Rules: deny wins over allow, absence is deny, and with a ceiling both sets must allow. A lookup costs the same for ten rules
+and for a hundred thousand: hosts and suffixes are dictionary keys, address ranges are keys by prefix length, `paths` are
+filed under their fixed beginning. A name that leads to an address that is not public needs a `cidr` rule that names that
+range (one inside it: `0.0.0.0/0` names nothing in particular); metadata services are never reached. A path with two
+readings matches every deny with `paths` and no allow with `paths`; a deny's `paths` hold whatever the case of the letters
+and with or without the last slash, since servers differ there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from sandbox.template.addresses import Address, Network, SpecialRange, forms, is_metadata, special_range
+from sandbox.template.authority import AuthorityError, normalise_host
+from sandbox.template.network_index import Attempt, Bucket, Index, Rule
+from sandbox.template.template import Effect, NetworkRule
+from sandbox.template.url_path import is_request_target, normalise_path
+
+__all__ = ["NetworkDecision", "NetworkRules"]
+
+_WEB = ("http", "https")
+_EXPLAINED = 64
+_NEVER = "the address belongs to a metadata service, which no rule reaches"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDecision:
+    """Whether it may be, the policy line or grant that decided (None: no rule allows it), and why not."""
+
+    allowed: bool
+    origin: str | None
+    reason: str = ""
+
+
+class _RuleSet:
+    """One set of rules: the template's own, or the ceiling's."""
+
+    __slots__ = ("_allow", "_deny")
+
+    def __init__(self, rules: Iterable[NetworkRule]) -> None:
+        kept = tuple(rules)
+        self._allow = Index(kept, Effect.ALLOW)
+        self._deny = Index(kept, Effect.DENY)
+
+    @property
+    def reachable(self) -> bool:
+        return self._allow.reachable
+
+    def decide(self, attempt: Attempt) -> NetworkDecision:
+        if (denied := self._deny.first(self._deny.by_host(attempt), attempt)) is not None:
+            return NetworkDecision(False, denied.rule.origin, f"a deny rule names `{attempt.host}`")
+        if attempt.address is not None:
+            return self._decide_literal(attempt, attempt.address)
+        if (allowed := self._allow.first(self._allow.by_host(attempt), attempt)) is not None:
+            return NetworkDecision(True, allowed.rule.origin)
+        return NetworkDecision(False, None, self._explain(attempt, self._allow.by_host(attempt)))
+
+    def _decide_literal(self, attempt: Attempt, address: Address) -> NetworkDecision:
+        judged = self.decide_address(attempt, address)
+        if not judged.allowed:
+            return judged
+        buckets = (*self._allow.by_host(attempt), *self._allow.by_address(address))
+        if (allowed := self._allow.first(buckets, attempt)) is not None:
+            return NetworkDecision(True, allowed.rule.origin)
+        return NetworkDecision(False, None, self._explain(attempt, buckets))
+
+    def decide_address(self, attempt: Attempt, address: Address) -> NetworkDecision:
+        """May `address` be dialled for an attempt whose host was allowed."""
+        if is_metadata(address):
+            return NetworkDecision(False, None, _NEVER)
+        origin: str | None = None
+        for form in forms(address):
+            if (denied := self._deny.first(self._deny.by_address(form), attempt)) is not None:
+                return NetworkDecision(False, denied.rule.origin, "a deny rule names the address")
+            special = special_range(form)
+            if special is None:
+                continue
+            if (exempt := self._exemption(attempt, form, special)) is None:
+                return NetworkDecision(False, None, f"the address is in {special.text} and no `cidr` rule names it")
+            origin = exempt.rule.origin
+        return NetworkDecision(True, origin)
+
+    def _exemption(self, attempt: Attempt, address: Address, special: SpecialRange) -> Rule | None:
+        for bucket in self._allow.by_address(address):
+            for rule in bucket.candidates(attempt, Effect.ALLOW):
+                if rule.network is not None and _inside(rule.network, special.network) and rule.covers(attempt):
+                    return rule
+        return None
+
+    def _explain(self, attempt: Attempt, buckets: Iterable[Bucket]) -> str:
+        rules = list(islice((rule for bucket in buckets for rule in bucket), _EXPLAINED))
+        for fits, what in (
+            (Rule.fits_scheme, f"`{attempt.scheme}`"),
+            (Rule.fits_port, f"port {attempt.port}"),
+            (Rule.fits_method, f"method {attempt.method}"),
+        ):
+            if rules and not (rules := [rule for rule in rules if fits(rule, attempt)]):
+                return f"no rule for `{attempt.host}` allows {what}"
+        if not rules:
+            return f"no rule allows `{attempt.host}`"
+        reading = "has two readings, and the rules name paths" if attempt.path is None else "is in no rule's `paths`"
+        return f"the path {reading}, for `{attempt.host}`"
+
+
+class NetworkRules:
+    """The rules of a template, and its ceiling's where there is one (None: no ceiling).
+
+    Raises ValueError for a rule that cannot be compared: a host that is not in its one spelling, a glob that is not closed.
+    """
+
+    __slots__ = ("_sets",)
+
+    def __init__(self, rules: tuple[NetworkRule, ...], ceiling: tuple[NetworkRule, ...] | None = None) -> None:
+        self._sets = (_RuleSet(rules),) if ceiling is None else (_RuleSet(rules), _RuleSet(ceiling))
+
+    @property
+    def reachable(self) -> bool:
+        """Whether anything at all might be allowed."""
+        return all(each.reachable for each in self._sets)
+
+    def decide(self, scheme: str, host: str, port: int, method: str = "GET", path: str = "/") -> NetworkDecision:
+        """May this request be made. `path` as the guest wrote it, query included; for tcp and udp it is left out."""
+        try:
+            name, address = normalise_host(host)
+        except AuthorityError as refused:
+            return NetworkDecision(False, None, str(refused))
+        if scheme in _WEB and not is_request_target(path):
+            return NetworkDecision(False, None, "the path is no request target")
+        attempt = Attempt(scheme, name, port, method.upper(), normalise_path(path), address)
+        return _all([each.decide(attempt) for each in self._sets])
+
+    def decide_address(
+        self, host: str, port: int, address: Address, *, scheme: str | None = None, method: str = "GET", path: str = "/"
+    ) -> NetworkDecision:
+        """May `address` be dialled for a request to `host` that `decide` allowed. Asked of every answer to a name lookup."""
+        attempt = Attempt(scheme, host, port, method.upper(), normalise_path(path), address)
+        return _all([each.decide_address(attempt, address) for each in self._sets])
+
+
+def _all(decisions: list[NetworkDecision]) -> NetworkDecision:
+    return next((one for one in decisions if not one.allowed), decisions[0])
+
+
+def _inside(inner: Network, outer: Network) -> bool:
+    return inner.version == outer.version and inner.prefixlen >= outer.prefixlen and inner.network_address in outer
