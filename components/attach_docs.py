@@ -58,9 +58,7 @@ def with_section(wasm: bytes, name: bytes, content: bytes) -> bytes:
 
 def main(folder: str, component: str) -> None:
     """Attach the documentation of `folder` to `component`, in place."""
-    described = subprocess.run(
-        ["wasm-tools", "component", "wit", folder, "--wasm"], check=True, capture_output=True
-    ).stdout
+    described = subprocess.run(["wasm-tools", "component", "wit", folder, "--wasm"], check=True, capture_output=True).stdout
     docs = custom_section(described, SECTION)
     if docs is None:
         raise SystemExit(f"`{folder}` documents nothing")

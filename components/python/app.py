@@ -1,0 +1,142 @@
+"""A Python evaluator and an HTTP fetch, as a component.
+
+Decides nothing: the files, variables and hosts that the code reaches are the host's to give. World: wit/world.wit.
+Only modules imported here exist in the component: componentize-py runs this file once and keeps the result.
+"""
+
+import ast
+import base64  # noqa: F401 - imported for the evaluated code, like the rest of this block
+import binascii  # noqa: F401
+import bisect  # noqa: F401
+import calendar  # noqa: F401
+import collections  # noqa: F401
+import contextlib
+import csv  # noqa: F401
+import dataclasses  # noqa: F401
+import datetime  # noqa: F401
+import decimal  # noqa: F401
+import difflib  # noqa: F401
+import enum  # noqa: F401
+import fractions  # noqa: F401
+import functools  # noqa: F401
+import hashlib  # noqa: F401
+import heapq  # noqa: F401
+import html  # noqa: F401
+import io
+import itertools  # noqa: F401
+import json  # noqa: F401
+import math  # noqa: F401
+import operator  # noqa: F401
+import os  # noqa: F401
+import pathlib  # noqa: F401
+import random
+import re  # noqa: F401
+import statistics  # noqa: F401
+import string  # noqa: F401
+import sys
+import textwrap  # noqa: F401
+import time  # noqa: F401
+import traceback
+import typing  # noqa: F401
+import unicodedata  # noqa: F401
+import urllib.parse
+import uuid  # noqa: F401
+import zlib  # noqa: F401
+
+import wit_world
+from componentize_py_types import Err, Ok
+from wit_world.imports import outgoing_handler, types
+from wit_world.imports.streams import StreamError_Closed
+
+CHUNK = 1 << 16
+
+
+def run(code: str) -> str:
+    """What `code` prints, then the representation of its last expression unless that is None."""
+    tree = ast.parse(code, "<code>")
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    scope: dict[str, object] = {"__name__": "__main__"}
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(tree, "<code>", "exec"), scope)
+        if last is not None:
+            value = eval(compile(ast.Expression(last.value), "<code>", "eval"), scope)
+            if value is not None:
+                print(repr(value))
+    return printed.getvalue()
+
+
+def explained(error: BaseException) -> str:
+    """The traceback as a terminal shows it, without this file's own frames."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != "<code>":
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace)).rstrip("\n")
+
+
+def outgoing(url: str) -> types.OutgoingRequest:
+    """A GET request for `url`."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise Err(f"`{url}` is no http or https URL")
+    request = types.OutgoingRequest(types.Fields.from_list([("accept", b"*/*"), ("user-agent", b"sandbox-python")]))
+    request.set_method(types.Method_Get())
+    request.set_scheme(types.Scheme_Https() if parts.scheme == "https" else types.Scheme_Http())
+    request.set_authority(parts.netloc)
+    request.set_path_with_query((parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+    return request
+
+
+def answer(request: types.OutgoingRequest) -> types.IncomingResponse:
+    """The response's head; an `Err` with WASI's error otherwise."""
+    with outgoing_handler.handle(request, None) as future:
+        with future.subscribe() as ready:
+            ready.block()
+        got = future.get()
+    assert got is not None and isinstance(got, Ok), "a ready future has an answer, once"
+    if isinstance(got.value, Err):
+        raise got.value
+    return got.value.value
+
+
+def content(response: types.IncomingResponse) -> bytes:
+    """The whole body."""
+    pieces = []
+    with response.consume() as body, body.stream() as stream:
+        while True:
+            try:
+                pieces.append(stream.blocking_read(CHUNK))
+            except Err as end:
+                if isinstance(end.value, StreamError_Closed):
+                    return b"".join(pieces)
+                raise
+
+
+def spelled(error: object) -> str:
+    """WASI's `ErrorCode_HttpRequestDenied()` as `HttpRequestDenied`, with its payload if it has one."""
+    name = type(error).__name__.removeprefix("ErrorCode_")
+    payload = getattr(error, "value", None)
+    return name if payload is None else f"{name}: {payload}"
+
+
+class WitWorld(wit_world.WitWorld):
+    """The exports."""
+
+    def evaluate(self, code: str) -> str:
+        """Run `code`; an exception, `SystemExit` too, is the `err`."""
+        random.seed()  # the generator's state was frozen at build time: without this every call draws the same numbers
+        try:
+            return run(code)
+        except BaseException as error:  # the evaluated code may raise anything
+            raise Err(explained(error)) from None
+        finally:
+            sys.stderr.flush()
+
+    def fetch(self, url: str) -> wit_world.Response:
+        """GET `url`."""
+        request = outgoing(url)
+        try:
+            with answer(request) as response:
+                return wit_world.Response(response.status(), content(response).decode("utf-8", "replace"))
+        except Err as error:
+            raise Err(f"no answer from `{url}`: {spelled(error.value)}") from None
