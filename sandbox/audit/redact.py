@@ -1,0 +1,117 @@
+"""Hide credentials in what is about to be written.
+
+Decides what a record may hold of arguments, output and denials: nothing that looks like a well-known credential, no value of
+a telling name, and none of the literal values it was told. Looks also into JSON, base64 and percent-encoding inside strings.
+What a secret looks like is `sandbox.audit.patterns`; where it is written is `sandbox.audit.log`.
+
+Rules: works on a copy, never on the value it was given; lists what it hid, by kind; hides too much rather than too little;
+its time is linear in the text.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from sandbox.audit.patterns import hide_assignments, hide_credentials, marker, telling
+
+MIN_LITERAL = 4
+"""A literal value shorter than this is not hidden: it would blot out half the record (`1`, `on`)."""
+
+MAX_DEPTH = 64
+MAX_DECODES = 3
+"""How many encodings inside each other are opened: JSON in base64 in JSON."""
+
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{12,}+={0,2}")
+_PERCENT = re.compile(r"(?<![^\s\"'<>])(?=[^\s\"'<>%]{0,4096}%)[^\s\"'<>]++")
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A copy without secrets, and the kinds of what was hidden in it, sorted."""
+
+    value: Any
+    hidden: tuple[str, ...]
+
+
+class Redactor:
+    """Hides well-known credentials, and `literals`: pairs of a name and the very value that must not be written."""
+
+    def __init__(self, literals: Iterable[tuple[str, str]] = ()) -> None:
+        known = {value: name for name, value in literals if len(value) >= MIN_LITERAL}
+        # The longest first: a value that contains another one is hidden whole.
+        self._literals = sorted(known.items(), key=lambda pair: -len(pair[0]))
+
+    def redact(self, value: Any) -> Redacted:
+        """A copy of a JSON value without secrets."""
+        hidden: set[str] = set()
+        return Redacted(self._walk(value, hidden, 0, 0), tuple(sorted(hidden)))
+
+    def _walk(self, value: Any, hidden: set[str], depth: int, decodes: int) -> Any:
+        if depth > MAX_DEPTH:
+            return "[NESTED TOO DEEPLY]"
+        if isinstance(value, str):
+            return self._text(value, hidden, decodes)
+        if isinstance(value, Mapping):
+            return self._object(value, hidden, depth, decodes)
+        if isinstance(value, list | tuple):
+            return [self._walk(item, hidden, depth + 1, decodes) for item in value]
+        return value
+
+    def _object(self, value: Mapping[str, Any], hidden: set[str], depth: int, decodes: int) -> dict[str, Any]:
+        copy: dict[str, Any] = {}
+        for key, item in value.items():
+            name = self._text(str(key), hidden, decodes)
+            if telling(str(key)) and item not in (None, "", True, False):
+                hidden.add(str(key).upper()[:64])
+                copy[name] = marker(str(key))
+            else:
+                copy[name] = self._walk(item, hidden, depth + 1, decodes)
+        return copy
+
+    def _text(self, text: str, hidden: set[str], decodes: int) -> str:
+        text = self._inside_json(text, hidden, decodes)
+        for value, name in self._literals:
+            if value in text:
+                hidden.add(name.upper()[:64])
+                text = text.replace(value, marker(name))
+        text = hide_credentials(hide_assignments(text, hidden), hidden)
+        if decodes < MAX_DECODES:
+            text = _PERCENT.sub(lambda match: self._percent(match[0], hidden, decodes), text) if "%" in text else text
+            text = _BASE64.sub(lambda match: self._base64(match[0], hidden, decodes), text)
+        return text
+
+    def _inside_json(self, text: str, hidden: set[str], decodes: int) -> str:
+        """The text, spelled anew where it is JSON that holds a secret: its escapes would hide one from the patterns."""
+        if decodes >= MAX_DECODES or not text.lstrip().startswith(("{", "[", '"')):
+            return text
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return text
+        found: set[str] = set()
+        copy = self._walk(value, found, 0, decodes + 1)
+        hidden |= found
+        return json.dumps(copy, ensure_ascii=False) if found else text
+
+    def _percent(self, text: str, hidden: set[str], decodes: int) -> str:
+        found: set[str] = set()
+        decoded = self._text(unquote(text), found, decodes + 1)
+        hidden |= found
+        return decoded if found else text
+
+    def _base64(self, text: str, hidden: set[str], decodes: int) -> str:
+        found: set[str] = set()
+        try:
+            plain = base64.b64decode(text.rstrip("=").replace("-", "+").replace("_", "/") + "=" * (-len(text.rstrip("=")) % 4))
+            self._text(plain.decode(), found, decodes + 1)
+        except (binascii.Error, UnicodeDecodeError):
+            return text
+        hidden |= found
+        return marker("BASE64_OF_" + "_".join(sorted(found))) if found else text

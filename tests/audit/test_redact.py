@@ -1,0 +1,192 @@
+"""What a record never holds, and what it does not hide for nothing."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from urllib.parse import quote
+
+import pytest
+
+from sandbox.audit.patterns import PATTERNS, telling
+from sandbox.audit.redact import Redactor
+
+A = "aB3dE5gH7jK9mN1pQ3sT5vW7xY9zA1cD3eF5"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nabc\n-----END RSA PRIVATE KEY-----"
+
+SECRETS = [
+    ("OPENAI_API_KEY", "sk-proj-" + A, "sk-proj-" + A),
+    ("ANTHROPIC_API_KEY", "sk-ant-api03-" + A, "sk-ant-api03-" + A),
+    ("AWS_ACCESS_KEY_ID", "id AKIAIOSFODNN7EXAMPLE.", "AKIAIOSFODNN7EXAMPLE"),
+    ("AWS_SECRET_ACCESS_KEY", "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG", "wJalrXUtnFEMI"),
+    ("GOOGLE_API_KEY", "AIzaSyA1234567890abcdefghijklmnopqrstuv", "SyA1234567890"),
+    ("GOOGLE_OAUTH", "ya29.a0AfH6SMBx1234567890abc", "a0AfH6SMBx"),
+    ("GITHUB_TOKEN", "ghp_" + A, A),
+    ("GITHUB_TOKEN", "github_pat_" + A, A),
+    ("GITLAB_TOKEN", "glpat-" + A, A),
+    ("SLACK_TOKEN", "xoxb-123456789012-abcdef", "123456789012"),
+    ("HUGGING_FACE_TOKEN", "hf_" + A, A),
+    ("STRIPE_KEY", "sk_live_" + A, A),
+    ("STRIPE_KEY", "whsec_" + A, A),
+    ("JWT", JWT, "dozjgNryP4J3"),
+    ("PRIVATE_KEY", PEM, "MIIEpAIBAAKCAQEA"),
+    ("PRIVATE_KEY", PEM[:50], "MIIEpAIBAAKCAQEA"),
+    ("BEARER_TOKEN", "curl -H 'X: bearer abc123def456'", "abc123def456"),
+    ("BASIC_CREDENTIAL", "sent Basic " + base64.b64encode(b"user:hunter2").decode(), "dXNlcjpodW50ZXIy"),
+    ("URL_PASSWORD", "postgres://app:hunter2@db/x", "hunter2"),
+    ("AUTHORIZATION", "Authorization: Digest username=x, response=0123", "0123"),
+    ("COOKIE", "Cookie: a=first; b=second", "second"),
+    ("PASSWORD", "login --password hunter2 now", "hunter2"),
+    ("DB_PASSWORD", 'DB_PASSWORD="two words"', "words"),
+    ("PASSWORD", r'{"broken": "\"password\": \"hunter2\"', "hunter2"),
+    ("PASSWORD", r'"password": "a\"b-hunter2"', "hunter2"),
+    ("PASSPHRASE", "passphrase: correct horse battery", "battery"),
+    ("TOKEN", "https://example.com/x?a=1&token=hunter2&b=2", "hunter2"),
+    ("TOKEN", 'cmd="export TOKEN=hunter2"', "hunter2"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "secret"), SECRETS)
+def test_a_credential_is_hidden_and_named(kind: str, text: str, secret: str) -> None:
+    redacted = Redactor().redact(text)
+    assert secret not in redacted.value
+    assert kind in redacted.hidden
+    assert "[REDACTED:" in redacted.value
+
+
+def test_every_pattern_has_an_example() -> None:
+    assert {pattern.kind for pattern in PATTERNS} <= {kind for kind, _, _ in SECRETS}
+
+
+def test_an_assignment_to_a_telling_name_counts_where_the_value_is_short() -> None:
+    redacted = Redactor().redact("export OPENAI_API_KEY=sk-1234567890abcdef")
+    assert redacted.value == "export OPENAI_API_KEY=[REDACTED:OPENAI_API_KEY]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "scikit-learn and sk-learn-is-not-a-key-at-all",
+        "bearer certificates",
+        "Basic knowledge of arithmetic",
+        "max_tokens: 4096",
+        "token_count=17",
+        "the secretary wrote: hello",
+        "/srv/data/2024/report-final-version.csv",
+        "https://example.com:8443/path?q=1#top",
+        "user@example.com wrote key: value",
+        "PASSWORD_POLICY=strict",
+        "eyJ is how it begins",
+        "100% of 3/4",
+        "d41d8cd98f00b204e9800998ecf8427e",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert Redactor().redact(text) == type(Redactor().redact(""))(text, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("password", True),
+        ("dbPassword", True),
+        ("X-Api-Key", True),
+        ("APIKEY", True),
+        ("GITHUB_TOKEN", True),
+        ("DB_PASSWORD_PROD", True),
+        ("client_secret", True),
+        ("sessionKey", True),
+        ("path", False),
+        ("key", False),
+        ("token_url", False),
+        ("tokens", False),
+        ("author", False),
+        ("", False),
+    ],
+)
+def test_which_names_are_telling(name: str, expected: bool) -> None:
+    assert telling(name) is expected
+
+
+def test_a_value_under_a_telling_key_is_hidden_whatever_its_type() -> None:
+    value = {"config": [{"password": "x1"}, {"apiKey": 1234}, {"token": {"a": "b"}}, {"secret": None}]}
+    redacted = Redactor().redact(value)
+    assert redacted.value["config"] == [
+        {"password": "[REDACTED:PASSWORD]"},
+        {"apiKey": "[REDACTED:APIKEY]"},
+        {"token": "[REDACTED:TOKEN]"},
+        {"secret": None},
+    ]
+    assert redacted.hidden == ("APIKEY", "PASSWORD", "TOKEN")
+    assert value["config"][0]["password"] == "x1", "the value that was given is not touched"
+
+
+def _escaped(secret: str) -> str:
+    return json.dumps({"x": "S"}).replace("S", "".join(f"\\u{ord(letter):04x}" for letter in secret))
+
+
+@pytest.mark.parametrize("secret", ["ghp_" + A, "a literal value"])
+@pytest.mark.parametrize(
+    "encode",
+    [
+        str,
+        lambda secret: json.dumps({"deep": json.dumps({"x": [secret]})}),
+        _escaped,
+        lambda secret: base64.b64encode(secret.encode()).decode(),
+        lambda secret: base64.urlsafe_b64encode(json.dumps({"k": secret}).encode()).decode().rstrip("="),
+        lambda secret: "q=" + quote("[" + secret + "]", safe=""),
+        lambda secret: "".join(f"%{byte:02X}" for byte in secret.encode()),
+        lambda secret: json.dumps({"x": secret, "y": 1}).replace('"y"', '"x"'),
+    ],
+)
+def test_a_secret_is_found_inside_encodings(secret: str, encode: object) -> None:
+    text = encode(secret)  # type: ignore[operator]
+    redacted = Redactor([("NAME", "a literal value")]).redact({"argument": text})
+    written = json.dumps(redacted.value)
+    assert redacted.hidden
+    assert secret not in written
+    assert text not in written
+
+
+def test_a_literal_is_hidden_wherever_it_stands_and_a_short_one_is_not_a_literal() -> None:
+    redactor = Redactor([("DB_PASSWORD", "hunter2"), ("FLAG", "on"), ("LONG", "hunter2hunter2")])
+    redacted = redactor.redact({"hunter2": "on hunter2hunter2"})
+    assert redacted.value == {"[REDACTED:DB_PASSWORD]": "on [REDACTED:LONG]"}
+
+
+def test_the_time_is_linear_in_hostile_text() -> None:
+    """Each text is built against one expression; a quadratic one would take minutes."""
+    for unit in (
+        "eyJ",
+        "eyJa.",
+        "sk-",
+        "sk-a",
+        "://",
+        "://a:",
+        "-----BEGIN ",
+        "a=",
+        'a="',
+        "\\",
+        "--a ",
+        "token:",
+        "%41",
+        "AAAA",
+        "bearer ",
+        '"',
+        "[",
+        '{"a":',
+    ):
+        text = (unit * 400_000)[:400_000]
+        start = time.process_time()
+        Redactor([("X", "needle")]).redact(text)
+        assert time.process_time() - start < 5, unit
+
+
+def test_nesting_beyond_the_bound_is_cut_not_followed() -> None:
+    value: object = "ghp_" + A
+    for _ in range(500):
+        value = [value]
+    written = json.dumps(Redactor().redact(value).value)
+    assert A not in written
