@@ -1,1 +1,21 @@
 """What happened: events become redacted, chained records."""
+
+from sandbox.audit.log import AuditLog
+from sandbox.audit.record import Event, EventType, Link, Severity
+from sandbox.audit.redact import Redacted, Redactor
+from sandbox.audit.verify import Damage, Fault, Verified, records, verify
+
+__all__ = [
+    "AuditLog",
+    "Damage",
+    "Event",
+    "EventType",
+    "Fault",
+    "Link",
+    "Redacted",
+    "Redactor",
+    "Severity",
+    "Verified",
+    "records",
+    "verify",
+]

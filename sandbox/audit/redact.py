@@ -11,7 +11,6 @@ its time is linear in the text.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -47,6 +46,8 @@ class Redactor:
         known = {value: name for name, value in literals if len(value) >= MIN_LITERAL}
         # The longest first: a value that contains another one is hidden whole.
         self._literals = sorted(known.items(), key=lambda pair: -len(pair[0]))
+        self.longest = max(map(len, known), default=0)
+        """The length of the longest literal."""
 
     def redact(self, value: Any) -> Redacted:
         """A copy of a JSON value without secrets."""
@@ -108,10 +109,10 @@ class Redactor:
 
     def _base64(self, text: str, hidden: set[str], decodes: int) -> str:
         found: set[str] = set()
-        try:
-            plain = base64.b64decode(text.rstrip("=").replace("-", "+").replace("_", "/") + "=" * (-len(text.rstrip("=")) % 4))
-            self._text(plain.decode(), found, decodes + 1)
-        except (binascii.Error, UnicodeDecodeError):
-            return text
+        letters = text.rstrip("=").replace("-", "+").replace("_", "/")
+        # One letter beyond a multiple of four is what remains of a text that was cut: what is before it still decodes.
+        letters = letters[:-1] if len(letters) % 4 == 1 else letters
+        plain = base64.b64decode(letters + "=" * (-len(letters) % 4))
+        self._text(plain.decode(errors="replace"), found, decodes + 1)
         hidden |= found
         return marker("BASE64_OF_" + "_".join(sorted(found))) if found else text

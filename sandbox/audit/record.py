@@ -1,0 +1,175 @@
+"""What one record holds, and how it is spelled.
+
+Decides the fields, their bounds, and that nothing is in a record which was not redacted: `Event` is what a caller tells,
+`spell` is the only way to a line. Where the line goes is `sandbox.audit.log`.
+
+Rules: one record is one line of canonical JSON in ASCII, so nothing that a guest wrote can end a line, colour a terminal or
+turn the reading direction; a field is always there, None where it says nothing; what is too long is cut and says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import islice
+from math import isfinite
+from typing import Any
+
+from sandbox.audit.redact import MAX_DEPTH, Redactor
+
+GENESIS = "0" * 64
+"""What the first record of a chain names as the digest of the one before."""
+
+MAX_ITEMS = 256
+MARGIN = 1024
+CUT = "[CUT]"
+
+
+class EventType(StrEnum):
+    """Everything that is recorded; each is provoked by a test."""
+
+    COMPONENT_LOADED = "component_loaded"
+    POLICY_LOADED = "policy_loaded"
+    POLICY_UPDATED = "policy_updated"
+    PERMISSION_GRANTED = "permission_granted"
+    PERMISSION_REVOKED = "permission_revoked"
+    TOOL_INVOKE = "tool_invoke"
+    TOOL_SUCCESS = "tool_success"
+    TOOL_FAILURE = "tool_failure"
+    ACCESS_DENIED = "access_denied"
+    WORKER_KILLED = "worker_killed"
+    WORKER_CRASHED = "worker_crashed"
+    SECURITY_ALERT = "security_alert"
+
+
+class Severity(StrEnum):
+    """How much a record matters to who reads it."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+_SEVERITY = {
+    EventType.TOOL_FAILURE: Severity.WARNING,
+    EventType.ACCESS_DENIED: Severity.WARNING,
+    EventType.WORKER_KILLED: Severity.WARNING,
+    EventType.WORKER_CRASHED: Severity.WARNING,
+    EventType.SECURITY_ALERT: Severity.CRITICAL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened. `audit_id` joins the records of one call; `arguments_digest` is of the arguments as they ran.
+
+    Everything in it may hold what a guest or a client wrote; none of it is written as it is.
+    """
+
+    type: EventType
+    audit_id: str
+    subject: str | None = None
+    session: str | None = None
+    component: str | None = None
+    digest: str | None = None
+    tool: str | None = None
+    rules: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
+    arguments: Any = None
+    arguments_digest: str | None = None
+    decision: str | None = None
+    reason: str | None = None
+    ending: str | None = None
+    code: str | None = None
+    denials: tuple[Mapping[str, Any], ...] = ()
+    stdout: str = ""
+    stderr: str = ""
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    duration_ms: float | None = None
+    generation: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where a record stands in the chain: its number from 1, and the SHA-256 of the line before it."""
+
+    seq: int
+    prev: str
+
+
+def body(event: Event, *, now: float, source: str, redactor: Redactor) -> dict[str, Any]:
+    """The record of `event` without its place in the chain: cut to its bounds, then redacted, with a list of what was hidden."""
+    redacted = redactor.redact({name: cut(getattr(event, name), bound) for name, bound in _TOLD.items()})
+    return {
+        **trim(redacted.value, max(MARGIN, redactor.longest)),
+        "event": event.type.value,
+        "severity": _SEVERITY.get(event.type, Severity.INFO).value,
+        "time": datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "audit_id": event.audit_id,
+        "arguments_digest": event.arguments_digest,
+        "digest": event.digest,
+        "generation": event.generation,
+        "duration_ms": None if event.duration_ms is None else round(event.duration_ms, 3),
+        "redactions": list(redacted.hidden),
+        "source": source,
+    }
+
+
+# The fields that may hold what somebody else wrote, and how many characters of each are kept. The others are digests, random
+# ids and numbers of our own.
+_TOLD = {
+    **dict.fromkeys(("subject", "session", "component", "tool", "decision", "reason", "ending", "code"), 1 << 10),
+    **dict.fromkeys(("rules", "grants", "usage"), 4 << 10),
+    **dict.fromkeys(("arguments", "denials", "detail"), 16 << 10),
+    # POLICY: `stdio` is kept for the record, 64Ki where nobody wrote another limit.
+    **dict.fromkeys(("stdout", "stderr"), 64 << 10),
+}
+
+
+def spell(body_of: Mapping[str, Any], link: Link) -> bytes:
+    """The record's line, newline included."""
+    record = {**body_of, "seq": link.seq, "prev": link.prev}
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"
+
+
+def digest_of_line(line: bytes) -> str:
+    """What the next record names as `prev`: SHA-256 of the whole line, newline included."""
+    return hashlib.sha256(line).hexdigest()
+
+
+def cut(value: Any, bound: int) -> Any:
+    """A copy of a JSON value in at most about `bound` characters, `[CUT]` where something is missing.
+
+    Comes before the redaction, which a megabyte of arguments would make slow; `trim` follows it.
+    """
+    return _cut(value, [bound], 0)
+
+
+def _cut(value: Any, left: list[int], depth: int) -> Any:
+    if left[0] <= 0 or depth > MAX_DEPTH:
+        return CUT
+    left[0] -= 8
+    if isinstance(value, str):
+        kept = value if len(value) <= left[0] + MARGIN else value[: left[0] + MARGIN] + CUT
+        left[0] -= len(kept)
+        return kept
+    if isinstance(value, Mapping):
+        return {_cut(str(key), left, depth + 1): _cut(item, left, depth + 1) for key, item in islice(value.items(), MAX_ITEMS)}
+    if isinstance(value, list | tuple):
+        kept_items = [_cut(item, left, depth + 1) for item in value[:MAX_ITEMS]]
+        return kept_items if len(kept_items) == len(value) else [*kept_items, CUT]
+    return value if not isinstance(value, float) or isfinite(value) else str(value)
+
+
+def trim(value: Any, margin: int) -> Any:
+    """`value` without the last `margin` characters of every text that was cut: half a secret may stand there."""
+    if isinstance(value, str):
+        return value[: max(0, len(value) - len(CUT) - margin)] + CUT if value.endswith(CUT) and value != CUT else value
+    if isinstance(value, dict):
+        return {trim(key, margin): trim(item, margin) for key, item in value.items()}
+    return [trim(item, margin) for item in value] if isinstance(value, list) else value
