@@ -1,0 +1,158 @@
+"""What may be written after `sandbox`: the commands, their words and options.
+
+Decides the shape of a command line. Leaves what the words mean to the command's own module.
+
+Rules: light, standard library only. Words and options may be mixed in any order. Every command has `--json`, `--home` and
+`--log-level`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any, NoReturn
+
+EXITS = """\
+exit codes:
+  0 ok                    3 a policy, component or grant is refused
+  1 the answer is no: a denial, a limit, a tool's error
+  2 wrong usage           4 the host is unavailable
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        # An abbreviated option changes its meaning with the next option that is added.
+        super().__init__(**options, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """One line with help, as every error of this program."""
+        self.exit(2, f"error: {message}\n  help: `{self.prog} --help` shows what may be written\n")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of one command: `module` answers it; `words` are the positional ones, in order."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    # argparse takes positional words in one run only; those behind an option end up here.
+    unknown = [word for word in rest if word.startswith("-") and word != "-"]
+    if unknown:
+        parser.error(f"unknown option `{unknown[0]}`")
+    arguments.words = [*arguments.words, *rest]
+    low, high = arguments.word_count
+    if not low <= len(arguments.words) <= (high or sys.maxsize):
+        wanted = f"wants {arguments.wanted}" if arguments.words == [] or len(arguments.words) < low else "has a word too many"
+        parser.error(f"`{arguments.spelled}` {wanted}")
+    return arguments
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="sandbox",
+        description="Run untrusted WebAssembly components as MCP tools, each under a policy of its own.",
+        epilog=EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"sandbox {metadata.version('sandbox')}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _run(commands)
+    _tool(commands)
+    _policy(commands)
+    _permission(commands)
+    _audit(commands)
+    _leaf(commands, "doctor", "doctor", "say which layers protect this machine", "nothing more", (0, 0))
+    return parser
+
+
+_Commands = argparse._SubParsersAction
+
+
+def _leaf(
+    commands: _Commands[_Parser], name: str, module: str, summary: str, wanted: str, count: tuple[int, int | None]
+) -> _Parser:
+    parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=EXITS)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("words", nargs="*", metavar=wanted.replace("`", ""), help=argparse.SUPPRESS if count[1] == 0 else None)
+    spelled = parser.prog.removeprefix("sandbox ")
+    parser.set_defaults(module=module, action=name, wanted=wanted, word_count=count, spelled=spelled)
+    parser.add_argument("--json", action="store_true", help="answer as one JSON document")
+    parser.add_argument("--home", metavar="DIR", help="where state, cache, record and data lie (default: $SANDBOX_HOME)")
+    parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"], metavar="LEVEL")
+    return parser
+
+
+def _group(commands: _Commands[_Parser], name: str, summary: str) -> _Commands[_Parser]:
+    parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def _hosting(parser: _Parser) -> None:
+    parser.add_argument(
+        "--policy", action="append", default=[], metavar="[COMPONENT=]FILE|NAME", help="a policy of one component or of all"
+    )
+    parser.add_argument("--ceiling", metavar="FILE", help="the most that any policy may give here")
+    parser.add_argument("--isolation", choices=["default", "strict"], default="default", help="strict: every layer or no start")
+    parser.add_argument("--nameserver", metavar="HOST:PORT", help="resolve names there in place of the system's resolver")
+
+
+def _run(commands: _Commands[_Parser]) -> None:
+    parser = _leaf(
+        commands, "run", "run", "serve components as MCP tools on standard input and output", "`FILE.wasm …`", (1, None)
+    )
+    _hosting(parser)
+
+
+def _tool(commands: _Commands[_Parser]) -> None:
+    group = _group(commands, "tool", "try tools without an MCP client")
+    _hosting(_leaf(group, "list", "tool", "list the tools of components", "`FILE.wasm …`", (1, None)))
+    call = _leaf(group, "call", "tool", "call one tool", "`FILE.wasm … TOOL [KEY=VALUE … | {JSON}]`", (2, None))
+    _hosting(call)
+
+
+def _policy(commands: _Commands[_Parser]) -> None:
+    group = _group(commands, "policy", "read policy documents")
+    check = _leaf(
+        group, "check", "policy", "say line by line what enforces a policy, or all that is wrong with it", "`FILE`", (1, 1)
+    )
+    explain = _leaf(group, "explain", "policy", "say what a policy decides, and by which line", "`FILE`", (1, 1))
+    for parser in (check, explain):
+        parser.add_argument("--component", metavar="FILE.wasm", help="judge it for this component")
+        parser.add_argument("--ceiling", metavar="FILE", help="the most that any policy may give here")
+    for access in ("read", "write", "create", "delete"):
+        explain.add_argument(f"--{access}", metavar="PATH", help=f"may it {access} this path of the host")
+    explain.add_argument("--url", metavar="URL", help="may it reach this URL")
+    explain.add_argument("--method", metavar="METHOD", default="GET", help="with this method (default: GET)")
+    explain.add_argument("--env", metavar="NAME", help="may it see this variable")
+
+
+def _permission(commands: _Commands[_Parser]) -> None:
+    group = _group(commands, "permission", "grant and revoke while components run")
+    kinds = "`COMPONENT storage URI | network HOST | environment KEY[=VALUE] | resource LIMIT=VALUE …`, or `--from-denial ID`"
+    grant = _leaf(group, "grant", "permission", "give a component one more permission, at once", kinds, (0, None))
+    grant.add_argument("--from-denial", metavar="ID", help="the smallest grant that would have allowed this denial")
+    grant.add_argument("--access", default="read", metavar="A,B", help="storage: read, write, create, delete (default: read)")
+    grant.add_argument("--mount", metavar="PATH", help="storage: the guest's name for it")
+    grant.add_argument("--cidr", metavar="NET", help="network: addresses in place of a host")
+    for option in ("port", "protocol", "method", "path"):
+        grant.add_argument(f"--{option}", action="append", metavar=option.upper(), help="network: may be repeated")
+    grant.add_argument("--deny", action="store_true", help="take away in place of giving")
+    grant.add_argument("--reason", metavar="TEXT", help="kept with the grant")
+    grant.add_argument("--expires-in", metavar="TIME", help="ends by itself: 30s, 10m, 2h, 7d")
+    grant.add_argument("--max-uses", type=int, metavar="N", help="ends after so many calls")
+    revoke = _leaf(group, "revoke", "permission", "take a grant back, and stop what runs under it", "`GRANT_ID`", (0, 1))
+    revoke.add_argument("--component", metavar="COMPONENT", help="with --all: every grant of this component")
+    revoke.add_argument("--all", action="store_true")
+    _leaf(group, "list", "permission", "list the grants that hold", "`[COMPONENT]`", (0, 1))
+
+
+def _audit(commands: _Commands[_Parser]) -> None:
+    group = _group(commands, "audit", "read the record of what happened")
+    listing = _leaf(group, "list", "audit", "list events", "nothing more", (0, 0))
+    listing.add_argument("--component", metavar="COMPONENT")
+    listing.add_argument("--event", metavar="TYPE", help="call_attempt, call_outcome, denial, grant, revoke, …")
+    listing.add_argument("--request", metavar="ID", help="all events of one call")
+    listing.add_argument("--since", metavar="TIME", help="an ISO time, or how long ago: 10m, 2h")
+    listing.add_argument("--limit", type=int, default=100, metavar="N", help="the newest N (default: 100)")
+    _leaf(group, "verify", "audit", "check that no event was changed, moved or removed", "nothing more", (0, 0))

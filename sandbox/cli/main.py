@@ -1,0 +1,64 @@
+"""Run the command `sandbox`.
+
+Decides which module answers and with which code the process ends. Leaves what a command does to `sandbox.cli.<group>`.
+
+Rules: an error is one line with its help on standard error (with `--json`, an object on standard output), never a traceback;
+standard output has nothing but data; Ctrl-C ends quietly with 130.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+from sandbox.cli.arguments import parse
+from sandbox.cli.exits import Exit, exit_for
+from sandbox.cli.terminal import Terminal
+from sandbox.errors import SandboxError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; the result is the exit code (`sandbox.cli.exits`)."""
+    arguments = parse(sys.argv[1:] if argv is None else argv)
+    terminal = Terminal(json=arguments.json)
+    try:
+        _log_to_stderr(arguments.log_level)
+        code = _run(arguments, terminal)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has enough; what Python flushes at exit must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return Exit.PIPE
+    return code
+
+
+def _run(arguments: Namespace, terminal: Terminal) -> int:
+    try:
+        code: int = importlib.import_module(f"sandbox.cli.{arguments.module}").command(arguments, terminal)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except SandboxError as error:
+        terminal.fail(error)
+        return exit_for(error)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        terminal.fail_with(f"{error.filename}: {_reason(error)}" if error.filename else _reason(error))
+        return Exit.UNAVAILABLE
+    except Exception as error:  # the last line of defence: a person never sees a traceback
+        logging.getLogger(__name__).debug("internal error", exc_info=True)
+        terminal.fail_with(f"internal error: {type(error).__name__}: {error}", help="`--log-level debug` shows where")
+        return Exit.INTERNAL
+    return code
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(stream=sys.stderr, level=level.upper(), format="%(levelname)s %(name)s: %(message)s")

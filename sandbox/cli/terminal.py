@@ -1,0 +1,110 @@
+"""Show data to a person or to a script.
+
+Decides the form: JSON with `--json`; a table with rich where standard output is a terminal; plain aligned columns elsewhere.
+
+Rules: data on standard output, everything else on standard error. What a component wrote (a description, a result, a path) is
+shown with its control characters escaped: a terminal obeys them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json as json_format
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.errors import Code, PolicyError, SandboxError
+
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
+
+def safe(text: object, *, lines: bool = False) -> str:
+    """The text with control, bidi and invisible characters escaped; with `lines`, line ends stay."""
+    shown = str(text)
+    if shown.isascii() and shown.isprintable():
+        return shown
+    return "".join(char if _printable(char, lines=lines) else char.encode("unicode_escape").decode() for char in shown)
+
+
+def _printable(char: str, *, lines: bool) -> bool:
+    return (lines and char in "\n\t") or unicodedata.category(char) not in _UNSAFE
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """Where one command shows its data."""
+
+    json: bool = False
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person reads standard output."""
+        return not self.json and sys.stdout.isatty()
+
+    def data(self, value: object) -> None:
+        """Write one JSON document; for `--json`."""
+        print(json_format.dumps(value, indent=2 if sys.stdout.isatty() else None))
+
+    def line(self, text: object = "") -> None:
+        """Write one line of data."""
+        print(safe(text))
+
+    def text(self, text: object) -> None:
+        """Write text of several lines."""
+        print(safe(text, lines=True))
+
+    def note(self, text: object) -> None:
+        """Tell a person something that is no data."""
+        print(safe(text, lines=True), file=sys.stderr)
+
+    def table(self, headers: Sequence[str], rows: Iterable[Sequence[object]], *, none: str) -> None:
+        """Write rows under headers; `none` goes to standard error where there are no rows."""
+        cells = [[safe(cell) for cell in row] for row in rows]
+        if not cells:
+            self.note(none)
+        elif self.interactive:
+            _rich_table(headers, cells)
+        else:
+            _plain_table(headers, cells)
+
+    def fail(self, error: SandboxError) -> None:
+        """Tell why a command is refused, every problem of a document on its own."""
+        if self.json:
+            self.data({"error": error.to_json()})
+        elif isinstance(error, PolicyError):
+            for problem in error.problems:
+                self.note(f"error: {problem}")
+        else:
+            self.note(f"error: {error}")
+
+    def denied(self, body: dict[str, Any]) -> None:
+        """Tell why a call ended without a result, and the command that would allow it."""
+        self.note(f"refused: {body['code']}: {body['message']}")
+        if body.get("command"):
+            self.note(f"  help: `{body['command']}`")
+
+    def fail_with(self, message: str, *, help: str | None = None) -> None:  # noqa: A002 - the word of the error style
+        """Tell a failure that is no `SandboxError`."""
+        self.fail(SandboxError(message, help=help, code=Code.UNAVAILABLE))
+
+
+def _plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[index]) for row in (headers, *rows)) for index in range(len(headers))]
+    for row in (headers, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    # Loaded here alone: a script and a pipe never pay for it.
+    console: Any = importlib.import_module("rich.console").Console(no_color=bool(os.environ.get("NO_COLOR")), highlight=False)
+    text = importlib.import_module("rich.text").Text
+    table = importlib.import_module("rich.table").Table(box=importlib.import_module("rich.box").SIMPLE_HEAD)
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    for row in rows:
+        table.add_row(*(text(cell) for cell in row))
+    console.print(table)
