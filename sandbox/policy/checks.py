@@ -1,0 +1,157 @@
+"""What the lines of a document mean beside each other: restrictions that are none, allows that a deny takes whole.
+
+Rules add up, so an allow never narrows another one. A line that can only be read as a restriction and restricts nothing is
+refused; an allow without effect is a warning. Looks at text only: paths with different anchors (`~`, a variable, the data
+folder) are not compared here, `template.compile` compares them once they are resolved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sandbox.policy import uris
+from sandbox.policy.entries import EnvironmentAllow, EnvironmentDeny, NetworkEntry, StorageAllow, StorageDeny
+from sandbox.policy.globs import Segments, covers, name_covers
+from sandbox.policy.network_cover import network_covers
+from sandbox.policy.refusal import quoted
+
+StorageEntry = StorageAllow | StorageDeny
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The entries of a document that are well formed, whatever else is wrong with it; each with its place in its list."""
+
+    storage_allow: tuple[tuple[int, StorageAllow], ...] = ()
+    storage_deny: tuple[tuple[int, StorageDeny], ...] = ()
+    network_allow: tuple[tuple[int, NetworkEntry], ...] = ()
+    network_deny: tuple[tuple[int, NetworkEntry], ...] = ()
+    environment_allow: tuple[tuple[int, EnvironmentAllow], ...] = ()
+    environment_deny: tuple[tuple[int, EnvironmentDeny], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about one allow entry: its section, its place in the list, what and what to write."""
+
+    section: str
+    at: int
+    message: str
+    help: str | None = None
+
+
+def contradictions(entries: Entries) -> Iterator[Finding]:
+    """Allows that read like a restriction but are none, and variables with two values."""
+    yield from _storage_restrictions(entries.storage_allow)
+    yield from _network_restrictions(entries.network_allow)
+    yield from _two_values(entries.environment_allow)
+    yield from _two_folders(entries.storage_allow)
+
+
+def doubts(entries: Entries) -> Iterator[Finding]:
+    """What is allowed and probably not meant: allows that a deny shadows, and the widest ones."""
+    yield from _shadowed_storage(entries)
+    for at, allow in entries.network_allow:
+        deny = next((deny for _, deny in entries.network_deny if network_covers(deny, allow, wide_denies=True)), None)
+        if deny is not None:
+            yield Finding("network", at, f"{quoted(allow.target)} is allowed in vain: the deny at {deny.origin} takes all of it")
+        yield from _wide_network(at, allow)
+    for at, variable in entries.environment_allow:
+        taken = next((deny for _, deny in entries.environment_deny if name_covers(deny.key, variable.key)), None)
+        if taken is not None:
+            yield Finding("environment", at, f"{quoted(variable.key)} is allowed in vain: the deny at {taken.origin} takes it")
+        if not variable.key.strip("*?"):
+            yield Finding("environment", at, f"{quoted(variable.key)} shows every variable of the host", "name the variables")
+
+
+def _storage_restrictions(allows: Sequence[tuple[int, StorageAllow]]) -> Iterator[Finding]:
+    parsed = [(at, allow, _patterns(allow)) for at, allow in allows]
+    for at, narrow, inner in parsed:
+        for _, wide, outer in parsed:
+            more = [word for word in wide.access if word not in narrow.access]
+            if more and inner[1] != outer[1] and _all_covered(outer, inner):
+                yield Finding(
+                    "storage",
+                    at,
+                    f"{quoted(narrow.uri)} reads like a restriction but is none: {wide.origin} gives {_words(more)} there too",
+                    f"write a deny of {_words(more)} on {quoted(narrow.uri)}, and take this line out",
+                )
+                break
+
+
+def _network_restrictions(allows: Sequence[tuple[int, NetworkEntry]]) -> Iterator[Finding]:
+    for at, narrow in allows:
+        for other, wide in allows:
+            if (
+                at != other
+                and _restricts(narrow)
+                and network_covers(wide, narrow)
+                and not network_covers(narrow, wide, target=False)
+            ):
+                yield Finding(
+                    "network",
+                    at,
+                    f"{quoted(narrow.target)} reads like a restriction but is none: {wide.origin} allows more of it",
+                    "write a deny for what is not meant, and take this line out",
+                )
+                break
+
+
+def _restricts(entry: NetworkEntry) -> bool:
+    return any(part is not None for part in (entry.ports, entry.protocols, entry.methods, entry.paths))
+
+
+def _two_values(allows: Sequence[tuple[int, EnvironmentAllow]]) -> Iterator[Finding]:
+    seen: dict[str, EnvironmentAllow] = {}
+    for at, allow in allows:
+        first = seen.setdefault(allow.key, allow)
+        if first.value != allow.value:
+            yield Finding("environment", at, f"{quoted(allow.key)} has another value at {first.origin}", "keep one of the two")
+
+
+def _two_folders(allows: Sequence[tuple[int, StorageAllow]]) -> Iterator[Finding]:
+    seen: dict[str, tuple[StorageAllow, object]] = {}
+    for at, allow in allows:
+        if allow.mount is None:
+            continue
+        uri = uris.parse_uri(allow.uri)
+        place = (uri.anchor, uri.variable, {uris.static_prefix(pattern)[0] for pattern in uri.expanded})
+        first, where = seen.setdefault(allow.mount, (allow, place))
+        if where != place:
+            yield Finding(
+                "storage", at, f"{quoted(allow.mount)} is another folder at {first.origin}", "mount one of them elsewhere"
+            )
+
+
+def _shadowed_storage(entries: Entries) -> Iterator[Finding]:
+    for at, allow in entries.storage_allow:
+        inner = _patterns(allow)
+        denies = [deny for _, deny in entries.storage_deny if _all_covered(_patterns(deny), inner)]
+        if set(allow.access) <= {word for deny in denies for word in deny.access}:
+            lines = ", ".join(deny.origin for deny in denies)
+            yield Finding("storage", at, f"{quoted(allow.uri)} is allowed in vain: the deny at {lines} takes all of it")
+
+
+def _wide_network(at: int, allow: NetworkEntry) -> Iterator[Finding]:
+    if allow.host == "*":
+        yield Finding("network", at, "`*` allows every public address", "name the hosts that are needed")
+    elif allow.host is not None and allow.host.startswith("*.") and "." not in allow.host[2:]:
+        yield Finding("network", at, f"{quoted(allow.host)} allows a whole top-level domain", "name the hosts that are needed")
+    elif allow.host == "localhost" or (allow.host or "").endswith(".localhost"):
+        help_ = "a name leads to a loopback address only where a `cidr` rule names that address"
+        yield Finding("network", at, f"{quoted(allow.host)} is this machine", help_)
+
+
+def _patterns(entry: StorageEntry) -> tuple[object, tuple[Segments, ...]]:
+    uri = uris.parse_uri(entry.uri)
+    return (uri.anchor, uri.variable), uri.expanded
+
+
+def _all_covered(outer: tuple[object, tuple[Segments, ...]], inner: tuple[object, tuple[Segments, ...]]) -> bool:
+    same_anchor = outer[0] == inner[0]
+    return same_anchor and all(any(covers(wide, narrow) for wide in outer[1]) for narrow in inner[1])
+
+
+def _words(words: Sequence[str]) -> str:
+    return "`" + "`, `".join(words) + "`"

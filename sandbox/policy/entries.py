@@ -1,0 +1,125 @@
+"""The entries of a policy document: one line of authority each, and where it comes from.
+
+Frozen and strict: an unknown key, a value of another type, a number where text is meant are errors. What the schema of
+POLICY names and this version does not enforce is not here: `sandbox.policy.refused` says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
+
+from sandbox.policy import hosts, uris
+from sandbox.policy.fields import (
+    ACCESS_WORDS,
+    AccessWords,
+    Cidr,
+    Host,
+    Key,
+    Methods,
+    Mount,
+    Ports,
+    Protocols,
+    Uri,
+    UrlPaths,
+    Value,
+)
+from sandbox.policy.refusal import Refusal, quoted
+
+
+class Strict(BaseModel):
+    """A part of a document: frozen, no key but its own, no value of another type."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Entry(Strict):
+    """One line of authority, and where it was written: `file:line:column`, or `grant <id>`."""
+
+    _origin: str = PrivateAttr("")
+
+    @property
+    def origin(self) -> str:
+        """The line or grant behind this entry."""
+        return self._origin
+
+    def from_line(self, origin: str) -> Self:
+        """This entry, told where it comes from."""
+        self._origin = origin
+        return self
+
+    def plain(self) -> dict[str, Any]:
+        """The entry as it would be written: plain data, without what was left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+class StorageAllow(Entry):
+    """Files and folders that may be touched: a uri, what may be done, and the guest's name for them."""
+
+    uri: Uri
+    access: AccessWords
+    mount: Mount | None = None
+
+    @model_validator(mode="after")
+    def _grantable(self) -> Self:
+        uri = uris.parse_uri(self.uri)
+        if uri.anchor is uris.Anchor.ROOT:
+            for pattern in uri.expanded:
+                uris.refuse_ungrantable(self.uri, uris.static_prefix(pattern)[0])
+        return self
+
+
+class StorageDeny(Entry):
+    """Files and folders that may not be touched, whatever an allow says; without `access`, in no way at all."""
+
+    uri: Uri
+    access: AccessWords = ACCESS_WORDS
+
+
+class NetworkEntry(Entry):
+    """Hosts or addresses, and what may be asked of them. Exactly one of `host` and `cidr`."""
+
+    host: Host | None = None
+    cidr: Cidr | None = None
+    ports: Ports | None = None
+    protocols: Protocols | None = None
+    methods: Methods | None = None
+    paths: UrlPaths | None = None
+
+    @model_validator(mode="after")
+    def _names_one_target(self) -> Self:
+        if self.host is None and self.cidr is None:
+            raise Refusal("the entry names no target", "write `host: api.example.com`, or `cidr: 10.1.0.0/16`")
+        if self.host is not None and self.cidr is not None:
+            raise Refusal("the entry names a `host` and a `cidr`", "write two entries")
+        return self
+
+    @property
+    def target(self) -> str:
+        """The host or the address range."""
+        return self.host or self.cidr or ""
+
+    @property
+    def port_ranges(self) -> tuple[hosts.PortRange, ...] | None:
+        """The ports as inclusive ranges; None where the entry names none."""
+        return None if self.ports is None else hosts.parse_ports(self.ports)
+
+
+class EnvironmentAllow(Entry):
+    """A variable or a pattern of them: the host's value, or the one written here."""
+
+    key: Key
+    value: Value | None = None
+
+    @model_validator(mode="after")
+    def _one_name_for_a_value(self) -> Self:
+        if self.value is not None and ("*" in self.key or "?" in self.key):
+            raise Refusal(f"{quoted(self.key)} stands for many variables, and one value cannot be theirs", "name each variable")
+        return self
+
+
+class EnvironmentDeny(Entry):
+    """A variable or a pattern of them that the guest never sees."""
+
+    key: Key

@@ -1,0 +1,126 @@
+"""The values that a policy entry may hold, each with the refusal that says what to write instead.
+
+Types for the models of `entries`: text stays as written, in its one spelling, and is read again by whoever needs numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from sandbox.policy import hosts, units, uris
+from sandbox.policy.globs import expand
+from sandbox.policy.refusal import Refusal, one_of, quoted
+
+ACCESS_WORDS = ("read", "write", "create", "delete")
+PROTOCOLS = ("https", "http")
+_KEY = re.compile(r"[A-Za-z_*?][A-Za-z0-9_*?]{0,254}", re.ASCII)
+
+
+def _uri(text: str) -> str:
+    uris.parse_uri(text)
+    return text
+
+
+def _mount(text: str) -> str:
+    names = text.split("/")[1:]
+    if not text.startswith("/") or text == "/" or not all(names) or {".", ".."} & set(names):
+        raise Refusal(f"{quoted(text)} is no place to mount at", "write an absolute path below `/` without `.` and `..`: `/data`")
+    if re.search(r"[*?\[{\\]", text) or not text.isprintable():
+        raise Refusal(f"{quoted(text)} is no plain path", "it is the guest's name for the part of the uri before its first `*`")
+    return text
+
+
+def _access(word: str) -> str:
+    if word == "execute":
+        raise Refusal("`execute` is refused: WASI starts no programs, so the word would promise nothing", "take it out")
+    if word not in ACCESS_WORDS:
+        raise Refusal(f"{quoted(word)} is no access", one_of(word, ACCESS_WORDS))
+    return word
+
+
+def _protocol(word: str) -> str:
+    if word in {"tcp", "udp"}:
+        raise Refusal(f"`{word}` is not enforced yet: this version carries http and https only", "write `protocols: [https]`")
+    if word not in PROTOCOLS:
+        raise Refusal(f"{quoted(word)} is no protocol", one_of(word, PROTOCOLS))
+    return word
+
+
+def _key(text: str) -> str:
+    if not _KEY.fullmatch(text):
+        raise Refusal(f"{quoted(text)} is no variable's name", "write letters, digits and `_`, with `*` for any run: `WEATHER_*`")
+    expand(text)
+    return text
+
+
+def _value(text: str) -> str:
+    if "\0" in text:
+        raise Refusal("a value has no NUL character", "take it out")
+    return text
+
+
+def _distinct(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not items:
+        raise Refusal("the list is empty, so the line says nothing", "name at least one, or take the line out")
+    twice = [item for at, item in enumerate(items) if item in items[:at]]
+    if twice:
+        raise Refusal(f"{quoted(twice[0])} stands here twice", "write it once")
+    return items
+
+
+def _ports(written: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    hosts.parse_ports(written)
+    return written
+
+
+def _port_list(written: object) -> object:
+    return ("any",) if written == "any" else written
+
+
+def _version(text: str) -> str:
+    if text != "2.0":
+        raise Refusal(f"{quoted(text)} is no version", 'write `version: "2.0"` (or `"1.0"`)')
+    return text
+
+
+def _positive(number: int) -> int:
+    if number < 1:
+        raise Refusal(f"`{number}` is no limit", "write a number from 1; to forbid a capability, leave its grants out")
+    return number
+
+
+def _size(text: str) -> str:
+    units.parse_size(text)
+    return text
+
+
+def _time(text: str) -> str:
+    units.parse_time(text)
+    return text
+
+
+Distinct = AfterValidator(_distinct)
+AccessWord = Annotated[str, AfterValidator(_access), Field(json_schema_extra={"enum": list(ACCESS_WORDS)})]
+Protocol = Annotated[str, AfterValidator(_protocol), Field(json_schema_extra={"enum": list(PROTOCOLS)})]
+Method = Annotated[str, AfterValidator(hosts.parse_method)]
+UrlPath = Annotated[str, AfterValidator(hosts.parse_url_path)]
+Uri = Annotated[str, AfterValidator(_uri), Field(examples=["fs:///srv/data/**"], json_schema_extra={"pattern": "^fs://"})]
+Size = Annotated[str, AfterValidator(_size), Field(json_schema_extra={"pattern": units.SIZE_PATTERN})]
+Time = Annotated[str, AfterValidator(_time), Field(json_schema_extra={"pattern": units.TIME_PATTERN})]
+Count = Annotated[int, AfterValidator(_positive), Field(json_schema_extra={"minimum": 1})]
+Version = Annotated[str, AfterValidator(_version), Field(json_schema_extra={"const": "2.0"})]
+Version1 = Literal["1.0"]
+Host = Annotated[str, AfterValidator(hosts.parse_host)]
+Cidr = Annotated[str, AfterValidator(hosts.parse_cidr)]
+Mount = Annotated[str, AfterValidator(_mount)]
+Key = Annotated[str, AfterValidator(_key)]
+Value = Annotated[str, AfterValidator(_value)]
+# A YAML sequence arrives as a list, and a frozen model keeps a tuple: lax for the container, strict for what is in it.
+AccessWords = Annotated[tuple[AccessWord, ...], Field(strict=False), Distinct]
+Protocols = Annotated[tuple[Protocol, ...], Field(strict=False), Distinct]
+Methods = Annotated[tuple[Method, ...], Field(strict=False), Distinct]
+UrlPaths = Annotated[tuple[UrlPath, ...], Field(strict=False), Distinct]
+Ports = Annotated[tuple[int | str, ...], Field(strict=False), Distinct, AfterValidator(_ports), BeforeValidator(_port_list)]

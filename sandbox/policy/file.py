@@ -1,0 +1,49 @@
+"""Read a policy file that nobody but its owner can change (ATTACKS POL-07).
+
+Looked at through the one descriptor that is then read: a symlink, another kind of file, a second name (hardlink), another
+owner, or write permission for group or others is refused, and at most the size of a policy is read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from sandbox.errors import Code, PolicyError, Problem
+from sandbox.policy.tree import MAX_BYTES
+
+
+def read_policy_file(path: Path) -> bytes:
+    """The file's bytes; raises `PolicyError` (`policy_not_found`, or `invalid_format` for a file that is refused)."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except FileNotFoundError:
+        raise _refused(path, "there is no such file", "name the policy's file", Code.POLICY_NOT_FOUND) from None
+    except OSError as error:
+        if path.is_symlink():
+            raise _refused(path, "the file is a symlink", "name the file it leads to") from None
+        raise _refused(path, f"the file cannot be opened: {error.strerror}", None) from None
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - it takes over the descriptor
+        _refuse_foreign(path, os.fstat(descriptor))
+        text = file.read(MAX_BYTES + 1)
+    return text
+
+
+def _refuse_foreign(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise _refused(path, "this is no regular file", "name the policy's file")
+    if status.st_size > MAX_BYTES:
+        raise _refused(path, f"{status.st_size} bytes are more than the {MAX_BYTES} of a policy", "split it")
+    if status.st_nlink > 1:
+        raise _refused(
+            path, "the file has a second name (hardlink), by which others may change it", f"copy it: `cp {path} new.yaml`"
+        )
+    if status.st_uid not in {os.geteuid(), 0}:
+        raise _refused(path, f"the file belongs to user {status.st_uid}", "copy it to a file of your own")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise _refused(path, "group or others may write the file", f"`chmod go-w {path}`")
+
+
+def _refused(path: Path, message: str, help: str | None, code: Code = Code.INVALID_FORMAT) -> PolicyError:  # noqa: A002 - the word of the error style
+    return PolicyError((Problem(f"{path}:1:1", "", message, help),), code=code)

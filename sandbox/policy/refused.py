@@ -1,0 +1,122 @@
+"""Fields that a policy of POLICY's schema may name and this host refuses by name, with the reason.
+
+Two kinds. What is not enforced yet is an error, always: a line without effect would read like protection. What WASI cannot
+have at all may be waived by name, as a no-op that is shown wherever the policy is.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from sandbox.errors import PolicyError, Problem
+from sandbox.policy.models import Waiver
+from sandbox.policy.refusal import one_of, quoted
+from sandbox.policy.tree import Path, Tree
+
+ANY = "*"
+WAIVABLE = ("ipc", "runtime.docker", "runtime.hyperlight", "execute")
+_PERMISSIONS = ("permissions",)
+
+NOT_YET: dict[Path, str] = {
+    ("scope",): "documents for several components are read by a later version; give each component its own",
+    ("components",): "documents for several components are read by a later version; give each component its own",
+    ("shared_permissions",): "documents for several components are read by a later version; give each component its own",
+    ("permissions", ANY, "ask"): "nobody would be asked; write an allow or a deny, or grant at run time",
+    ("permissions", "state"): "there is no key-value store; take it out",
+    ("permissions", "storage", "allow", ANY, "max_file_size"): "nothing watches the size of files; take it out",
+    ("permissions", "storage", "allow", ANY, "max_total_size"): "nothing watches the size of folders; take it out",
+    ("permissions", "network", "allow", ANY, "limits"): "the gateway caps every request alike; take it out",
+    ("permissions", "network", "allow", ANY, "credential"): "no secret store is behind it; take it out",
+    ("permissions", "environment", "allow", ANY, "secret"): "no secret store is behind it; write `value`, or take the line out",
+    ("permissions", "resources", "limits", "cpu"): "nothing holds a share of a core; write `cpu_time: 2s` instead",
+    ("permissions", "resources", "limits", "file_ops"): "nothing counts calls by the second; take it out",
+}
+"""Fields of version "2.0" by their path, and what to do instead."""
+
+NOT_YET_1: dict[Path, str] = {
+    (
+        "permissions",
+        "resources",
+        "limits",
+        "cpu",
+    ): 'nothing holds a share of a core; write `cpu_time` in version "2.0"',
+    ("permissions", "resources", "cpu"): 'nothing holds a share of a core; write `cpu_time` in version "2.0"',
+    ("permissions", "resources", "io"): "nothing counts operations by the second; take it out",
+}
+"""Fields of version "1.0" alone."""
+
+IMPOSSIBLE: dict[Path, str] = {
+    ("permissions", "ipc"): "ipc",
+    ("permissions", "runtime", "docker"): "runtime.docker",
+    ("permissions", "runtime", "hyperlight"): "runtime.hyperlight",
+    ("permissions", "execute"): "execute",
+}
+
+
+def strip_refused(tree: Tree, *, version_1: bool, waive: tuple[str, ...]) -> tuple[Any, list[Problem], tuple[Waiver, ...]]:
+    """The document's data without those fields, a problem for each, and the waivers that were used."""
+    for field in waive:
+        if field not in WAIVABLE:
+            raise PolicyError((Problem(f"{tree.file}:1:1", "", f"{quoted(field)} cannot be waived", one_of(field, WAIVABLE)),))
+    data = copy.deepcopy(tree.data)
+    problems = [tree.problem(path, *_not_yet(path, why), key=True) for path, why in _take(data, _table(version_1))]
+    waivers: list[Waiver] = []
+    for path, field in _take(data, IMPOSSIBLE):
+        if field in waive:
+            waivers.append(Waiver(field=field, origin=tree.where(path, key=True)))
+        else:
+            problems.append(tree.problem(path, *_impossible(field), key=True))
+    if "execute" in waive:
+        waivers += [Waiver(field="execute", origin=tree.where(path)) for path in _take_execute(data)]
+    _drop_empty_runtime(data)
+    return data, problems, tuple(waivers)
+
+
+def _not_yet(path: Path, why: str) -> tuple[str, str]:
+    return f"`{path[-1]}` is not enforced yet: {why.partition('; ')[0]}", why.partition("; ")[2]
+
+
+def _impossible(field: str) -> tuple[str, str]:
+    return (
+        f"`{field}` is refused: WASI has no such thing to grant, so the line would be a promise without effect",
+        f"take it out, or accept it as a no-op by `--waive {field}`",
+    )
+
+
+def _table(version_1: bool) -> dict[Path, str]:
+    return {**NOT_YET, **NOT_YET_1} if version_1 else NOT_YET
+
+
+def _take(data: Any, table: dict[Path, str]) -> Iterator[tuple[Path, str]]:
+    for pattern, said in table.items():
+        for path, parent in _parents(data, pattern[:-1], ()):
+            if isinstance(parent, dict) and pattern[-1] in parent:
+                del parent[pattern[-1]]
+                yield (*path, pattern[-1]), said
+
+
+def _parents(data: Any, pattern: Path, path: Path) -> Iterator[tuple[Path, Any]]:
+    if not pattern:
+        yield path, data
+    elif isinstance(data, dict):
+        for key in list(data) if pattern[0] == ANY else [key for key in data if key == pattern[0]]:
+            yield from _parents(data[key], pattern[1:], (*path, key))
+    elif isinstance(data, list) and pattern[0] == ANY:
+        for at, item in enumerate(data):
+            yield from _parents(item, pattern[1:], (*path, at))
+
+
+def _take_execute(data: Any) -> Iterator[Path]:
+    for effect in ("allow", "deny"):
+        for path, access in _parents(data, (*_PERMISSIONS, "storage", effect, ANY, "access"), ()):
+            if isinstance(access, list) and "execute" in access:
+                yield (*path, access.index("execute"))
+                access.remove("execute")
+
+
+def _drop_empty_runtime(data: Any) -> None:
+    permissions = data.get("permissions") if isinstance(data, dict) else None
+    if isinstance(permissions, dict) and permissions.get("runtime") == {}:
+        del permissions["runtime"]

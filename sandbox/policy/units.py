@@ -1,0 +1,64 @@
+"""Sizes and times as a policy writes them, and as numbers.
+
+A number without its unit is refused: `64` may mean bytes, pages or megabytes, and a limit that is misread is no limit.
+Sizes are binary (`Ki`, `Mi`, `Gi`), as in Kubernetes; times are `ms`, `s`, `m`, `h`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sandbox.policy.refusal import Refusal, quoted
+
+_SIZE = re.compile(r"([1-9][0-9]{0,11})(Ki|Mi|Gi)", re.ASCII)
+_TIME = re.compile(r"([1-9][0-9]{0,8})(ms|s|m|h)", re.ASCII)
+_BYTES = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+_MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+
+MAX_BYTES = 1 << 40
+MAX_MILLISECONDS = 24 * 3_600_000
+SIZE_PATTERN = r"^[1-9][0-9]{0,11}(Ki|Mi|Gi)$"
+TIME_PATTERN = r"^[1-9][0-9]{0,8}(ms|s|m|h)$"
+
+
+def parse_size(text: str) -> int:
+    """`64Mi` as bytes; raises `Refusal`."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise Refusal(f"{quoted(text)} is no size", _size_help(text))
+    size = int(match[1]) * _BYTES[match[2]]
+    if size > MAX_BYTES:
+        raise Refusal(f"{quoted(text)} is more than this host counts", "write at most `1024Gi`")
+    return size
+
+
+def parse_time(text: str) -> int:
+    """`500ms`, `2s`, `1m`, `1h` as milliseconds; raises `Refusal`."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise Refusal(f"{quoted(text)} is no time", "write a whole number and `ms`, `s`, `m` or `h`: `500ms`, `2s`")
+    time = int(match[1]) * _MILLISECONDS[match[2]]
+    if time > MAX_MILLISECONDS:
+        raise Refusal(f"{quoted(text)} is longer than a call may take", "write at most `24h`")
+    return time
+
+
+def show_size(size: int) -> str:
+    """Bytes as a policy writes them, rounded up to whole KiB where need be."""
+    for unit in ("Gi", "Mi"):
+        if size % _BYTES[unit] == 0 and size:
+            return f"{size // _BYTES[unit]}{unit}"
+    return f"{-(-size // 1024)}Ki"
+
+
+def show_time(milliseconds: int) -> str:
+    """Milliseconds as a policy writes them."""
+    for unit in ("h", "m", "s"):
+        if milliseconds % _MILLISECONDS[unit] == 0 and milliseconds:
+            return f"{milliseconds // _MILLISECONDS[unit]}{unit}"
+    return f"{milliseconds}ms"
+
+
+def _size_help(text: str) -> str:
+    number = re.match(r"[1-9][0-9]*", text, re.ASCII)
+    return f"write a whole number and `Ki`, `Mi` or `Gi`: `{number[0] if number else '64'}Mi`"

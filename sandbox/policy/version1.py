@@ -1,0 +1,151 @@
+"""Version "1.0" of the policy document, as the existing ecosystem ships it, held as the "2.0" that means the same.
+
+There `write` includes create and delete, a host takes any port, and a uri without a glob is that file or, for a folder, the
+tree below it: `fs:///x` is `fs:///x/**`, which matches `/x` itself, and nothing is below a file. Every line is enforced, or
+the document is refused whole; the older `resources {memory: MB}` is read, `cpu` and `io` are refused by `refused`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from sandbox.policy import uris
+from sandbox.policy.entries import Entry, EnvironmentAllow, NetworkEntry, StorageAllow, StorageDeny, Strict
+from sandbox.policy.fields import ACCESS_WORDS, Cidr, Count, Distinct, Host, Key, Size, Uri, Version1
+from sandbox.policy.models import Environment, Network, Permissions, PolicyDocument, ResourceLimits, Resources, Storage
+from sandbox.policy.refusal import Refusal, one_of, quoted
+
+
+def _access(word: str) -> str:
+    if word not in {"read", "write"}:
+        raise Refusal(f'{quoted(word)} is no access of version "1.0"', one_of(word, ("read", "write")))
+    return word
+
+
+Access1 = Annotated[tuple[Annotated[str, AfterValidator(_access)], ...], Field(strict=False), Distinct]
+
+
+class StorageEntry1(Entry):
+    """A uri and `read`, `write`."""
+
+    uri: Uri
+    access: Access1
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The access in the words of version "2.0"."""
+        held = {"read"} & set(self.access) | ({"write", "create", "delete"} if "write" in self.access else set())
+        return tuple(word for word in ACCESS_WORDS if word in held)
+
+    @property
+    def tree(self) -> str:
+        """The uri in the sense of version "2.0"."""
+        uri = uris.parse_uri(self.uri)
+        plain = all(not uris.static_prefix(pattern)[1] for pattern in uri.expanded)
+        return f"{self.uri.rstrip('/')}/**" if plain and uri.names else self.uri
+
+
+class StorageAllow1(StorageEntry1):
+    """A grant: not of the kernel's trees."""
+
+    @model_validator(mode="after")
+    def _grantable(self) -> Self:
+        StorageAllow(uri=self.uri, access=self.words)
+        return self
+
+
+class NetworkEntry1(Entry):
+    """A host or an address range."""
+
+    host: Host | None = None
+    cidr: Cidr | None = None
+
+    @model_validator(mode="after")
+    def _names_one_target(self) -> Self:
+        NetworkEntry(host=self.host, cidr=self.cidr)
+        return self
+
+
+class EnvironmentEntry1(Entry):
+    """A variable."""
+
+    key: Key
+
+
+class Storage1(Strict):
+    """Lists of storage entries."""
+
+    allow: Annotated[tuple[StorageAllow1, ...], Field(strict=False)] = ()
+    deny: Annotated[tuple[StorageEntry1, ...], Field(strict=False)] = ()
+
+
+class Network1(Strict):
+    """Lists of network entries."""
+
+    allow: Annotated[tuple[NetworkEntry1, ...], Field(strict=False)] = ()
+    deny: Annotated[tuple[NetworkEntry1, ...], Field(strict=False)] = ()
+
+
+class Environment1(Strict):
+    """The list of variables."""
+
+    allow: Annotated[tuple[EnvironmentEntry1, ...], Field(strict=False)] = ()
+
+
+class Limits1(Strict):
+    """`memory: 512Mi`."""
+
+    memory: Size | None = None
+
+
+class Resources1(Strict):
+    """`limits`, or the older `memory` in megabytes."""
+
+    limits: Limits1 = Limits1()
+    memory: Annotated[Count, Field(le=1 << 20)] | None = None
+
+    @model_validator(mode="after")
+    def _one_memory(self) -> Self:
+        if self.memory is not None and self.limits.memory is not None:
+            raise Refusal("`memory` stands here twice, in two units", "keep `limits: {memory: …}`")
+        return self
+
+    @property
+    def size(self) -> str | None:
+        """The memory limit as version "2.0" writes it."""
+        return self.limits.memory if self.memory is None else f"{self.memory}Mi"
+
+
+class Permissions1(Strict):
+    """The sections of version "1.0" that a WASI host can enforce."""
+
+    storage: Storage1 = Storage1()
+    network: Network1 = Network1()
+    environment: Environment1 = Environment1()
+    resources: Resources1 = Resources1()
+
+
+class Document1(Strict):
+    """A policy document of version "1.0"."""
+
+    version: Version1
+    description: str = ""
+    permissions: Permissions1 = Permissions1()
+
+    def as_version_2(self) -> PolicyDocument:
+        """The document of version "2.0" that means the same; entries keep their order."""
+        parts = self.permissions
+        storage = Storage(
+            allow=tuple(StorageAllow(uri=entry.tree, access=entry.words) for entry in parts.storage.allow),
+            deny=tuple(StorageDeny(uri=entry.tree, access=entry.words) for entry in parts.storage.deny),
+        )
+        network = Network(
+            allow=tuple(NetworkEntry(host=entry.host, cidr=entry.cidr, ports=("any",)) for entry in parts.network.allow),
+            deny=tuple(NetworkEntry(host=entry.host, cidr=entry.cidr) for entry in parts.network.deny),
+        )
+        environment = Environment(allow=tuple(EnvironmentAllow(key=entry.key) for entry in parts.environment.allow))
+        resources = Resources(limits=ResourceLimits(memory=parts.resources.size))
+        permissions = Permissions(storage=storage, network=network, environment=environment, resources=resources)
+        return PolicyDocument(version="2.0", description=self.description, permissions=permissions)
