@@ -1,1 +1,7 @@
-"""Where a guest's WASI call meets the template."""
+"""Where a guest's WASI calls meet its template: the filesystem and HTTP gates, and the small host interfaces."""
+
+from sandbox.host.gates.egress import Egress
+from sandbox.host.gates.gates import PREPARE_TOUCHED_WASI, Gates, Prepared
+from sandbox.host.gates.native import passthrough_text
+
+__all__ = ["PREPARE_TOUCHED_WASI", "Egress", "Gates", "Prepared", "passthrough_text"]

@@ -57,7 +57,15 @@ linker_add_func = _declare(
     "wasmtime_component_linker_instance_add_func", c_size_t, c_void_p, c_char_p, c_size_t, c_void_p, c_void_p, c_void_p
 )
 linker_add_resource = _declare(
-    "wasmtime_component_linker_instance_add_resource", c_size_t, c_void_p, c_char_p, c_size_t, c_void_p, c_void_p, c_void_p, c_void_p
+    "wasmtime_component_linker_instance_add_resource",
+    c_size_t,
+    c_void_p,
+    c_char_p,
+    c_size_t,
+    c_void_p,
+    c_void_p,
+    c_void_p,
+    c_void_p,
 )
 
 CALLBACK = CFUNCTYPE(c_size_t, c_void_p, c_size_t, c_void_p, c_size_t, c_size_t, c_size_t, c_size_t)
@@ -65,8 +73,12 @@ CALLBACK = CFUNCTYPE(c_size_t, c_void_p, c_size_t, c_void_p, c_size_t, c_size_t,
 DESTRUCTOR = CFUNCTYPE(c_size_t, c_void_p, c_size_t, c_uint32)
 """What is called when a guest drops a host resource: data, context, rep → an error or 0."""
 
+
+def _offset(structure: Any, name: str) -> int:
+    return int(getattr(structure, name).offset)
+
+
 Val = _bindings.wasmtime_component_val_t
-_OF = _bindings.wasmtime_component_valunion_t
 _VEC = _bindings.wasm_name_t
 _ENTRY = _bindings.wasmtime_component_valrecord_entry_t
 _VARIANT = _bindings.wasmtime_component_valvariant_t
@@ -74,23 +86,23 @@ _RESULT = _bindings.wasmtime_component_valresult_t
 
 SIZE: int = ctypes.sizeof(Val)
 FUNC_SIZE: int = ctypes.sizeof(_bindings.wasmtime_component_func_t)
-PAYLOAD: int = Val.of.offset
+PAYLOAD: int = _offset(Val, "of")
 """Where in a value its payload begins: the offset of everything below adds to it."""
-VEC_SIZE: int = PAYLOAD + _VEC.size.offset
+VEC_SIZE: int = PAYLOAD + _offset(_VEC, "size")
 """Of a string, an enum, a list, a record, a tuple, flags."""
-VEC_DATA: int = PAYLOAD + _VEC.data.offset
-VARIANT_SIZE: int = PAYLOAD + _VARIANT.discriminant.offset + _VEC.size.offset
-VARIANT_DATA: int = PAYLOAD + _VARIANT.discriminant.offset + _VEC.data.offset
-VARIANT_VAL: int = PAYLOAD + _VARIANT.val.offset
-RESULT_OK: int = PAYLOAD + _RESULT.is_ok.offset
-RESULT_VAL: int = PAYLOAD + _RESULT.val.offset
+VEC_DATA: int = PAYLOAD + _offset(_VEC, "data")
+VARIANT_SIZE: int = PAYLOAD + _offset(_VARIANT, "discriminant") + _offset(_VEC, "size")
+VARIANT_DATA: int = PAYLOAD + _offset(_VARIANT, "discriminant") + _offset(_VEC, "data")
+VARIANT_VAL: int = PAYLOAD + _offset(_VARIANT, "val")
+RESULT_OK: int = PAYLOAD + _offset(_RESULT, "is_ok")
+RESULT_VAL: int = PAYLOAD + _offset(_RESULT, "val")
 ENTRY: int = ctypes.sizeof(_ENTRY)
 """One field of a record: its name, then its value."""
-ENTRY_VAL: int = _ENTRY.val.offset
+ENTRY_VAL: int = _offset(_ENTRY, "val")
 NAME: int = ctypes.sizeof(_VEC)
 """One name of flags."""
-NAME_SIZE: int = _VEC.size.offset
-NAME_DATA: int = _VEC.data.offset
+NAME_SIZE: int = _offset(_VEC, "size")
+NAME_DATA: int = _offset(_VEC, "data")
 
 BOOL: int = _ffi.WASMTIME_COMPONENT_BOOL.value
 S8: int = _ffi.WASMTIME_COMPONENT_S8.value

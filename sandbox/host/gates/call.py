@@ -1,0 +1,64 @@
+"""One store's state: what a gate knows of the call that runs in it.
+
+Decides nothing. The gates keep what they need in it (`files`, `http`), each under its own name.
+
+Rules: reports are deduplicated, at most `REPORTS` a call; counting goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sandbox.host.gates.native import Native
+
+if TYPE_CHECKING:
+    from wasmtime import Store
+
+    from sandbox.host.gates.gates import Bound
+    from sandbox.host.gates.native import Passthrough
+    from sandbox.host.outcome import Denial
+
+REPORTS = 100
+
+
+@dataclass(slots=True)
+class Call:
+    """A store with its guest, and what has happened in it."""
+
+    store: Store
+    context: int
+    passthrough: Passthrough
+    bound: Bound
+    files: Any = None
+    """The filesystem gate's records, once a guest has touched it."""
+    http: Any = None
+    """The HTTP gate's own state."""
+    requests: int = 0
+    """How many requests the HTTP gate let through."""
+    denials: int = 0
+    """How many refusals there were, repeated ones too."""
+    fault: BaseException | None = None
+    """What a host function failed with: the call's result is void."""
+    _native: Native | None = None
+    _reported: set[tuple[Any, ...]] = field(default_factory=set)
+
+    @property
+    def native(self) -> Native:
+        """Wasmtime's own implementation, in this store."""
+        if self._native is None:
+            self._native = Native(self.passthrough, self.store, self.context)
+        return self._native
+
+    def report(self, denial: Denial) -> None:
+        """Tell the host of a refusal, once for each thing that was tried."""
+        self.denials += 1
+        key = (denial.code, *sorted(denial.target.items()))
+        if key in self._reported or len(self._reported) >= REPORTS:
+            return
+        self._reported.add(key)
+        self.bound.report(denial)
+
+
+Report = Callable[["Denial"], None]
