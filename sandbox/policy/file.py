@@ -26,8 +26,7 @@ def read_policy_file(path: Path) -> bytes:
         raise _refused(path, f"the file cannot be opened: {error.strerror}", None) from None
     with open(descriptor, "rb") as file:  # noqa: PTH123 - it takes over the descriptor
         _refuse_foreign(path, os.fstat(descriptor))
-        text = file.read(MAX_BYTES + 1)
-    return text
+        return file.read(MAX_BYTES + 1)
 
 
 def _refuse_foreign(path: Path, status: os.stat_result) -> None:

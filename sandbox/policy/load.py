@@ -93,9 +93,12 @@ def _well_formed(data: Any, tree: Tree, document: PolicyDocument | None) -> Entr
     if document is not None:
         parts = document.permissions
         return Entries(
-            *(tuple(enumerate(entries)) for entries in (parts.storage.allow, parts.storage.deny)),  # type: ignore[arg-type]  # the pairs keep their order
-            *(tuple(enumerate(entries)) for entries in (parts.network.allow, parts.network.deny)),  # type: ignore[arg-type]
-            *(tuple(enumerate(entries)) for entries in (parts.environment.allow, parts.environment.deny)),  # type: ignore[arg-type]
+            tuple(enumerate(parts.storage.allow)),
+            tuple(enumerate(parts.storage.deny)),
+            tuple(enumerate(parts.network.allow)),
+            tuple(enumerate(parts.network.deny)),
+            tuple(enumerate(parts.environment.allow)),
+            tuple(enumerate(parts.environment.deny)),
         )
     if data.get("version") == "1.0":
         return Entries()

@@ -63,6 +63,8 @@ def _wrong_type(tree: Tree, path: Path, kind: str, detail: Any) -> tuple[str, st
         text = place.text or ""
         if kind == "int_type" and isinstance(value, Misread):
             return f"{quoted(text)} is no plain whole number", "write decimal digits only, without quotes"
+        if len(path) > 1 and path[-2] == "limits" and text.isdigit():
+            return f"{quoted(text)} has no unit", f"write `{path[-1]}: {text}{'s' if str(path[-1]).endswith('_time') else 'Mi'}`"
         return f"YAML reads {quoted(text)} as {place.read_as}, and text is meant", f'quote it: `{_last_name(path)}"{text}"`'
     if kind in _SCALARS:
         return f"{_shown(tree, path, value)} stands where {_SCALARS[kind]} is meant", _scalar_help(kind)

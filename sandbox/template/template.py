@@ -125,6 +125,8 @@ class WasiTemplate:
     files: tuple[FileRule, ...] = ()
     network: tuple[NetworkRule, ...] = ()
     environment: tuple[EnvironmentRule, ...] = ()
+    denied_environment: tuple[tuple[str, str], ...] = ()
+    """Variables that the document asks for and that the ceiling or a deny takes away, each with the line that does."""
     limits: Limits = field(default_factory=Limits)
     generation: str = ""
     """Digest of document, ceiling and grants that it was compiled from."""

@@ -1,0 +1,200 @@
+"""What may be done with a path: the file rules of a template, indexed.
+
+A trie over path segments: names without a wildcard are dictionary keys, names with one are filed under the text before and
+after their wildcards, `**` is a node that stays where it is. A lookup costs a few dictionary reads for each name of the path,
+whatever the number of rules (`benchmarks/checks.py`).
+
+Rules: paths are real, absolute, normalised host paths; any other path is refused. What any allow gives is given, minus what
+any deny takes; absence is deny. Nothing here looks at a disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sandbox.policy.globs import DEEP, expand, literal, name_matcher, shape
+from sandbox.template.template import Access, Effect, FileRule
+
+MEMO = 8192
+"""Decisions kept, by path; the memo is emptied when it is full."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileDecision:
+    """Whether all that was wanted may be, what of it may not, and the line that decided (None: no rule allows it)."""
+
+    allowed: bool
+    missing: Access
+    origin: str | None
+
+
+class _Node:
+    """What the rules say that end here, and where others go on."""
+
+    __slots__ = ("allow", "allow_below", "deep", "deep_here", "deny", "literals", "origins", "patterns", "shapes")
+
+    def __init__(self, *, deep_here: bool = False) -> None:
+        self.deep_here = deep_here
+        self.allow = 0
+        self.deny = 0
+        self.allow_below = 0
+        self.origins: dict[tuple[Effect, int], str] = {}
+        self.literals: dict[str, _Node] = {}
+        self.patterns: dict[tuple[str, str], dict[str, _Node]] = {}
+        self.shapes: frozenset[tuple[int, int]] = frozenset()
+        self.deep: _Node | None = None
+
+    def child(self, segment: str) -> _Node:
+        """The node after one more segment, made where it is not there yet."""
+        if segment == DEEP:
+            if self.deep_here:
+                return self
+            if self.deep is None:
+                self.deep = _Node(deep_here=True)
+            return self.deep
+        name = literal(segment)
+        if name is not None:
+            return self.literals.setdefault(name, _Node())
+        form = shape(segment)
+        self.shapes |= {(len(form.prefix), len(form.suffix))}
+        return self.patterns.setdefault((form.prefix, form.suffix), {}).setdefault(segment, _Node())
+
+    def ends(self, rule: FileRule) -> None:
+        """Take the rule that ends here; the first line to say something keeps the credit."""
+        if rule.effect is Effect.ALLOW:
+            self.allow |= int(rule.access)
+        else:
+            self.deny |= int(rule.access)
+        for bit in (1, 2, 4, 8):
+            if rule.access & bit:
+                self.origins.setdefault((rule.effect, bit), rule.origin)
+
+    def after(self, name: str) -> Iterator[_Node]:
+        """The nodes that one more name of the path leads to."""
+        if self.deep_here:
+            yield self
+        node = self.literals.get(name)
+        if node is not None:
+            yield node
+        for before, behind in self.shapes:
+            if before + behind > len(name):
+                continue
+            same = self.patterns.get((name[:before], name[len(name) - behind :]))
+            if same is not None:
+                yield from (child for segment, child in same.items() if name_matcher(segment)(name))
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a rule goes on below, other than `**` staying where it is."""
+        return bool(self.literals or self.patterns)
+
+
+class FileRules:
+    """The rules of a template, indexed; made once for a template, asked for every path.
+
+    Not for several threads at a time: a worker has one, and the memo is a plain dictionary.
+    """
+
+    def __init__(self, rules: Iterable[FileRule]) -> None:
+        self._root = _Node()
+        self._memo: dict[str, Access] = {}
+        for rule in rules:
+            for pattern in expand(rule.pattern) if "{" in rule.pattern else (rule.pattern,):
+                self._insert(rule, pattern)
+
+    def access(self, path: str) -> Access:
+        """What may be done with the path."""
+        known = self._memo.get(path)
+        if known is not None:
+            return known
+        if len(self._memo) >= MEMO:
+            self._memo.clear()
+        found = self._memo[path] = _effective(self._reached(path))
+        return found
+
+    def decide(self, path: str, wanted: Access) -> FileDecision:
+        """Whether all of `wanted` may be done, and which line decided."""
+        missing = wanted & ~self.access(path)
+        if not missing:
+            return FileDecision(True, Access.NONE, self._origin(path, Effect.ALLOW, wanted))
+        return FileDecision(False, missing, self._origin(path, Effect.DENY, missing))
+
+    def visible(self, path: str) -> bool:
+        """Whether a listing may show the path: something may be done with it, or with something below it."""
+        if self.access(path):
+            return True
+        nodes = self._reached(path)
+        below = 0
+        for node in nodes:
+            below |= node.allow_below
+        return bool(below & ~_deny_below(nodes))
+
+    def uniform_below(self, path: str) -> bool:
+        """Whether no rule can decide differently anywhere below the path than at it: such a folder may be renamed."""
+        nodes = self._reached(path)
+        if any(node.goes_on for node in nodes):
+            return False
+        return _effective(nodes) == _effective([node for node in nodes if node.deep_here])
+
+    def _insert(self, rule: FileRule, pattern: str) -> None:
+        path = [self._root]
+        for segment in pattern.split("/")[1:] if pattern != "/" else ():
+            path.append(path[-1].child(segment))
+        path[-1].ends(rule)
+        if rule.effect is Effect.ALLOW:
+            for node in path:
+                node.allow_below |= int(rule.access)
+
+    def _reached(self, path: str) -> list[_Node]:
+        names = _names(path)
+        if names is None:
+            return []
+        nodes = _with_deep([self._root])
+        for name in names:
+            nodes = _with_deep([child for node in nodes for child in node.after(name)])
+            if not nodes:
+                break
+        return nodes
+
+    def _origin(self, path: str, effect: Effect, wanted: Access) -> str | None:
+        for node in self._reached(path):
+            for bit in (1, 2, 4, 8):
+                if wanted & bit and (effect, bit) in node.origins:
+                    return node.origins[effect, bit]
+        return None
+
+
+def _with_deep(nodes: list[_Node]) -> list[_Node]:
+    """The nodes and the `**` nodes that follow them, for `**` may stand for no name at all; each once."""
+    reached = nodes
+    if any(node.deep is not None for node in nodes):
+        reached = nodes + [node.deep for node in nodes if node.deep is not None]
+    return list(dict.fromkeys(reached)) if len(reached) > 1 else reached
+
+
+def _effective(nodes: Iterable[_Node]) -> Access:
+    allow = deny = 0
+    for node in nodes:
+        allow |= node.allow
+        deny |= node.deny
+    return Access(allow & ~deny)
+
+
+def _deny_below(nodes: Iterable[_Node]) -> int:
+    """What is denied at every path below: the denies that end in `**`."""
+    deny = 0
+    for node in nodes:
+        if node.deep_here:
+            deny |= node.deny
+    return deny
+
+
+def _names(path: str) -> list[str] | None:
+    """The names of a normalised absolute path; None for any other text, which no rule matches."""
+    if path == "/":
+        return []
+    if not path.startswith("/"):
+        return None
+    names = path[1:].split("/")
+    return None if not all(names) or "." in names or ".." in names or "\0" in path else names
