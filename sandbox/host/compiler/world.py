@@ -77,7 +77,14 @@ def describe(engine: Engine, component: Component) -> World:
         if len(exports) == MAX_FUNCTIONS:
             raise ComponentError(f"the component exports more than {MAX_FUNCTIONS} functions")
         exports.append(export)
-    return World(imports=tuple(world.imports(engine)), exports=tuple(exports))
+    return World(imports=tuple(_needed(world.imports(engine))), exports=tuple(exports))
+
+
+def _needed(imports: dict[str, reflected.ComponentExtern]) -> Iterator[str]:
+    """The imports that somebody has to supply: a type that the component itself defines is none."""
+    for name, item in imports.items():
+        if not isinstance(item.ty, reflected.ValType):
+            yield name
 
 
 def _functions(
