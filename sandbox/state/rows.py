@@ -1,0 +1,89 @@
+"""What lies in the store's rows, as values: components, denials and grants, to a row and back.
+
+Decides nothing. A row that does not read as what it should be raises, and is never skipped: it may be a grant or a denial.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sandbox.errors import Code
+from sandbox.host.outcome import Denial
+from sandbox.policy.grants import Grant, GrantKind
+from sandbox.template.template import Effect
+from sandbox.wit.types import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class StoredComponent:
+    """A name, the component it stands for, and the document that the operator accepted for it."""
+
+    name: str
+    digest: Digest
+    path: str
+    policy_file: str
+    policy_text: str
+    accepted_by: str
+    accepted_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDenial:
+    """One refused effect, whole, host path included: for the operator's terminal."""
+
+    id: str
+    at: float
+    component: str
+    digest: Digest
+    tool: str
+    subject: str
+    request_id: str
+    denial: Denial
+
+
+def grant_row(grant: Grant) -> tuple[Any, ...]:
+    """The values of a new grant's row, in the order of the table."""
+    entry = json.dumps(grant.entry, sort_keys=True)
+    head = (grant.id, grant.component_name, grant.digest, grant.kind, grant.effect.value, entry, grant.who, grant.why)
+    return (*head, grant.created_at, grant.expires_at, grant.max_uses, grant.uses, None, None)
+
+
+def grant_of(row: sqlite3.Row) -> Grant:
+    """The grant in a row."""
+    return Grant(
+        id=row["id"],
+        component_name=row["component"],
+        digest=Digest(row["digest"]),
+        kind=cast(GrantKind, row["kind"]),
+        entry=json.loads(row["entry"]),
+        effect=Effect(row["effect"]),
+        who=row["who"],
+        why=row["why"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        max_uses=row["max_uses"],
+        uses=row["uses"],
+    )
+
+
+def component_of(row: sqlite3.Row) -> StoredComponent:
+    """The component in a row."""
+    return StoredComponent(*row)
+
+
+def denial_row(one: StoredDenial) -> tuple[Any, ...]:
+    """The values of a new denial's row, without its number."""
+    denial = {name: getattr(one.denial, name) for name in ("code", "target", "reason", "origin", "private")}
+    head = (one.id, one.at, one.component, one.digest, one.tool, one.subject, one.request_id)
+    return (*head, json.dumps(denial))
+
+
+def denial_of(row: sqlite3.Row) -> StoredDenial:
+    """The denial in a row."""
+    told = json.loads(row["denial"])
+    denial = Denial(Code(told["code"]), told["target"], told["reason"], told["origin"], told["private"])
+    names = ("id", "at", "component", "digest", "tool", "subject", "request_id")
+    return StoredDenial(**{name: row[name] for name in names}, denial=denial)

@@ -1,0 +1,82 @@
+"""The store's tables, and a connection to them that is safe to use.
+
+Decides how the bytes lie; meaning is `sandbox.state.store`. Rules: the file is 0600 in a 0700 folder and no link; a schema
+that this version does not know is refused, never guessed at; a foreign process may write at the same time.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sandbox.audit.folder import private_file, private_folder
+from sandbox.errors import HostUnavailable
+
+VERSION = 1
+BUSY_MS = 5_000
+
+_TABLES = """
+CREATE TABLE numbers (name TEXT PRIMARY KEY, value REAL NOT NULL) STRICT;
+INSERT INTO numbers VALUES ('generation', 0), ('latest', 0);
+CREATE TABLE grants (
+  id TEXT PRIMARY KEY, component TEXT NOT NULL, digest TEXT NOT NULL, kind TEXT NOT NULL, effect TEXT NOT NULL,
+  entry TEXT NOT NULL, who TEXT NOT NULL, why TEXT, created_at REAL NOT NULL, expires_at REAL, max_uses INTEGER,
+  uses INTEGER NOT NULL DEFAULT 0 CHECK (max_uses IS NULL OR uses <= max_uses), ended_at REAL, ended_why TEXT
+) STRICT;
+CREATE INDEX grants_live ON grants (component, digest) WHERE ended_at IS NULL;
+CREATE TABLE components (
+  name TEXT PRIMARY KEY, digest TEXT NOT NULL, path TEXT NOT NULL, policy_file TEXT NOT NULL, policy_text TEXT NOT NULL,
+  accepted_by TEXT NOT NULL, accepted_at REAL NOT NULL
+) STRICT;
+CREATE TABLE denials (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, at REAL NOT NULL, component TEXT NOT NULL,
+  digest TEXT NOT NULL, tool TEXT NOT NULL, subject TEXT NOT NULL, request_id TEXT NOT NULL, denial TEXT NOT NULL
+) STRICT;
+"""
+
+
+def connect(folder: Path) -> sqlite3.Connection:
+    """Open or make `state.sqlite` in `folder`; raises HostUnavailable where it cannot be trusted or read."""
+    path = private_folder(folder) / "state.sqlite"
+    for name in (path, path.with_name("state.sqlite-wal"), path.with_name("state.sqlite-shm")):
+        if name == path or os.path.lexists(name):
+            os.close(private_file(name))
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA trusted_schema=OFF")
+        with transaction(connection, sure=True):
+            _make(connection, path)
+    except sqlite3.Error as error:
+        raise HostUnavailable(f"`{path}` is no store of this program: {error}", help="move it away") from error
+    return connection
+
+
+def _make(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == VERSION:
+        return
+    if version != 0 or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise HostUnavailable(
+            f"`{path}` has schema {version}, this version reads {VERSION}", help="use the version that wrote it"
+        )
+    for statement in filter(str.strip, _TABLES.split(";")):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, *, sure: bool) -> Iterator[None]:
+    """All or nothing, alone among the writers. With `sure` the commit has reached the disk when this ends."""
+    connection.execute(f"PRAGMA synchronous={'FULL' if sure else 'NORMAL'}")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

@@ -1,0 +1,191 @@
+"""Remember grants, accepted documents and denials, for several processes at once and over a crash.
+
+Decides what is consistent, never what it means. One SQLite file; every change of a grant or a component is one transaction that
+has reached the disk before it is acknowledged, and raises the generation by one, which every other process can read cheaply.
+
+Rules: a use is counted in the same step that checks it; what has ended stays ended (nothing here un-ends a grant); time only
+grows (`advance`); a row that does not read as what it should be is an error, never skipped.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple
+from pathlib import Path
+
+from sandbox.errors import Code, GrantError, HostUnavailable, NotFound
+from sandbox.policy.grants import Grant
+from sandbox.state.rows import StoredComponent, StoredDenial, component_of, denial_of, denial_row, grant_of, grant_row
+from sandbox.state.schema import connect, transaction
+from sandbox.wit.types import Digest
+
+MAX_DENIALS = 1_000
+MAX_GRANTS = 10_000
+"""How many grants may hold for one component at a time."""
+
+_COUNT = "SELECT count(*) FROM grants WHERE component = ? AND ended_at IS NULL"
+_INSERT = "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_HOLDING = """
+SELECT * FROM grants WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+AND (max_uses IS NULL OR uses < max_uses) AND (:component IS NULL OR component = :component)
+AND (:digest IS NULL OR digest = :digest) ORDER BY created_at, rowid
+"""
+_END = "UPDATE grants SET ended_at = ?, ended_why = ? WHERE id = ? AND ended_at IS NULL RETURNING *"
+_NEXT_EXPIRY = "SELECT min(expires_at) FROM grants WHERE ended_at IS NULL"
+_EXPIRE = "UPDATE grants SET ended_at = :now, ended_why = 'expired' WHERE ended_at IS NULL AND expires_at <= :now RETURNING *"
+_USE = """
+UPDATE grants SET uses = uses + 1 WHERE id = :id AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+AND (max_uses IS NULL OR uses < max_uses)
+"""
+_PUT_COMPONENT = "INSERT OR REPLACE INTO components VALUES (?, ?, ?, ?, ?, ?, ?)"
+_ADD_DENIAL = """
+INSERT INTO denials (id, at, component, digest, tool, subject, request_id, denial) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_FORGET_DENIALS = "DELETE FROM denials WHERE number <= (SELECT max(number) FROM denials) - ?"
+
+
+class Store:
+    """One process's hand on the store in `folder`; raises HostUnavailable where that cannot be used."""
+
+    def __init__(self, folder: Path) -> None:
+        self._db: sqlite3.Connection | None = connect(folder)
+
+    def close(self) -> None:
+        """Let go of the file; every further use raises HostUnavailable."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def generation(self) -> int:
+        """A number that grows with every change of a grant or a component, by any process."""
+        return int(self._number("generation"))
+
+    def latest(self) -> float:
+        """The latest moment that was ever stored."""
+        return self._number("latest")
+
+    def advance(self, now: float) -> None:
+        """Remember that it is at least `now`."""
+        with self._writing(sure=False) as db:
+            db.execute("UPDATE numbers SET value = max(value, ?) WHERE name = 'latest'", (now,))
+
+    def add_grant(self, grant: Grant, *, before_commit: Callable[[], None]) -> None:
+        """Persist a grant; when this returns it survives a crash. What `before_commit` raises leaves nothing behind."""
+        with self._changing(grant.created_at) as db:
+            (count,) = db.execute(_COUNT, (grant.component_name,)).fetchone()
+            if count >= MAX_GRANTS:
+                raise GrantError(
+                    f"`{grant.component_name}` has {count} grants", help="revoke some, or write them into its policy"
+                )
+            db.execute(_INSERT, grant_row(grant))
+            before_commit()
+
+    def grant(self, grant_id: str) -> Grant:
+        """The grant of that id, ended or not; raises NotFound."""
+        row = self._read().execute("SELECT * FROM grants WHERE id = ?", (grant_id,)).fetchone()
+        if row is None:
+            raise NotFound(
+                f"there is no grant `{grant_id}`", help="`sandbox permission list` shows them", code=Code.GRANT_NOT_FOUND
+            )
+        return grant_of(row)
+
+    def grants(self, now: float, *, component: str | None = None, digest: Digest | None = None) -> tuple[Grant, ...]:
+        """The grants that hold at `now`, the oldest first: all, or those of one component name and digest."""
+        found = self._read().execute(_HOLDING, {"now": now, "component": component, "digest": digest})
+        return tuple(map(grant_of, found))
+
+    def end_grant(self, grant_id: str, now: float, why: str) -> Grant | None:
+        """End a grant for good; None where it had ended before (another process may have been first)."""
+        with self._changing(now) as db:
+            ended = db.execute(_END, (now, why, grant_id)).fetchall()
+        return grant_of(ended[0]) if ended else None
+
+    def expire(self, now: float) -> tuple[Grant, ...]:
+        """End every grant whose time is over at `now`; gives those that this very call ended."""
+        due = self.next_expiry()
+        if due is None or due > now:
+            return ()
+        with self._changing(now) as db:
+            ended = db.execute(_EXPIRE, {"now": now}).fetchall()
+        return tuple(map(grant_of, ended))
+
+    def next_expiry(self) -> float | None:
+        """When the next grant that has not ended expires, or None."""
+        (when,) = self._read().execute(_NEXT_EXPIRY).fetchone()
+        return None if when is None else float(when)
+
+    def take_uses(self, grant_ids: Iterable[str], now: float) -> bool:
+        """Count one use of each of these grants, all or none: False where one of them does not hold any more."""
+        try:
+            with self._changing(now) as db:
+                for grant_id in grant_ids:
+                    _used(db.execute(_USE, {"id": grant_id, "now": now}).rowcount)
+        except _UsedUpError:
+            return False
+        return True
+
+    def put_component(self, component: StoredComponent, *, before_commit: Callable[[], None] = lambda: None) -> None:
+        """Remember what `component.name` stands for and what was accepted for it, in place of what was there."""
+        with self._changing(component.accepted_at) as db:
+            db.execute(_PUT_COMPONENT, astuple(component))
+            before_commit()
+
+    def component(self, name: str) -> StoredComponent | None:
+        """What `name` stands for, or None."""
+        row = self._read().execute("SELECT * FROM components WHERE name = ?", (name,)).fetchone()
+        return None if row is None else component_of(row)
+
+    def components(self) -> tuple[StoredComponent, ...]:
+        """Everything remembered, by name."""
+        return tuple(map(component_of, self._read().execute("SELECT * FROM components ORDER BY name")))
+
+    def add_denials(self, denials: Iterable[StoredDenial]) -> None:
+        """Keep denials for `--from-denial`; the oldest beyond MAX_DENIALS are forgotten."""
+        with self._writing(sure=False) as db:
+            db.executemany(_ADD_DENIAL, map(denial_row, denials))
+            db.execute(_FORGET_DENIALS, (MAX_DENIALS,))
+
+    def denial(self, denial_id: str) -> StoredDenial:
+        """The denial of that id; raises NotFound."""
+        row = self._read().execute("SELECT * FROM denials WHERE id = ?", (denial_id,)).fetchone()
+        if row is None:
+            message = f"there is no denial `{denial_id}`"
+            raise NotFound(message, help=f"the last {MAX_DENIALS:,} are kept; make the call again", code=Code.GRANT_NOT_FOUND)
+        return denial_of(row)
+
+    def _read(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise HostUnavailable("the store is closed")
+        return self._db
+
+    def _number(self, name: str) -> float:
+        (value,) = self._read().execute("SELECT value FROM numbers WHERE name = ?", (name,)).fetchone()
+        return float(value)
+
+    @contextmanager
+    def _writing(self, *, sure: bool) -> Iterator[sqlite3.Connection]:
+        db = self._read()
+        try:
+            with transaction(db, sure=sure):
+                yield db
+        except sqlite3.Error as error:
+            raise HostUnavailable(f"the store cannot be written: {error}") from error
+
+    @contextmanager
+    def _changing(self, now: float) -> Iterator[sqlite3.Connection]:
+        """A change that others must see: on the disk before it is acknowledged, the generation raised with it."""
+        with self._writing(sure=True) as db:
+            yield db
+            db.execute("UPDATE numbers SET value = value + 1 WHERE name = 'generation'")
+            db.execute("UPDATE numbers SET value = max(value, ?) WHERE name = 'latest'", (now,))
+
+
+class _UsedUpError(Exception):
+    """Rolls a transaction back: a grant in it does not hold any more."""
+
+
+def _used(rows: int) -> None:
+    if rows != 1:
+        raise _UsedUpError
