@@ -2,9 +2,10 @@
 
 Decides how bytes travel, and when a client has gone. Leaves what a line is to `sandbox.server.wire`.
 
-Rules: the loop reads and writes pipes and sockets natively: the SDK's transport hands each line to a thread, three hops a
-call, and its reader hangs on Ctrl-C. What epoll does not take (a file, a terminal) is copied through a pipe by a thread. At
-the end of the input the calls in flight are answered first: `printf … | sandbox run` gets its results.
+Rules: the loop reads and writes pipes and sockets itself, and the SDK's server reads and writes through the two objects here.
+The SDK's own transport hands each line to a thread and passes it through two queues: twice the time of a call, and its reader
+hangs on Ctrl-C. What epoll does not take (a file, a terminal) is copied through a pipe by a thread. At the end of the input
+the calls in flight are answered first: `printf … | sandbox run` gets its results.
 
 Source: MCP 2025-11-25 and 2026-07-28, "Transports", stdio.
 """
@@ -15,11 +16,10 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
 
-import anyio
 import mcp.types as t
-from mcp.shared._context_streams import ContextReceiveStream, ContextSendStream, create_context_streams
 from mcp.shared.message import SessionMessage
 
 from sandbox.server.descriptors import Wire, pumped_input, pumped_output, release
@@ -30,36 +30,93 @@ FLUSH_SECONDS = 2.0
 """How long a client that has stopped reading may keep this process alive at its end."""
 
 
-@dataclass(slots=True)
-class _Link:
-    """Both directions of one client, and what ends them."""
+class _Stream:
+    """What the SDK asks of either direction besides its messages; the wire is closed by `serve_wire`."""
 
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    gone: asyncio.Event
-    """The client reads no more: its end of our output is closed."""
-    ledger: Ledger = field(default_factory=Ledger)
+    async def __aenter__(self) -> Self:
+        return self
 
-    async def lines(self) -> AsyncIterator[bytes | Refusal]:
-        """Each line; a line that is too long becomes its refusal."""
-        while True:
-            try:
-                line = await self.reader.readuntil(b"\n")
-            except asyncio.IncompleteReadError as error:
-                line = error.partial
-            except asyncio.LimitOverrunError as error:
-                await self._skip_line(error.consumed)
-                yield refuse(None, t.PARSE_ERROR, f"parse error: a message is at most {MAX_LINE_BYTES >> 20} MiB")
-                continue
-            if not line:
-                return
-            yield line
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Nothing to do: the SDK closes its streams in the order that suits it, and answers still come after."""
+
+
+class Outgoing(_Stream):
+    """Messages to the client; the SDK's write stream."""
+
+    def __init__(self, writer: asyncio.StreamWriter, gone: asyncio.Event, ledger: Ledger) -> None:
+        self._writer = writer
+        self._ledger = ledger
+        self.gone = gone
+        """The client reads no more: its end of our output is closed."""
+
+    async def send(self, item: SessionMessage) -> None:
+        """Write one message; a client that is gone gets nothing, and that is no error."""
+        await self.write(item.message)
+
+    async def write(self, message: t.JSONRPCMessage) -> None:
+        """Write one message that needs no envelope."""
+        if isinstance(message, t.JSONRPCResponse | t.JSONRPCError) and message.id is not None:
+            self._ledger.answered(message.id)
+        if self.gone.is_set():
+            return
+        self._writer.write(write_line(message))
+        with contextlib.suppress(ConnectionError):
+            await self._writer.drain()
+
+    async def flush(self) -> None:
+        """Close, and wait until the client has what was written."""
+        self._writer.close()
+        await _first(self.gone, timeout=FLUSH_SECONDS)
+
+
+class Incoming(_Stream):
+    """Messages from the client, and answers to what is none; the SDK's read stream."""
+
+    def __init__(self, reader: asyncio.StreamReader, outgoing: Outgoing, ledger: Ledger, at_end: Callable[[], None]) -> None:
+        self._reader = reader
+        self._outgoing = outgoing
+        self._ledger = ledger
+        self._at_end = at_end
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def receive(self) -> SessionMessage | Exception:
+        """The next message."""
+        return await self.__anext__()
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        while (line := await self._line()) != b"":
+            message = line if isinstance(line, Refusal) else read_line(line)
+            if isinstance(message, t.JSONRPCRequest):
+                message = self._ledger.ask(message) or message
+            elif isinstance(message, t.JSONRPCNotification):
+                self._ledger.cancelled(message)
+            if isinstance(message, Refusal):
+                await self._outgoing.write(message)
+            elif message is not None:
+                return SessionMessage(message)
+        await self._end()
+        raise StopAsyncIteration
+
+    async def _line(self) -> bytes | Refusal:
+        """One line; empty at the end; the refusal of a line that is too long."""
+        try:
+            return await self._reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError as error:
+            return error.partial
+        except asyncio.LimitOverrunError as error:
+            await self._skip_line(error.consumed)
+            return refuse(None, t.PARSE_ERROR, f"parse error: a message is at most {MAX_LINE_BYTES >> 20} MiB")
 
     async def _skip_line(self, consumed: int) -> None:
         while True:
-            await self.reader.readexactly(consumed)
+            await self._reader.readexactly(consumed)
             try:
-                await self.reader.readuntil(b"\n")
+                await self._reader.readuntil(b"\n")
             except asyncio.LimitOverrunError as error:
                 consumed = error.consumed
             except asyncio.IncompleteReadError:
@@ -67,18 +124,49 @@ class _Link:
             else:
                 return
 
-    async def send(self, message: t.JSONRPCMessage) -> None:
-        """Write one message; a client that is gone gets nothing, and that is no error."""
-        if isinstance(message, t.JSONRPCResponse | t.JSONRPCError) and message.id is not None:
-            self.ledger.answered(message.id)
-        if self.gone.is_set():
-            return
-        self.writer.write(write_line(message))
-        with contextlib.suppress(ConnectionError):
-            await self.writer.drain()
+    async def _end(self) -> None:
+        """The input has ended: every call is answered, then every listener, unless nobody is left to read."""
+        await _first(self._ledger.idle, self._outgoing.gone)
+        self._at_end()
+        await _first(self._ledger.empty, self._outgoing.gone, timeout=FLUSH_SECONDS)
 
 
-class _Output(asyncio.streams.FlowControlMixin):
+@contextlib.asynccontextmanager
+async def serve_wire(wire: Wire, *, at_end: Callable[[], None] = lambda: None) -> AsyncIterator[tuple[Incoming, Outgoing]]:
+    """The two streams that `Server.run` takes, over `wire`, which is closed afterwards.
+
+    `at_end` is called when the input has ended and every call in flight is answered; it ends what has no end of its own.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(release, wire.reading)
+        stack.callback(release, wire.writing)
+        ledger = Ledger()
+        outgoing = await _connect_output(wire, ledger, stack)
+        reader = await _connect_input(wire, stack)
+        yield Incoming(reader, outgoing, ledger, at_end), outgoing
+
+
+async def _connect_input(wire: Wire, stack: contextlib.AsyncExitStack) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
+    source = os.fdopen(pumped_input(os.dup(wire.reading)), "rb", 0)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), source)
+    stack.callback(transport.close)
+    return reader
+
+
+async def _connect_output(wire: Wire, ledger: Ledger, stack: contextlib.AsyncExitStack) -> Outgoing:
+    loop = asyncio.get_running_loop()
+    gone = asyncio.Event()
+    sink, pump = pumped_output(os.dup(wire.writing), same_as=wire.reading)
+    if pump is not None:
+        stack.push_async_callback(asyncio.to_thread, pump.join, FLUSH_SECONDS)
+    transport, protocol = await loop.connect_write_pipe(lambda: _Gone(gone), os.fdopen(sink, "wb", 0))
+    outgoing = Outgoing(asyncio.StreamWriter(transport, protocol, None, loop), gone, ledger)
+    stack.push_async_callback(outgoing.flush)
+    return outgoing
+
+
+class _Gone(asyncio.streams.FlowControlMixin):
     """Notes when the client closes its end of our output."""
 
     def __init__(self, gone: asyncio.Event) -> None:
@@ -91,69 +179,6 @@ class _Output(asyncio.streams.FlowControlMixin):
         self._gone.set()
 
 
-Streams = tuple[ContextReceiveStream[SessionMessage | Exception], ContextSendStream[SessionMessage]]
-
-
-@contextlib.asynccontextmanager
-async def serve_wire(wire: Wire, *, at_end: Callable[[], None] = lambda: None) -> AsyncIterator[Streams]:
-    """The two streams that `Server.run` takes, over `wire`.
-
-    `at_end` is called when the input has ended and every call in flight is answered, before the streams close.
-    """
-    loop = asyncio.get_running_loop()
-    async with contextlib.AsyncExitStack() as stack:
-        link = await _connect(loop, wire, stack)
-        to_server, from_client = create_context_streams[SessionMessage | Exception](0)
-        to_client, from_server = create_context_streams[SessionMessage](0)
-        async with anyio.create_task_group() as group:
-            group.start_soon(_read, link, to_server, at_end)
-            group.start_soon(_write, link, from_server)
-            yield from_client, to_client
-            group.cancel_scope.cancel()
-
-
-async def _connect(loop: asyncio.AbstractEventLoop, wire: Wire, stack: contextlib.AsyncExitStack) -> _Link:
-    stack.callback(release, wire.reading)
-    stack.callback(release, wire.writing)
-    reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
-    source = os.fdopen(pumped_input(os.dup(wire.reading)), "rb", 0)
-    reading, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), source)
-    stack.callback(reading.close)
-    gone = asyncio.Event()
-    sink, pump = pumped_output(os.dup(wire.writing), same_as=wire.reading)
-    if pump is not None:
-        stack.push_async_callback(asyncio.to_thread, pump.join, FLUSH_SECONDS)
-    writing, protocol = await loop.connect_write_pipe(lambda: _Output(gone), os.fdopen(sink, "wb", 0))
-    writer = asyncio.StreamWriter(writing, protocol, None, loop)
-    stack.push_async_callback(_flush, writer, gone)
-    return _Link(reader, writer, gone)
-
-
-async def _flush(writer: asyncio.StreamWriter, gone: asyncio.Event) -> None:
-    writer.close()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(FLUSH_SECONDS):
-            await gone.wait()
-
-
-async def _read(link: _Link, to_server: ContextSendStream[SessionMessage | Exception], at_end: Callable[[], None]) -> None:
-    with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-        async with to_server:
-            async for line in link.lines():
-                message = line if isinstance(line, Refusal) else read_line(line)
-                if isinstance(message, t.JSONRPCRequest):
-                    message = link.ledger.ask(message) or message
-                elif isinstance(message, t.JSONRPCNotification):
-                    link.ledger.cancelled(message)
-                if isinstance(message, Refusal):
-                    await link.send(message)
-                elif message is not None:
-                    await to_server.send(SessionMessage(message))
-            await _first(link.ledger.idle, link.gone)
-            at_end()
-            await _first(link.ledger.empty, link.gone, timeout=FLUSH_SECONDS)
-
-
 async def _first(*events: asyncio.Event, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncio.wait's own
     """Wait until one of the events is set, or the time is over."""
     waits = [asyncio.ensure_future(event.wait()) for event in events]
@@ -162,10 +187,3 @@ async def _first(*events: asyncio.Event, timeout: float | None = None) -> None: 
     finally:
         for wait in waits:
             wait.cancel()
-
-
-async def _write(link: _Link, from_server: ContextReceiveStream[SessionMessage]) -> None:
-    with contextlib.suppress(anyio.ClosedResourceError):
-        async with from_server:
-            async for carried in from_server:
-                await link.send(carried.message)
