@@ -19,7 +19,9 @@ from wasmtime.component import Func
 
 from sandbox.host.worker import values_layout as c
 from sandbox.host.worker.values_lift import Budget, OutputTooLarge, read, read_outcome
-from sandbox.host.worker.values_lower import Refused, check_keys, fill, pack
+from sandbox.host.worker.values_lower import fill
+from sandbox.host.worker.values_pack import pack
+from sandbox.host.worker.values_refused import Refused, check_keys
 from sandbox.wit import forms
 from sandbox.wit.refusal import ArgumentError
 from sandbox.wit.types import Export, ResultOf, WitType

@@ -12,13 +12,14 @@ from __future__ import annotations
 import binascii
 import ctypes
 from collections.abc import Callable
-from struct import Struct
 from typing import Any
 
 from sandbox.errors import ComponentError
 from sandbox.host.worker import values_layout as c
+from sandbox.host.worker.values_pack import Pack, pack, pack_integer
+from sandbox.host.worker.values_refused import Refused, check_keys, expected, no_name
 from sandbox.wit import forms
-from sandbox.wit.refusal import listed, named, nearest, quoted
+from sandbox.wit.refusal import listed, quoted
 from sandbox.wit.types import (
     EnumOf,
     FlagsOf,
@@ -33,44 +34,7 @@ from sandbox.wit.types import (
     WitType,
 )
 
-Pack = Callable[[Any], bytes]
 Fill = Callable[[Any, int], None]
-
-_INTEGER_FORMATS = {
-    "s8": (c.S8, "b23x"),
-    "u8": (c.U8, "B23x"),
-    "s16": (c.S16, "h22x"),
-    "u16": (c.U16, "H22x"),
-    "s32": (c.S32, "i20x"),
-    "u32": (c.U32, "I20x"),
-    "s64": (c.S64, "q16x"),
-    "u64": (c.U64, "Q16x"),
-}
-_NOT_FINITE = {name: float(name) for name in forms.NOT_FINITE}
-_STRINGS = 'what is not finite is one of the strings `"NaN"`, `"Infinity"`, `"-Infinity"`'
-
-
-class Refused(Exception):  # noqa: N818 - it becomes an `ArgumentError` once its path is known
-    """A value that its type does not accept; the steps of its path are added on the way out, innermost first."""
-
-    def __init__(self, message: str, *, help: str | None = None) -> None:  # noqa: A002 - the word of the error style
-        super().__init__(message)
-        self.message, self.help, self.steps = message, help, list[str]()
-
-    def at(self, step: str) -> Refused:
-        """The same refusal, one step further out."""
-        self.steps.append(step)
-        return self
-
-    @property
-    def path(self) -> str:
-        """The path from the root, `.items[3].name`."""
-        return "".join(reversed(self.steps))
-
-
-def expected(what: str, value: Any) -> Refused:
-    """`expected a string, got 5`."""
-    return Refused(f"expected {what}, got {quoted(value)}")
 
 
 def fill(wit: WitType) -> Fill:
@@ -106,99 +70,6 @@ def _fill_flat(flat: Pack) -> Fill:
         c.memmove(at, flat(value), c.SLOT)
 
     return fill_flat
-
-
-def pack(wit: WitType) -> Pack | None:
-    """The function that gives the 32 bytes of a value without pointers, or None where the type has pointers."""
-    if not isinstance(wit, Primitive) or wit.name == "string":
-        return None
-    if wit.name in forms.INTEGERS:
-        return _pack_integer(wit.name)
-    known = {"bool": _pack_bool, "char": _pack_char, "f32": _pack_f32, "f64": _pack_f64}
-    if wit.name not in known:
-        raise ComponentError(f"`{wit.name}` is no WIT type that this host knows")
-    return known[wit.name]
-
-
-_BOOL = Struct("<B7xB23x")
-_CHAR = Struct("<B7xI20x")
-_F32 = Struct("<B7xf20x")
-_F64 = Struct("<B7xd16x")
-
-
-def _pack_bool(value: Any) -> bytes:
-    if type(value) is not bool:
-        raise expected("true or false", value)
-    return _BOOL.pack(c.BOOL, value)
-
-
-def _pack_char(value: Any) -> bytes:
-    if type(value) is not str or len(value) != 1:
-        raise expected("a string of exactly one character", value)
-    if "\ud800" <= value <= "\udfff":
-        raise Refused("a lone surrogate is no character")
-    return _CHAR.pack(c.CHAR, ord(value))
-
-
-def _pack_integer(name: str) -> Pack:
-    low, high = forms.INTEGERS[name]
-    kind, spelling = _INTEGER_FORMATS[name]
-    packed, wide = Struct("<B7x" + spelling).pack, name in forms.WIDE
-
-    def pack_integer(value: Any) -> bytes:
-        if type(value) is not int:
-            if not (wide and type(value) is str):
-                raise _no_integer(name, value)
-            value = _from_decimal(name, value)
-        elif wide and not -forms.SAFE <= value <= forms.SAFE:
-            raise Refused(
-                f"{quoted(value)} is beyond ±2^53, where JSON numbers lose digits", help="write it as a string of digits"
-            )
-        if not low <= value <= high:
-            raise Refused(f"{quoted(value)} is outside of {name}, {low} to {high}")
-        return packed(kind, value)
-
-    return pack_integer
-
-
-def _no_integer(name: str, value: Any) -> Refused:
-    if type(value) is float and value.is_integer():
-        return Refused(f"expected an integer ({name}), got {quoted(value)}", help="write it without a fraction or exponent")
-    what = "an integer or a decimal string" if name in forms.WIDE else "an integer"
-    return expected(f"{what} ({name})", value)
-
-
-def _from_decimal(name: str, text: str) -> int:
-    if not forms.is_decimal(name, text):
-        raise Refused(f"{quoted(text)} is no {name}", help='write decimal digits without leading zeros, `"18"`')
-    return int(text)
-
-
-def _number(value: Any) -> float:
-    if type(value) is str and value in _NOT_FINITE:
-        return _NOT_FINITE[value]
-    if type(value) is not float and type(value) is not int:
-        raise Refused(
-            f"expected a number, got {quoted(value)}", help='what is not finite is `"NaN"`, `"Infinity"` or `"-Infinity"`'
-        )
-    try:
-        number = float(value)
-    except OverflowError:
-        raise Refused(f"{quoted(value)} is too large for a float") from None
-    if number - number != 0.0:
-        raise Refused("a number that is not finite", help=_STRINGS)
-    return number
-
-
-def _pack_f32(value: Any) -> bytes:
-    number = _number(value)
-    if type(value) is not str and not -forms.F32_MAX <= number <= forms.F32_MAX:
-        raise Refused(f"{quoted(value)} is too large for f32")
-    return _F32.pack(c.F32, number)
-
-
-def _pack_f64(value: Any) -> bytes:
-    return _F64.pack(c.F64, _number(value))
 
 
 def _encoded(value: Any) -> bytes:
@@ -249,7 +120,7 @@ def _from_numbers(value: Any) -> bytes:
             return bytes(value)
         except (ValueError, OverflowError):
             pass  # the loop below finds which one
-    item = _pack_integer("u8")
+    item = pack_integer("u8")
     for index, element in enumerate(value):
         try:
             item(element)
@@ -315,18 +186,6 @@ def _fill_tuple(elements: tuple[WitType, ...]) -> Fill:
         _slots(value, fills, data)
 
     return fill_tuple
-
-
-def check_keys(value: dict[Any, Any], names: dict[str, bool], what: str) -> None:
-    """Refuse unknown keys and missing required ones; `names` says of each whether it may be left out."""
-    if value.keys() - names.keys():
-        key = next(key for key in value if key not in names)
-        hint = nearest(key, names) if isinstance(key, str) else None
-        raise Refused(f"unknown {what} {named(str(key))}", help=hint or f"it has {listed(names)}")
-    if len(value) != len(names):
-        missing = [name for name, optional in names.items() if not optional and name not in value]
-        if missing:
-            raise Refused(f"missing {what} {listed(missing)}")
 
 
 def _fill_record(fields: tuple[tuple[str, WitType], ...]) -> Fill:
@@ -398,14 +257,8 @@ def _fill_variant(cases: tuple[tuple[str, WitType | None], ...]) -> Fill:
 
 def _case(plan: dict[str, Any], tag: Any) -> Any:
     if type(tag) is not str or tag not in plan:
-        raise _no_name("tag", tag, plan).at(".tag")
+        raise no_name("tag", tag, plan).at(".tag")
     return plan[tag]
-
-
-def _no_name(what: str, value: Any, names: Any) -> Refused:
-    if type(value) is not str:
-        return expected(f"a string, one of {listed(names)}", value)
-    return Refused(f"unknown {what} {named(value)}", help=nearest(value, names) or f"it is one of {listed(names)}")
 
 
 def _fill_enum(names: tuple[str, ...]) -> Fill:
@@ -414,7 +267,7 @@ def _fill_enum(names: tuple[str, ...]) -> Fill:
     def fill_enum(value: Any, at: int) -> None:
         data = encoded.get(value) if type(value) is str else None
         if data is None:
-            raise _no_name("name", value, names)
+            raise no_name("name", value, names)
         c.new_bytes(at + 8, len(data), data)
         c.put_kind(at, c.ENUM)
 
@@ -429,7 +282,7 @@ def _fill_flags(names: tuple[str, ...]) -> Fill:
             raise expected("an array of names", value)
         for index, name in enumerate(value):
             if type(name) is not str or name not in encoded:
-                raise _no_name("flag", name, names).at(f"[{index}]")
+                raise no_name("flag", name, names).at(f"[{index}]")
         if len(set(value)) != len(value):
             raise Refused("a flag is named twice")
         c.new_flags(at + 8, len(value))
