@@ -1,1 +1,1 @@
-"""The process through which every guest's network traffic leaves."""
+"""The egress gateway: the one process that dials for guests, by the rules of the worker that asks."""

@@ -1,0 +1,207 @@
+"""One attached worker: its egress socket, its listener, its rules, and the requests it has on the way.
+
+Decides which announcement a request on the listener belongs to. Rules: the socket says which worker speaks, the token in the
+path says so again where no namespace keeps others out; an announcement is good for one request with the announced method; a
+worker that sends what no worker sends is dropped; a worker that is gone takes its connections with it, by RST.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import hmac
+import json
+import re
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import h11
+
+from sandbox.host.gateway.caps import PENDING, Caps
+from sandbox.host.gateway.exchange import Announcement, Ending, Exchange, Outside
+from sandbox.host.gateway.peer import Peer, Stream
+from sandbox.host.gateway.refusal import Refused
+from sandbox.template.network import NetworkRules
+
+MESSAGE_BYTES = 128 << 10
+_TARGET = re.compile(rb"/([0-9A-Za-z_-]{16,128})/([0-9]{1,12})", re.ASCII)
+_LAST_WORDS_SECONDS = 2.0
+_CONNECTIONS_OVER_CAP = 4
+_DESCRIPTOR = array.array("i").itemsize
+_FIELDS = {"call": str, "n": int, "method": str, "scheme": str, "authority": str, "path": str}
+
+
+class Worker:
+    """The gateway's side of one worker. `record` gets the ending of each of its requests, `gone` is called once at its end."""
+
+    def __init__(
+        self, egress: socket.socket, outside: Outside, record: Callable[[Ending], None], gone: Callable[[], None]
+    ) -> None:
+        self.rules = NetworkRules(())
+        self.caps = Caps()
+        self._egress = egress
+        self._outside = outside
+        self._record = record
+        self._gone = gone
+        self._token = b""
+        self._server: asyncio.Server | None = None
+        self._announced: dict[int, Announcement] = {}
+        self._connections: dict[asyncio.Task[None], Peer] = {}
+        self._exchanges: dict[asyncio.Task[None], Exchange] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self.closed = False
+        egress.setblocking(False)
+        self._loop.add_reader(egress, self.drain)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether it has more connections than its cap."""
+        return len(self._connections) > self.caps.connections
+
+    def set_rules(self, rules: NetworkRules, caps: Caps) -> None:
+        """Judge by these from now on; what is on the way and no longer allowed is cut."""
+        self.rules, self.caps = rules, caps
+        for task, exchange in tuple(self._exchanges.items()):
+            try:
+                exchange.judge_again()
+            except Refused as refusal:
+                exchange.cut(f"revoked while it ran: {refusal.reason}", refusal.origin)
+                task.cancel()
+
+    def reset(self, reason: str) -> None:
+        """Cut everything that is on the way, and forget what was announced."""
+        self._announced.clear()
+        for exchange in self._exchanges.values():
+            exchange.cut(reason)
+        for task, guest in self._connections.items():
+            guest.reset()
+            task.cancel()
+
+    def close(self, reason: str = "the worker is gone") -> None:
+        """Cut everything, stop listening, forget the worker."""
+        if self.closed:
+            return
+        self.closed = True
+        self._loop.remove_reader(self._egress)
+        self._egress.close()
+        if self._server is not None:
+            self._server.close()
+        self.reset(reason)
+        self._gone()
+
+    def drain(self) -> None:
+        """Read what the worker has announced so far; at its end, or at nonsense, drop it."""
+        while not self.closed:
+            try:
+                data, ancillary, flags, _ = self._egress.recvmsg(
+                    MESSAGE_BYTES, socket.CMSG_SPACE(_DESCRIPTOR), socket.MSG_CMSG_CLOEXEC
+                )
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                data, ancillary, flags = b"", [], 0
+            listeners = [socket.socket(fileno=fd) for fd in _descriptors(ancillary)]
+            if not data or flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                self.close()
+                return
+            try:
+                self._heard(json.loads(data), listeners)
+            except (ValueError, TypeError, KeyError, OSError):
+                self.close("the worker sent what no worker sends")
+
+    def claim(self, request: h11.Request) -> Announcement:
+        """The announcement that belongs to the request, once. Raises `Refused`."""
+        # The worker announces before it connects, so what belongs to this request has already arrived.
+        self.drain()
+        found = _TARGET.fullmatch(request.target)
+        if found is None or not hmac.compare_digest(found[1], self._token):
+            raise Refused("the request carries no token of this worker", "not a request of this worker")
+        announced = self._announced.pop(int(found[2]), None)
+        if announced is None or announced.method.encode() != request.method or request.http_version != b"1.1":
+            raise Refused("the request is not the one that was announced", "not a request of this worker")
+        return announced
+
+    def _heard(self, message: Any, listeners: list[socket.socket]) -> None:
+        if not isinstance(message, dict):
+            raise TypeError("not an object")
+        if "listen" in message:
+            (listener,) = listeners
+            self._listen(listener, str(message["token"]).encode("ascii"))
+            return
+        fields = {name: message[name] for name in _FIELDS}
+        if any(type(fields[name]) is not kind for name, kind in _FIELDS.items()):
+            raise TypeError("a field of the wrong type")
+        self._announced[fields["n"]] = Announcement(**fields)
+        while len(self._announced) > PENDING:
+            del self._announced[next(iter(self._announced))]
+
+    def _listen(self, listener: socket.socket, token: bytes) -> None:
+        if self._token or listener.family != socket.AF_INET or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise ValueError("not a listener, or a second one")
+        self._token = token
+        listener.setblocking(False)
+        self._keep(self._loop.create_task(self._start(listener)))
+
+    async def _start(self, listener: socket.socket) -> None:
+        self._server = await self._loop.create_server(self._stream, sock=listener)
+        if self.closed:
+            self._server.close()
+
+    def _stream(self) -> Stream:
+        reader = asyncio.StreamReader(loop=self._loop)
+        stream = Stream(reader, lambda _, writer: self._connected(Peer(h11.SERVER, stream, reader, writer)))
+        return stream
+
+    def _connected(self, guest: Peer) -> None:
+        if self.closed or len(self._connections) >= _CONNECTIONS_OVER_CAP * self.caps.connections:
+            guest.reset()
+            return
+        task = self._loop.create_task(self._serve(guest))
+        self._connections[task] = guest
+        task.add_done_callback(self._connections.pop)
+        self._keep(task)
+
+    async def _serve(self, guest: Peer) -> None:
+        """Every request of one connection, one after the other."""
+        try:
+            while isinstance(request := await self._next_request(guest), h11.Request):
+                if not await self._carry(guest, request):
+                    break
+                guest.http.start_next_cycle()
+            await _finish(guest)
+        except (OSError, h11.RemoteProtocolError, TimeoutError):
+            guest.reset()
+
+    async def _next_request(self, guest: Peer) -> Any:
+        async with asyncio.timeout(self.caps.idle_ms / 1000):
+            return await guest.next_event()
+
+    async def _carry(self, guest: Peer, request: h11.Request) -> bool:
+        task = asyncio.current_task()
+        assert task is not None
+        exchange = self._exchanges[task] = Exchange(self, guest, self._outside, self._record)
+        try:
+            return await exchange.run(request)
+        finally:
+            del self._exchanges[task]
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _finish(guest: Peer) -> None:
+    if guest.http.their_state is h11.SEND_BODY:
+        async with asyncio.timeout(_LAST_WORDS_SECONDS):
+            await guest.discard()
+    guest.close()
+
+
+def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    found = array.array("i")
+    for level, kind, raw in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            found.frombytes(raw[: len(raw) - len(raw) % _DESCRIPTOR])
+    return list(found)

@@ -1,0 +1,330 @@
+"""One request of a guest, carried to its target and back.
+
+1. claim what the worker announced for it; the request on the wire only carries a token, a number, fields and a body
+2. judge it by the worker's rules, once more
+3. resolve, judge every address, dial one of them
+4. carry the request and the answer, both at once, within the caps
+5. tell the record how it ended, before the guest can know
+
+Rules: until an answer has begun a refusal is an HTTP status; afterwards, and for a cap or a revoke, both connections are
+reset. Redirects are the guest's to follow: it asks again, and is judged again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import h11
+
+from sandbox.host.gateway import headers
+from sandbox.host.gateway.caps import FRAMING_BYTES, INFORMATIONAL, Caps
+from sandbox.host.gateway.dial import Target, checked_addresses, dial, judge_address
+from sandbox.host.gateway.peer import Peer
+from sandbox.host.gateway.refusal import Cut, Failed, GuestGone, NotSent, Refused, TimedOut
+from sandbox.host.gateway.resolver import Resolver
+from sandbox.template.addresses import Address
+from sandbox.template.authority import AuthorityError, normalise_authority
+from sandbox.template.network import NetworkRules
+
+_LAST_WORDS_SECONDS = 2.0
+_UPSTREAM_ERRORS = (OSError, h11.ProtocolError)
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a worker said on its egress socket that the request `n` of `call` is."""
+
+    call: str
+    n: int
+    method: str
+    scheme: str
+    authority: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the gateway reaches the network with."""
+
+    resolve: Resolver
+    context: ssl.SSLContext
+
+
+class Owner(Protocol):
+    """The worker behind a connection, as an exchange sees it."""
+
+    rules: NetworkRules
+    caps: Caps
+
+    @property
+    def crowded(self) -> bool:
+        """Whether it has more connections than its cap."""
+
+    def claim(self, request: h11.Request) -> Announcement:
+        """The announcement that belongs to the request, once. Raises `Refused`."""
+
+
+@dataclass(slots=True)
+class Ending:
+    """What the record is told of one request."""
+
+    decision: str = "allow"
+    reason: str = ""
+    origin: str | None = None
+    scheme: str = ""
+    host: str = ""
+    port: int = 0
+    address: str | None = None
+    method: str = ""
+    path: str = ""
+    call: str = ""
+    n: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    told: bool = field(default=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields of an event; `bytes_in` came to the guest, `bytes_out` left it."""
+        names = (name for name in self.__slots__ if name != "told")
+        return {name: getattr(self, name) for name in names}
+
+
+class Exchange:
+    """One request and its answer. `record` is called once, with how it ended."""
+
+    def __init__(self, owner: Owner, guest: Peer, outside: Outside, record: Callable[[Ending], None]) -> None:
+        self._owner = owner
+        self._guest = guest
+        self._outside = outside
+        self._record = record
+        self._upstream: Peer | None = None
+        self._target: Target | None = None
+        self._address: Address | None = None
+        self._clock: asyncio.Timeout | None = None
+        self._deadline = 0.0
+        self.ending = Ending()
+
+    async def run(self, request: h11.Request) -> bool:
+        """Carry the request; True where the guest's connection can be used for another one."""
+        try:
+            await self._carry(request)
+        except GuestGone:
+            self._end("allow", "the guest closed the connection before the answer was complete")
+            self.reset()
+        except NotSent as refusal:
+            self._end(refusal.decision, refusal.reason, refusal.origin)
+            await self._refuse(refusal)
+        finally:
+            if self._upstream is not None:
+                self._upstream.close()
+        return self._guest.http.our_state is h11.DONE and self._guest.http.their_state is h11.DONE
+
+    def cut(self, reason: str, origin: str | None = None) -> None:
+        """End it from outside, at once: a revoke, or the worker is gone."""
+        self._end("deny", reason, origin)
+        self.reset()
+
+    def reset(self) -> None:
+        """RST to both sides."""
+        self._guest.reset()
+        if self._upstream is not None:
+            self._upstream.reset()
+
+    def judge_again(self) -> None:
+        """Hold the request to the rules as they are now: `Refused` where they no longer allow it."""
+        if self._target is not None:
+            self._judge_target(self._target)
+            if self._address is not None:
+                judge_address(self._target, self._owner.rules, self._address)
+
+    async def _carry(self, request: h11.Request) -> None:
+        announced = self._owner.claim(request)
+        self._target = self._read_target(announced)
+        self._judge_request(self._target, request)
+        caps = self._owner.caps
+        try:
+            async with asyncio.timeout(caps.connect_ms / 1000):
+                upstream = await self._connect(self._target)
+        except TimeoutError as error:
+            raise TimedOut(f"no connection within {caps.connect_ms} ms") from error
+        self._deadline = asyncio.get_running_loop().time() + caps.total_ms / 1000
+        try:
+            async with asyncio.timeout(caps.idle_ms / 1000) as self._clock:
+                await self._send_head(upstream, self._target, request)
+                await self._pump(upstream)
+        except TimeoutError as error:
+            raise TimedOut(f"no end within {caps.total_ms} ms, or no byte for {caps.idle_ms} ms") from error
+
+    def _read_target(self, announced: Announcement) -> Target:
+        ending = self.ending
+        ending.call, ending.n, ending.scheme, ending.method = announced.call, announced.n, announced.scheme, announced.method
+        ending.path = announced.path.partition("?")[0]
+        try:
+            authority = normalise_authority(announced.authority, announced.scheme)
+        except AuthorityError as error:
+            ending.host = announced.authority
+            raise Refused(str(error)) from error
+        ending.host, ending.port = authority.host, authority.port
+        return Target(announced.scheme, authority, announced.method, announced.path)
+
+    def _judge_request(self, target: Target, request: h11.Request) -> None:
+        if self._owner.crowded:
+            raise Cut(f"more than {self._owner.caps.connections} connections at a time")
+        if target.scheme not in ("http", "https") or target.method.upper() == "CONNECT":
+            raise Refused(f"`{target.method}` over `{target.scheme}` is no request that can be judged")
+        if headers.asks_for_upgrade(request.headers):
+            raise Refused("an upgrade leaves HTTP, where no rule is judged")
+        self._judge_target(target)
+        for name, value in request.headers:
+            text = value.decode("latin-1")
+            if name in headers.METHOD_OVERRIDES:
+                self._judge_target(Target(target.scheme, target.authority, text, target.path))
+            elif name in headers.PATH_OVERRIDES:
+                self._judge_target(Target(target.scheme, target.authority, target.method, text))
+
+    def _judge_target(self, target: Target) -> None:
+        authority = target.authority
+        decided = self._owner.rules.decide(target.scheme, authority.host, authority.port, target.method, target.path)
+        if not decided.allowed:
+            raise Refused(decided.reason, origin=decided.origin)
+        self.ending.origin = decided.origin
+
+    async def _connect(self, target: Target) -> Peer:
+        addresses = await checked_addresses(target, self._owner.rules, self._outside.resolve)
+        self._upstream, self._address = await dial(target, addresses, self._outside.context)
+        self.ending.address = str(self._address)
+        # The rules may have changed while it was on the way.
+        self.judge_again()
+        return self._upstream
+
+    async def _send_head(self, upstream: Peer, target: Target, request: h11.Request) -> None:
+        fields = headers.request_headers(request.headers, target.authority.header(target.scheme))
+        try:
+            await upstream.send(h11.Request(method=target.method, target=target.path, headers=fields))
+        except _UPSTREAM_ERRORS as error:
+            raise Failed(f"the request could not be sent: {error}", "the connection failed") from error
+
+    async def _pump(self, upstream: Peer) -> None:
+        request = asyncio.create_task(self._pump_request(upstream))
+        response = asyncio.create_task(self._pump_response(upstream))
+        try:
+            done, _ = await asyncio.wait((request, response), return_when=asyncio.FIRST_COMPLETED)
+            if response not in done:
+                request.result()
+            await response
+        finally:
+            request.cancel()
+            response.cancel()
+            await asyncio.gather(request, response, return_exceptions=True)
+
+    async def _pump_request(self, upstream: Peer) -> None:
+        """Guest to server, then watch whether the guest stays; ends early where the server reads no more: it answers or fails."""
+        while True:
+            event = await self._from_guest()
+            if isinstance(event, h11.Data):
+                self.ending.bytes_out += len(event.data)
+                if self.ending.bytes_out > self._owner.caps.request_bytes:
+                    raise Cut(f"a request body beyond {self._owner.caps.request_bytes} bytes")
+                event = h11.Data(data=event.data)
+            try:
+                await upstream.send(event)
+            except _UPSTREAM_ERRORS:
+                return
+            self._progress()
+            if isinstance(event, h11.EndOfMessage):
+                break
+        if await self._guest.gone():
+            raise GuestGone
+
+    async def _from_guest(self) -> h11.Data | h11.EndOfMessage:
+        try:
+            event = await self._guest.next_event()
+        except (OSError, h11.RemoteProtocolError) as error:
+            raise GuestGone from error
+        if isinstance(event, h11.EndOfMessage):
+            return h11.EndOfMessage(headers=headers.without_hop_by_hop(event.headers))
+        if not isinstance(event, h11.Data):
+            raise GuestGone
+        return event
+
+    async def _pump_response(self, upstream: Peer) -> None:
+        response = await self._response_head(upstream)
+        fields = headers.response_headers(response.headers)
+        await self._to_guest(h11.Response(status_code=response.status_code, headers=fields, reason=response.reason))
+        while True:
+            event = await self._from_server(upstream)
+            if isinstance(event, h11.Data):
+                self._count_answer(upstream, len(event.data))
+                await self._to_guest(h11.Data(data=event.data))
+            elif isinstance(event, h11.EndOfMessage):
+                self._end("allow", "", self.ending.origin)
+                await self._to_guest(h11.EndOfMessage(headers=headers.without_hop_by_hop(event.headers)))
+                return
+            else:
+                raise Failed("the answer ended too soon")
+
+    async def _response_head(self, upstream: Peer) -> h11.Response:
+        for _ in range(INFORMATIONAL):
+            event = await self._from_server(upstream)
+            if isinstance(event, h11.Response):
+                return event
+            if not isinstance(event, h11.InformationalResponse):
+                break
+        raise Failed("the server gave no answer")
+
+    async def _from_server(self, upstream: Peer) -> Any:
+        try:
+            event = await upstream.next_event()
+        except _UPSTREAM_ERRORS as error:
+            raise Failed(f"the answer broke off: {error}", "the server's answer was not complete") from error
+        self._progress()
+        return event
+
+    async def _to_guest(self, event: h11.Event) -> None:
+        try:
+            await self._guest.send(event)
+        except h11.LocalProtocolError as error:
+            raise Failed(f"the answer cannot be passed on: {error}", "the server's answer was not valid") from error
+        except OSError as error:
+            raise GuestGone from error
+        self._progress()
+
+    def _count_answer(self, upstream: Peer, size: int) -> None:
+        cap = self._owner.caps.response_bytes
+        self.ending.bytes_in += size
+        if self.ending.bytes_in > cap:
+            raise Cut(f"an answer beyond {cap} bytes")
+        if upstream.received > 2 * cap + FRAMING_BYTES:
+            raise Cut(f"an answer of {upstream.received} bytes for a body of {self.ending.bytes_in}")
+
+    def _progress(self) -> None:
+        if self._clock is not None:
+            idle = asyncio.get_running_loop().time() + self._owner.caps.idle_ms / 1000
+            self._clock.reschedule(min(idle, self._deadline))
+
+    def _end(self, decision: str, reason: str, origin: str | None = None) -> None:
+        if not self.ending.told:
+            self.ending.told = True
+            self.ending.decision, self.ending.reason, self.ending.origin = decision, reason, origin
+            self._record(self.ending)
+
+    async def _refuse(self, refusal: NotSent) -> None:
+        if isinstance(refusal, Cut) or self._guest.http.our_state is not h11.SEND_RESPONSE:
+            self.reset()
+            return
+        if self._upstream is not None:
+            self._upstream.reset()
+        body = refusal.body()
+        fields = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
+        try:
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await self._guest.send(h11.Response(status_code=refusal.status, headers=fields))
+                await self._guest.send(h11.Data(data=body))
+                await self._guest.send(h11.EndOfMessage())
+                await self._guest.discard()
+        except (OSError, TimeoutError):
+            self._guest.reset()

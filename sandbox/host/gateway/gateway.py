@@ -1,0 +1,98 @@
+"""The gateway's conversation with the server: which workers there are, by which rules, and how each request ended.
+
+    server → gateway   {"attach": worker} with its egress socket · {"rules": worker, "network": […], "ceiling": […] or null,
+                       "caps": {…}} · {"reset": worker} · {"detach": worker} · {"flush": n}
+    gateway → server   {"event": {"worker", "call", "n", "decision", "scheme", "host", "port", "address", "method", "path",
+                       "bytes_in", "bytes_out", "reason", "origin"}} · {"flushed": n} · {"gone": worker}
+
+Rules: a worker without rules reaches nothing; frames are answered in order, so `flushed` comes after every event of a request
+whose answer a guest has seen; when the server goes, everything ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import Any
+
+from sandbox.host.channel import Channel
+from sandbox.host.gateway.attached import Worker
+from sandbox.host.gateway.caps import Caps
+from sandbox.host.gateway.dial import trust_store
+from sandbox.host.gateway.exchange import Ending, Outside
+from sandbox.host.gateway.resolver import make_resolver
+from sandbox.template.network import NetworkRules
+from sandbox.template.network_wire import network_from_wire
+
+WorkerId = int | str
+_RULES_BYTES = 64 << 20
+
+
+class Gateway:
+    """Serves one control socket until its other end closes it."""
+
+    def __init__(self, control: socket.socket, outside: Outside) -> None:
+        self._outside = outside
+        self._workers: dict[WorkerId, Worker] = {}
+        self.closed = asyncio.Event()
+        self._channel = Channel(control, self._on_frame, self._on_close, limit=_RULES_BYTES)
+
+    def _on_frame(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        match message:
+            case {"attach": int() | str() as worker}:
+                self._attach(worker, descriptors)
+                return
+            case {"rules": int() | str() as worker, "network": list() as rules}:
+                self._set_rules(worker, rules, message.get("ceiling"), message.get("caps") or {})
+            case {"reset": int() | str() as worker}:
+                if worker in self._workers:
+                    self._workers[worker].reset("revoked while it ran")
+            case {"detach": int() | str() as worker}:
+                if worker in self._workers:
+                    self._workers[worker].close()
+            case {"flush": int() as number}:
+                self._flush(number)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _attach(self, name: WorkerId, descriptors: list[int]) -> None:
+        (descriptor,) = descriptors
+        if name in self._workers:
+            self._workers[name].close("another worker took its name")
+        egress = socket.socket(fileno=descriptor)
+        self._workers[name] = Worker(egress, self._outside, lambda ending: self._tell(name, ending), lambda: self._forget(name))
+
+    def _set_rules(self, name: WorkerId, rules: list[Any], ceiling: list[Any] | None, caps: dict[str, Any]) -> None:
+        worker = self._workers.get(name)
+        if worker is None:
+            return
+        try:
+            above = None if ceiling is None else network_from_wire(ceiling)
+            worker.set_rules(NetworkRules(network_from_wire(rules), above), Caps.from_json(caps))
+        except (ValueError, TypeError, KeyError) as error:
+            # Rules that cannot be read allow nothing.
+            worker.close(f"the rules cannot be read: {error}")
+
+    def _flush(self, number: int) -> None:
+        for worker in tuple(self._workers.values()):
+            worker.drain()
+        self._channel.send({"flushed": number})
+
+    def _tell(self, name: WorkerId, ending: Ending) -> None:
+        self._channel.send({"event": {"worker": name, **ending.to_json()}})
+
+    def _forget(self, name: WorkerId) -> None:
+        del self._workers[name]
+        self._channel.send({"gone": name})
+
+    def _on_close(self) -> None:
+        for worker in tuple(self._workers.values()):
+            worker.close("the server is gone")
+        self.closed.set()
+
+
+async def serve(control: socket.socket, nameserver: tuple[str, int] | None) -> None:
+    """Serve `control` until the server closes it."""
+    gateway = Gateway(control, Outside(make_resolver(nameserver), trust_store()))
+    await gateway.closed.wait()

@@ -1,0 +1,58 @@
+"""How a request can fail to go through, as far as the guest and the record are told.
+
+`Refused` and `Failed` become an HTTP answer while none has begun, since a guest sees what only the gateway knows as a status;
+after that, and always for `Cut`, the connection is reset: a clean end would read as a whole answer.
+"""
+
+from __future__ import annotations
+
+import json
+
+from sandbox.errors import Code
+
+
+class NotSent(Exception):  # noqa: N818 - an ending of a request, not an error of ours
+    """A request that does not go through. `reason` is for the record; `told` is all that the guest learns."""
+
+    decision = "error"
+    status = 502
+    code: str = Code.NETWORK_ERROR.value
+
+    def __init__(self, reason: str, told: str | None = None, *, origin: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.told = reason if told is None else told
+        self.origin = origin
+
+    def body(self) -> bytes:
+        """The JSON that the guest gets: a code and a sentence, nothing about the host's network."""
+        return json.dumps({"error": self.code, "reason": self.told}).encode()
+
+
+class Refused(NotSent):
+    """The policy refuses; `origin` is the deny rule's line, or None where no rule allows it."""
+
+    decision = "deny"
+    status = 403
+    code = Code.NETWORK_ACCESS_DENIED.value
+
+
+class Failed(NotSent):
+    """The name, the connection or the server failed."""
+
+
+class TimedOut(NotSent):
+    """It took too long."""
+
+    status = 504
+
+
+class Cut(NotSent):
+    """A cap was reached: both connections are reset."""
+
+    decision = "cap"
+    code = Code.RESOURCE_LIMIT_EXCEEDED.value
+
+
+class GuestGone(Exception):  # noqa: N818 - an ending, not an error
+    """The guest closed its connection before the answer was complete."""
