@@ -1,0 +1,78 @@
+"""`sandbox audit`: read the record, and check that it is as it was written.
+
+Reads the files alone: it works while servers write, and without any of them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from argparse import Namespace
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from sandbox.audit import EventType, records, verify
+from sandbox.cli.exits import Exit
+from sandbox.cli.home import home_of
+from sandbox.cli.terminal import Terminal
+from sandbox.cli.times import moment
+from sandbox.errors import Code, SandboxError
+from sandbox.state.home import Home
+
+Record = dict[str, Any]
+
+
+def command(arguments: Namespace, terminal: Terminal) -> int:
+    """Run `audit list` or `audit verify`."""
+    home = Home.open(home_of(arguments), os.environ)
+    return _list(arguments, terminal, home) if arguments.action == "list" else _verify(terminal, home)
+
+
+def _list(arguments: Namespace, terminal: Terminal, home: Home) -> int:
+    wanted = list(_filters(arguments))
+    found = deque((record for record in records(home.audit) if all(fits(record) for fits in wanted)), maxlen=arguments.limit)
+    if terminal.json:
+        terminal.data(list(found))
+    else:
+        terminal.table(("TIME", "EVENT", "WHAT", "OUTCOME", "ID"), map(_row, found), none="no events")
+    return Exit.OK
+
+
+def _filters(arguments: Namespace) -> Iterator[Callable[[Record], bool]]:
+    for field, value in (("component", arguments.component), ("event", _event(arguments.event)), ("audit_id", arguments.call)):
+        if value is not None:
+            yield _field_is(field, value)
+    if arguments.since is not None:
+        since = moment(arguments.since, now=time.time())
+        yield lambda record: datetime.fromisoformat(record["time"]) >= since
+
+
+def _field_is(field: str, value: str) -> Callable[[Record], bool]:
+    return lambda record: record.get(field) == value
+
+
+def _event(name: str | None) -> str | None:
+    if name is None or name in {kind.value for kind in EventType}:
+        return name
+    known = ", ".join(f"`{kind.value}`" for kind in EventType)
+    raise SandboxError(f"there is no event `{name}`", help=f"the events are {known}", code=Code.INVALID_ARGUMENTS)
+
+
+def _row(record: Record) -> tuple[str, ...]:
+    what = record.get("tool") or record.get("component") or ""
+    outcome = (record.get("code") or record.get("ending") or record.get("decision"), record.get("reason"))
+    return (record["time"], record["event"], what, ": ".join(part for part in outcome if part), record["audit_id"])
+
+
+def _verify(terminal: Terminal, home: Home) -> int:
+    result = verify(home.audit)
+    if terminal.json:
+        fault = None if result.fault is None else result.fault.to_json()
+        terminal.data({"ok": result.ok, "records": result.records, "digest": result.digest, "fault": fault})
+    elif result.fault is None:
+        terminal.line(f"ok: {result.records} records, the last one is {result.digest}")
+    else:
+        terminal.note(f"error: {result.fault.message}\n  help: the {result.records} records before it are as they were written")
+    return Exit.OK if result.ok else Exit.REFUSED
