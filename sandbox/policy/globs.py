@@ -25,6 +25,8 @@ from sandbox.policy.refusal import Refusal, quoted
 DEEP = "**"
 MAX_PATTERN = 4096
 MAX_ALTERNATIVES = 256
+MAX_NAMES = 128
+MAX_DEEP = 4
 _TOKEN = re.compile(r"\[([^\]/]+)\]|\*|\?|[^\[*?]", re.DOTALL)
 _SPECIAL = re.compile(r"[*?\[{]")
 Segments = tuple[str, ...]
@@ -48,6 +50,9 @@ def expand(pattern: str) -> tuple[str, ...]:
     """The pattern without braces: one pattern for each choice. Raises `Refusal` for broken braces, sets and stars."""
     if len(pattern) > MAX_PATTERN:
         raise Refusal(f"a pattern of {len(pattern)} characters is too long", f"write at most {MAX_PATTERN} characters")
+    names = pattern.split("/")
+    if len(names) > MAX_NAMES or names.count(DEEP) > MAX_DEEP:
+        raise Refusal(f"{quoted(pattern)} has too many names", f"write at most {MAX_NAMES} names and {MAX_DEEP} `**`")
     parts = _split_braces(pattern)
     count = 1
     for choices in parts:

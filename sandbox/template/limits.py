@@ -1,0 +1,53 @@
+"""The limits of a document, of its ceiling and of nobody → the limits of a call.
+
+A limit that the document does not write is the ceiling's, else the host's default; one above the ceiling is refused with both
+numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.policy.models import ResourceLimits
+from sandbox.policy.refusal import Refusal
+from sandbox.policy.units import show_size, show_time
+from sandbox.template.report import Report
+from sandbox.template.template import Limits
+
+FIELDS = {
+    "memory": "memory_bytes",
+    "cpu_time": "cpu_time_ms",
+    "wall_time": "wall_time_ms",
+    "fuel": "fuel",
+    "output": "output_bytes",
+    "stdio": "stdio_bytes",
+    "open_files": "open_files",
+    "concurrency": "concurrency",
+}
+"""The document's name of a limit, and the template's."""
+
+
+def compile_limits(document: ResourceLimits, ceiling: ResourceLimits | None, report: Report) -> Limits:
+    """The limits of one call; what is wrong goes into `report`."""
+    asked, most = document.written, ceiling.written if ceiling is not None else {}
+    for name in asked:
+        if name in most and asked[name] > most[name]:
+            report.refuse(
+                document.origin(name),
+                f"permissions.resources.limits.{name}",
+                Refusal(
+                    f"`{show_limit(name, asked[name])}` is above the ceiling's `{show_limit(name, most[name])}`",
+                    f"write `{name}: {show_limit(name, most[name])}` or less",
+                ),
+            )
+    values: dict[str, Any] = {FIELDS[name]: value for name, value in (most | asked).items()}
+    lines = {name: ceiling.origin(name) for name in most} if ceiling is not None else {}
+    lines |= {name: document.origin(name) for name in asked}
+    return Limits(**values, origins=tuple((FIELDS[name], line) for name, line in lines.items()))
+
+
+def show_limit(name: str, value: int) -> str:
+    """A limit as a policy writes it, by its name there: `64Mi`, `2s`, `4`."""
+    if name.endswith("_time"):
+        return show_time(value)
+    return show_size(value) if name in {"memory", "output", "stdio"} else str(value)

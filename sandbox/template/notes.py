@@ -1,0 +1,70 @@
+"""For each line of a policy, in words: what it says here, and what enforces it.
+
+The layers of the operating system are named where they hold a line again; `sandbox doctor` says which of them this machine
+has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sandbox.policy.models import PolicyDocument
+from sandbox.template.limits import FIELDS, show_limit
+from sandbox.template.report import Note
+from sandbox.template.template import Effect, EnvironmentRule, FileRule, Limits, NetworkRule, WasiTemplate
+
+_FILES = "filesystem gate (open, stat, list, create, rename, link, remove), then the preopen and Landlock"
+_FILE_DENY = "filesystem gate; the folder that holds it cannot be renamed"
+_NETWORK = "HTTP gate in the worker, and again the egress gateway for the address that it dials"
+_NETWORK_DENY = "HTTP gate and egress gateway, before any allow"
+_ENVIRONMENT = "the guest's environment holds these names and no other"
+_LIMITS = {
+    "memory": "store limits (each memory) and RLIMIT_DATA (their sum)",
+    "cpu_time": "a profiling timer whose signal ends the worker",
+    "wall_time": "SIGKILL by the supervisor",
+    "fuel": "instruction counting in code compiled for it",
+    "output": "the result is measured before it leaves the worker",
+    "stdio": "pipes that are read on and cut at this size",
+    "open_files": "RLIMIT_NOFILE and the filesystem gate",
+    "concurrency": "the supervisor's slots for this component",
+}
+
+
+def notes_of(template: WasiTemplate, document: PolicyDocument) -> tuple[Note, ...]:
+    """One note for each rule and limit; waived lines say that nothing enforces them."""
+    found = dict.fromkeys((*_files(template.files), *_network(template.network), *_environment(template.environment)))
+    waived = (Note(waiver.origin, waiver.field, "nothing: waived") for waiver in document.waivers)
+    return (*found, *_limits(template.limits), *waived)
+
+
+def _files(rules: tuple[FileRule, ...]) -> Iterator[Note]:
+    for rule in rules:
+        how = _FILES if rule.effect is Effect.ALLOW else _FILE_DENY
+        yield Note(rule.origin, f"{rule.effect} {', '.join(rule.access.words)} on {rule.pattern}", how)
+
+
+def _network(rules: tuple[NetworkRule, ...]) -> Iterator[Note]:
+    for rule in rules:
+        ports = "any port" if rule.ports is None else "port " + ", ".join(_range(bounds) for bounds in rule.ports)
+        parts = [f"{rule.effect} {'/'.join(rule.protocols)} {rule.host or rule.cidr}, {ports}"]
+        parts += [", ".join(rule.methods)] if rule.methods is not None else []
+        parts += ["paths " + ", ".join(rule.paths)] if rule.paths is not None else []
+        yield Note(rule.origin, ", ".join(parts), _NETWORK if rule.effect is Effect.ALLOW else _NETWORK_DENY)
+
+
+def _environment(rules: tuple[EnvironmentRule, ...]) -> Iterator[Note]:
+    for rule in rules:
+        whose = "as written" if rule.value is not None else "as the host has it"
+        line = f"allow {rule.key}, {whose}" if rule.effect is Effect.ALLOW else f"deny {rule.key}"
+        yield Note(rule.origin, line, _ENVIRONMENT)
+
+
+def _limits(limits: Limits) -> Iterator[Note]:
+    for name, field in FIELDS.items():
+        value = getattr(limits, field)
+        if value is not None:
+            yield Note(limits.origin(field), f"{name} {show_limit(name, value)}", _LIMITS[name])
+
+
+def _range(bounds: tuple[int, int]) -> str:
+    return str(bounds[0]) if bounds[0] == bounds[1] else f"{bounds[0]}-{bounds[1]}"

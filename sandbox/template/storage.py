@@ -1,0 +1,154 @@
+"""Storage lines → file rules and preopens, inside the ceiling.
+
+The ceiling is applied here, exactly: an allow line becomes what it has in common with each allow line of the ceiling, so the
+template holds one set of rules and every gate judges by it. A line wholly outside is refused, one that has more in it than
+the ceiling is narrowed with a warning, and an overlap that no pattern can say is refused too. The ceiling's denies are added.
+
+Rules: no line may reach the host's own folders (policy, state, cache, record) or another component's data; none may be led
+elsewhere by a link that a component could have planted.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from sandbox.policy.entries import StorageAllow, StorageDeny
+from sandbox.policy.globs import NotExpressibleError, Segments, covers, intersect
+from sandbox.policy.models import Storage
+from sandbox.policy.refusal import Refusal, quoted
+from sandbox.template.files import FileRules
+from sandbox.template.place import Located, Surroundings, locate, preopen
+from sandbox.template.report import Report
+from sandbox.template.template import Access, FileRule, Preopen
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledStorage:
+    """The rules, the folders to open for them, and the folders of the component's own that must exist."""
+
+    rules: tuple[FileRule, ...]
+    preopens: tuple[Preopen, ...]
+    own_folders: tuple[str, ...]
+
+
+def compile_storage(document: Storage, ceiling: Storage | None, around: Surroundings, report: Report) -> CompiledStorage:
+    """Compile one document's storage; what is wrong goes into `report`."""
+    allows = [item for at, entry in enumerate(document.allow) for item in _located(at, entry, around, report, "allow")]
+    denies = [item for at, entry in enumerate(document.deny) for item in _located(at, entry, around, report, "deny")]
+    if ceiling is not None:
+        allows = list(_inside_ceiling(allows, ceiling, around, report))
+        denies += [item for entry in ceiling.deny for item in _located(0, entry, around, report, "deny")]
+    _refuse_protected(allows, around, report)
+    _refuse_planted_links(allows, report)
+    preopens = _preopens(allows, around, report)
+    own = {item.host_path for item in preopens for allow in allows if allow.own and _same_preopen(allow, item, around)}
+    return CompiledStorage(tuple(item.rule for item in (*allows, *denies)), preopens, tuple(sorted(own)))
+
+
+def _located(
+    at: int, entry: StorageAllow | StorageDeny, around: Surroundings, report: Report, effect: str
+) -> tuple[Located, ...]:
+    try:
+        return locate(entry, around)
+    except Refusal as refusal:
+        report.refuse(entry.origin, f"permissions.storage.{effect}[{at}].uri", refusal)
+        return ()
+
+
+def _inside_ceiling(allows: Sequence[Located], ceiling: Storage, around: Surroundings, report: Report) -> Iterator[Located]:
+    most = [item for entry in ceiling.allow for item in _located(0, entry, around, report, "allow")]
+    for allow in allows:
+        try:
+            parts = [allow.narrowed(pattern, access) for pattern, access in _common(allow, most)]
+        except NotExpressibleError as error:
+            report.refuse(
+                allow.origin,
+                "permissions.storage",
+                Refusal(
+                    f"{quoted(allow.shown)} overlaps the ceiling in a way that no rule can say: {error}", "write a narrower uri"
+                ),
+            )
+            continue
+        if not parts:
+            report.refuse(
+                allow.origin, "permissions.storage", Refusal(f"{quoted(allow.shown)} is outside the ceiling", _offers(ceiling))
+            )
+        elif parts != [allow]:
+            report.warn(allow.origin, f"the ceiling narrows {quoted(allow.shown)}")
+        yield from parts
+
+
+def _common(allow: Located, most: Iterable[Located]) -> Iterator[tuple[Segments, Access]]:
+    whole: dict[Segments, Access] = {}
+    for limit in most:
+        access = allow.access & limit.access
+        if access:
+            for pattern in intersect(allow.pattern, limit.pattern):
+                whole[pattern] = whole.get(pattern, Access.NONE) | access
+    # A part that another one holds with at least its access adds nothing.
+    for pattern, access in whole.items():
+        wider = (other for other, more in whole.items() if other != pattern and not access & ~more)
+        if not any(covers(other, pattern) for other in wider):
+            yield pattern, access
+
+
+def _offers(ceiling: Storage) -> str:
+    lines = ", ".join(f"{quoted(entry.uri)} ({', '.join(entry.access)})" for entry in ceiling.allow[:5])
+    return f"the ceiling allows {lines}" if lines else "the ceiling allows no storage at all"
+
+
+def _refuse_protected(allows: Sequence[Located], around: Surroundings, report: Report) -> None:
+    own = around.resolve(around.data_folder)
+    folders = [around.resolve(folder) for folder in around.protected]
+    for allow in allows:
+        # What lies in the component's own data folder is below the folder of all components' data, and is its own.
+        inside = allow.names[: len(own.split("/")) - 1] == tuple(own.split("/")[1:])
+        rules = FileRules((allow.rule,))
+        for folder in folders:
+            if inside and _contains(folder, own):
+                continue
+            if rules.visible(folder) or _contains(folder, "/" + "/".join(allow.names)):
+                message = f"{quoted(allow.shown)} reaches folders that are the host's own (policy, state, cache, record, data)"
+                report.refuse(allow.origin, "permissions.storage", Refusal(message, "grant another folder"))
+                break
+
+
+def _contains(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _refuse_planted_links(allows: Sequence[Located], report: Report) -> None:
+    """A link in a folder that the component may write could be its own, and lead a later grant anywhere."""
+    followed = [(allow, link) for allow in allows for link in allow.links]
+    if not followed:
+        return
+    rules = FileRules(allow.rule for allow in allows)
+    for allow, link in followed:
+        if rules.access(link) & Access.CREATE or rules.access(posixpath.dirname(link)) & Access.CREATE:
+            message = f"{quoted(allow.shown)} goes through a link that the component may have made itself"
+            report.refuse(allow.origin, "permissions.storage", Refusal(message, "write the path without links"))
+
+
+def _preopens(allows: Sequence[Located], around: Surroundings, report: Report) -> tuple[Preopen, ...]:
+    found: dict[str, Preopen] = {}
+    for allow in allows:
+        try:
+            item = preopen(allow, around)
+        except Refusal as refusal:
+            report.refuse(allow.origin, "permissions.storage", refusal)
+            continue
+        first = found.get(item.guest_path, item)
+        if first.host_path != item.host_path:
+            message = f"{quoted(item.guest_path)} would be two folders, {quoted(first.host_path)} and {quoted(item.host_path)}"
+            report.refuse(allow.origin, "permissions.storage", Refusal(message, "mount one of them elsewhere"))
+        found[item.guest_path] = replace(first, writable=first.writable or item.writable)
+    return tuple(found[guest] for guest in sorted(found))
+
+
+def _same_preopen(allow: Located, item: Preopen, around: Surroundings) -> bool:
+    try:
+        return preopen(allow, around).host_path == item.host_path
+    except Refusal:
+        return False

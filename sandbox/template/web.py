@@ -1,0 +1,110 @@
+"""Network lines → network rules, inside the ceiling.
+
+As for storage the ceiling is applied exactly and at once: each allow becomes what it has in common with each allow of the
+ceiling (target, protocols, ports, methods, paths), the ceiling's denies are added, and the gates judge one set of rules.
+`sandbox.template.network` says what the rules mean for a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sandbox.policy.entries import NetworkEntry
+from sandbox.policy.fields import PROTOCOLS
+from sandbox.policy.globs import NotExpressibleError, intersect
+from sandbox.policy.hosts import ANY_PORT
+from sandbox.policy.models import Network
+from sandbox.policy.network_cover import DEFAULT_PORTS, cidr_covers, host_covers, path_patterns
+from sandbox.policy.refusal import Refusal, quoted
+from sandbox.template.report import Report
+from sandbox.template.template import Effect, NetworkRule
+
+Ports = tuple[tuple[int, int], ...]
+
+
+def compile_network(document: Network, ceiling: Network | None, report: Report) -> tuple[NetworkRule, ...]:
+    """Compile one document's network; what is wrong goes into `report`."""
+    denies = [rule for entry in document.deny for rule in _rules(entry, Effect.DENY)]
+    if ceiling is None:
+        return (*(rule for entry in document.allow for rule in _rules(entry, Effect.ALLOW)), *denies)
+    most = [rule for entry in ceiling.allow for rule in _rules(entry, Effect.ALLOW)]
+    denies += [rule for entry in ceiling.deny for rule in _rules(entry, Effect.DENY)]
+    allows = [rule for entry in document.allow for rule in _inside_ceiling(entry, most, report)]
+    return (*allows, *denies)
+
+
+def _rules(entry: NetworkEntry, effect: Effect) -> Iterator[NetworkRule]:
+    """The rules of a line: an allow without ports is one rule for each protocol and its own port."""
+    protocols, ranges = entry.protocols or PROTOCOLS, entry.port_ranges
+    ports = None if ranges in (None, ANY_PORT) else ranges
+    rule = NetworkRule(effect, entry.host, entry.cidr, ports, protocols, entry.methods, entry.paths, entry.origin)
+    if effect is Effect.DENY or ranges is not None:
+        yield rule
+        return
+    for protocol in protocols:
+        yield replace(rule, protocols=(protocol,), ports=((DEFAULT_PORTS[protocol], DEFAULT_PORTS[protocol]),))
+
+
+def _inside_ceiling(entry: NetworkEntry, most: list[NetworkRule], report: Report) -> Iterator[NetworkRule]:
+    rules = list(_rules(entry, Effect.ALLOW))
+    try:
+        common = [found for rule in rules for limit in most if (found := _common(rule, limit)) is not None]
+    except NotExpressibleError as error:
+        message = f"{quoted(entry.target)} overlaps the ceiling's `paths` in a way that no rule can say: {error}"
+        report.refuse(entry.origin, "permissions.network", Refusal(message, "write narrower `paths`"))
+        return
+    if not common:
+        names = ", ".join(dict.fromkeys(quoted(rule.host or rule.cidr) for rule in most[:5]))
+        offers = f"the ceiling allows {names}" if names else "the ceiling allows no network at all"
+        report.refuse(entry.origin, "permissions.network", Refusal(f"{quoted(entry.target)} is outside the ceiling", offers))
+    elif not all(rule in common for rule in rules):
+        report.warn(entry.origin, f"the ceiling narrows {quoted(entry.target)}")
+    yield from dict.fromkeys(common)
+
+
+def _common(rule: NetworkRule, limit: NetworkRule) -> NetworkRule | None:
+    """What both rules allow, as a rule of the document's line; None where that is nothing."""
+    host, cidr = _narrower_host(rule.host, limit.host), _narrower_range(rule.cidr, limit.cidr)
+    protocols = tuple(protocol for protocol in rule.protocols if protocol in limit.protocols)
+    ports, methods = _common_ports(rule.ports, limit.ports), _common_methods(rule.methods, limit.methods)
+    paths = _common_paths(rule.paths, limit.paths) if host or cidr else None
+    if (host is None and cidr is None) or not protocols or () in (ports, methods, paths):
+        return None
+    return NetworkRule(rule.effect, host, cidr, ports, protocols, methods, paths, rule.origin)
+
+
+def _narrower_host(one: str | None, other: str | None) -> str | None:
+    if one is None or other is None:
+        return None
+    if host_covers(one, other):
+        return other
+    return one if host_covers(other, one) else None
+
+
+def _narrower_range(one: str | None, other: str | None) -> str | None:
+    if one is None or other is None:
+        return None
+    if cidr_covers(one, other):
+        return other
+    return one if cidr_covers(other, one) else None
+
+
+def _common_ports(one: Ports | None, other: Ports | None) -> Ports | None:
+    if one is None or other is None:
+        return one if other is None else other
+    overlaps = ((max(a, c), min(b, d)) for a, b in one for c, d in other)
+    return tuple((low, high) for low, high in overlaps if low <= high)
+
+
+def _common_methods(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return tuple(method for method in one if method in other)
+
+
+def _common_paths(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if one is None or other is None or one == other:
+        return one if other is None else other
+    pairs = ((a, b) for a in path_patterns(one) for b in path_patterns(other))
+    return tuple(dict.fromkeys("/" + "/".join(found) for a, b in pairs for found in intersect(a, b)))
