@@ -36,10 +36,18 @@ class Authority:
     port: int
     address: Address | None = None
 
+    @property
+    def text(self) -> str:
+        """The authority with its port: `api.example.com:443`, `[2001:db8::1]:80`."""
+        return f"{self._bracketed}:{self.port}"
+
     def header(self, scheme: str) -> str:
-        """The value of the `Host` header: brackets around IPv6, no port where it is the scheme's own."""
-        host = f"[{self.host}]" if isinstance(self.address, IPv6Address) else self.host
-        return host if DEFAULT_PORTS.get(scheme) == self.port else f"{host}:{self.port}"
+        """The value of the `Host` header: no port where it is the scheme's own."""
+        return self._bracketed if DEFAULT_PORTS.get(scheme) == self.port else self.text
+
+    @property
+    def _bracketed(self) -> str:
+        return f"[{self.host}]" if isinstance(self.address, IPv6Address) else self.host
 
 
 def normalise_authority(text: str, scheme: str) -> Authority:

@@ -28,6 +28,7 @@ from sandbox.host.gates.mounts import Mounts
 from sandbox.host.gates.native import Passthrough
 from sandbox.host.gates.rules import Rules, rules_of
 from sandbox.host.outcome import Denial
+from sandbox.template.network import NetworkRules
 from sandbox.template.template import Preopen, WasiTemplate
 
 PREPARE_TOUCHED_WASI = 86
@@ -50,6 +51,7 @@ class Bound:
     mounts: Mounts = field(default_factory=lambda: Mounts(()))
     descriptors: tuple[int, ...] = ()
     """The pinned directory of each preopen, in the template's order."""
+    network: NetworkRules = field(default_factory=lambda: NetworkRules(()))
     egress: Egress | None = None
     report: Callable[[Denial], None] = _nowhere
     log: int | None = None
@@ -121,6 +123,7 @@ class Gates:
             rules=rules_of(template),
             mounts=Mounts(tuple(preopen for preopen, _ in preopened)),
             descriptors=tuple(descriptor for _, descriptor in preopened),
+            network=NetworkRules(template.network, template.ceiling_network),
             egress=egress,
             report=report,
             log=log,
