@@ -1,0 +1,1 @@
+"""JSON ⇄ WIT values, through real guests."""
