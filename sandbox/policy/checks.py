@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from sandbox.policy import uris
 from sandbox.policy.entries import EnvironmentAllow, EnvironmentDeny, NetworkEntry, StorageAllow, StorageDeny
-from sandbox.policy.globs import Segments, covers, name_covers
-from sandbox.policy.network_cover import network_covers
+from sandbox.policy.globs import Segments, name_covers
+from sandbox.policy.network_cover import Targets, network_covers
+from sandbox.policy.overlap import Covering, Work
 from sandbox.policy.refusal import quoted
 
 StorageEntry = StorageAllow | StorageDeny
@@ -42,35 +43,32 @@ class Finding:
 
 
 def contradictions(entries: Entries) -> Iterator[Finding]:
-    """Allows that read like a restriction but are none, and variables with two values."""
-    yield from _storage_restrictions(entries.storage_allow)
-    yield from _network_restrictions(entries.network_allow)
+    """Allows that read like a restriction but are none, and names with two meanings. May raise `Refusal` (too much work)."""
+    work = Work()
+    yield from _storage_restrictions(entries.storage_allow, work)
+    yield from _network_restrictions(entries.network_allow, work)
     yield from _two_values(entries.environment_allow)
     yield from _two_folders(entries.storage_allow)
 
 
 def doubts(entries: Entries) -> Iterator[Finding]:
-    """What is allowed and probably not meant: allows that a deny shadows, and the widest ones."""
-    yield from _shadowed_storage(entries)
+    """What is allowed and probably not meant: allows that a deny shadows, and the widest ones. May raise `Refusal`."""
+    work = Work()
+    yield from _shadowed_storage(entries, work)
+    yield from _shadowed_network(entries, work)
+    yield from _shadowed_environment(entries, work)
     for at, allow in entries.network_allow:
-        deny = next((deny for _, deny in entries.network_deny if network_covers(deny, allow, wide_denies=True)), None)
-        if deny is not None:
-            yield Finding("network", at, f"{quoted(allow.target)} is allowed in vain: the deny at {deny.origin} takes all of it")
         yield from _wide_network(at, allow)
-    for at, variable in entries.environment_allow:
-        taken = next((deny for _, deny in entries.environment_deny if name_covers(deny.key, variable.key)), None)
-        if taken is not None:
-            yield Finding("environment", at, f"{quoted(variable.key)} is allowed in vain: the deny at {taken.origin} takes it")
-        if not variable.key.strip("*?"):
-            yield Finding("environment", at, f"{quoted(variable.key)} shows every variable of the host", "name the variables")
 
 
-def _storage_restrictions(allows: Sequence[tuple[int, StorageAllow]]) -> Iterator[Finding]:
-    parsed = [(at, allow, _patterns(allow)) for at, allow in allows]
-    for at, narrow, inner in parsed:
-        for _, wide, outer in parsed:
+def _storage_restrictions(allows: Sequence[tuple[int, StorageAllow]], work: Work) -> Iterator[Finding]:
+    patterns = [_patterns(allow) for _, allow in allows]
+    covering = Covering(patterns, work)
+    for number, (at, narrow) in enumerate(allows):
+        for other in covering.of(patterns[number]):
+            wide = allows[other][1]
             more = [word for word in wide.access if word not in narrow.access]
-            if more and inner[1] != outer[1] and _all_covered(outer, inner):
+            if more and patterns[other] != patterns[number]:
                 yield Finding(
                     "storage",
                     at,
@@ -80,15 +78,13 @@ def _storage_restrictions(allows: Sequence[tuple[int, StorageAllow]]) -> Iterato
                 break
 
 
-def _network_restrictions(allows: Sequence[tuple[int, NetworkEntry]]) -> Iterator[Finding]:
-    for at, narrow in allows:
-        for other, wide in allows:
-            if (
-                at != other
-                and _restricts(narrow)
-                and network_covers(wide, narrow)
-                and not network_covers(narrow, wide, target=False)
-            ):
+def _network_restrictions(allows: Sequence[tuple[int, NetworkEntry]], work: Work) -> Iterator[Finding]:
+    targets = Targets([allow for _, allow in allows])
+    for number, (at, narrow) in enumerate(allows):
+        for other in targets.of(narrow) if _restricts(narrow) else ():
+            work.spend()
+            wide = allows[other][1]
+            if other != number and network_covers(wide, narrow) and not network_covers(narrow, wide, target=False):
                 yield Finding(
                     "network",
                     at,
@@ -124,13 +120,37 @@ def _two_folders(allows: Sequence[tuple[int, StorageAllow]]) -> Iterator[Finding
             )
 
 
-def _shadowed_storage(entries: Entries) -> Iterator[Finding]:
+def _shadowed_storage(entries: Entries, work: Work) -> Iterator[Finding]:
+    covering = Covering([_patterns(deny) for _, deny in entries.storage_deny], work)
     for at, allow in entries.storage_allow:
-        inner = _patterns(allow)
-        denies = [deny for _, deny in entries.storage_deny if _all_covered(_patterns(deny), inner)]
+        denies = [entries.storage_deny[number][1] for number in covering.of(_patterns(allow))]
         if set(allow.access) <= {word for deny in denies for word in deny.access}:
             lines = ", ".join(deny.origin for deny in denies)
             yield Finding("storage", at, f"{quoted(allow.uri)} is allowed in vain: the deny at {lines} takes all of it")
+
+
+def _shadowed_network(entries: Entries, work: Work) -> Iterator[Finding]:
+    targets = Targets([deny for _, deny in entries.network_deny])
+    for at, allow in entries.network_allow:
+        for number in targets.of(allow):
+            work.spend()
+            deny = entries.network_deny[number][1]
+            if network_covers(deny, allow, wide_denies=True):
+                yield Finding(
+                    "network", at, f"{quoted(allow.target)} is allowed in vain: the deny at {deny.origin} takes all of it"
+                )
+                break
+
+
+def _shadowed_environment(entries: Entries, work: Work) -> Iterator[Finding]:
+    for at, variable in entries.environment_allow:
+        for _, deny in entries.environment_deny:
+            work.spend()
+            if name_covers(deny.key, variable.key):
+                yield Finding("environment", at, f"{quoted(variable.key)} is allowed in vain: the deny at {deny.origin} takes it")
+                break
+        if not variable.key.strip("*?"):
+            yield Finding("environment", at, f"{quoted(variable.key)} shows every variable of the host", "name the variables")
 
 
 def _wide_network(at: int, allow: NetworkEntry) -> Iterator[Finding]:
@@ -143,14 +163,10 @@ def _wide_network(at: int, allow: NetworkEntry) -> Iterator[Finding]:
         yield Finding("network", at, f"{quoted(allow.host)} is this machine", help_)
 
 
-def _patterns(entry: StorageEntry) -> tuple[object, tuple[Segments, ...]]:
+def _patterns(entry: StorageEntry) -> tuple[Segments, ...]:
+    """The patterns of an entry, each below the name of its anchor: only what has the same one is compared."""
     uri = uris.parse_uri(entry.uri)
-    return (uri.anchor, uri.variable), uri.expanded
-
-
-def _all_covered(outer: tuple[object, tuple[Segments, ...]], inner: tuple[object, tuple[Segments, ...]]) -> bool:
-    same_anchor = outer[0] == inner[0]
-    return same_anchor and all(any(covers(wide, narrow) for wide in outer[1]) for narrow in inner[1])
+    return tuple((f"{uri.anchor}:{uri.variable}", *pattern) for pattern in uri.expanded)
 
 
 def _words(words: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from sandbox.policy.refusal import Refusal, quoted
 
 DEEP = "**"
 MAX_PATTERN = 4096
-MAX_ALTERNATIVES = 256
+MAX_ALTERNATIVES = 64
 MAX_NAMES = 128
 MAX_DEEP = 4
 _TOKEN = re.compile(r"\[([^\]/]+)\]|\*|\?|[^\[*?]", re.DOTALL)

@@ -1,40 +1,208 @@
-"""A grant: one allow or deny entry that a person added at runtime, as an object.
+"""Grants: entries added to a document while a component is in use, and the document that they make of it.
 
-The value only; `with_grants` makes a document of a document and the grants that hold.
+A grant is one entry under the same schema as a line of a document, as an object: for which component, who, why, until when,
+for how many calls. Nothing here is stored or decided; `sandbox.state` keeps grants, the ceiling is applied when the document
+is compiled, and the clock is a parameter.
+
+Rules: what a grant adds is added beside the document's lines, and a deny of either wins; a limit that is granted replaces the
+document's, a variable that is granted replaces the document's line of that name. An expired or used-up grant is no grant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
 
-from sandbox.template.template import Effect
+from sandbox.errors import GrantError
+from sandbox.policy.entries import Entry, EnvironmentAllow, EnvironmentDeny, NetworkEntry, StorageAllow, StorageDeny
+from sandbox.policy.models import Environment, Network, Permissions, PolicyDocument, ResourceLimits, Resources, Storage
+from sandbox.policy.problems import nothing_written, validate
+from sandbox.policy.refused import NOT_YET
+from sandbox.policy.tree import Tree
 from sandbox.wit.types import Digest
 
-GrantKind = Literal["storage", "network", "environment", "resource"]
+_Model = TypeVar("_Model", bound=Entry | ResourceLimits)
+
+
+class Kind(StrEnum):
+    """The section of a document that a grant belongs to."""
+
+    STORAGE = "storage"
+    NETWORK = "network"
+    ENVIRONMENT = "environment"
+    RESOURCE = "resource"
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One entry for one component's digest: `entry` is the policy entry as plain data; times in seconds since 1970.
+    """One entry granted or denied at run time; times are seconds since the epoch, UTC.
 
-    `max_uses` and `uses` count calls. Another component under the same name has none of it.
+    `component` is the digest it is bound to: another component under the same name has none of it. `entry` is the entry as a
+    document would write it, for a resource the limits. `max_uses` counts calls; None is without end.
     """
 
     id: str
     component_name: str
-    digest: Digest
-    kind: GrantKind
-    entry: Mapping[str, Any] = field(hash=False)
-    effect: Effect = Effect.ALLOW
-    who: str = "local"
-    why: str | None = None
-    created_at: float = 0.0
+    component: Digest
+    kind: Kind
+    entry: Mapping[str, Any]
+    who: str
+    created_at: float
+    effect: str = "allow"
+    why: str = ""
     expires_at: float | None = None
     max_uses: int | None = None
     uses: int = 0
+    session: str | None = None
 
     def holds(self, now: float) -> bool:
-        """Whether it still holds at `now`: neither expired nor used up."""
+        """Whether the grant is neither expired nor used up."""
         return (self.expires_at is None or now < self.expires_at) and (self.max_uses is None or self.uses < self.max_uses)
+
+    @property
+    def origin(self) -> str:
+        """How a rule or a limit names this grant as where it comes from."""
+        return f"grant {self.id}"
+
+
+def make_entry_storage(
+    uri: str, access: Iterable[str] = (), *, mount: str | None = None, effect: str = "allow"
+) -> dict[str, Any]:
+    """A storage entry as plain data; raises `GrantError` where a document could not hold it."""
+    return make_entry(Kind.STORAGE, {"uri": uri, "access": list(access) or None, "mount": mount}, effect)
+
+
+def make_entry_network(
+    host: str | None = None,
+    *,
+    cidr: str | None = None,
+    ports: Iterable[int | str] | None = None,
+    protocols: Iterable[str] | None = None,
+    methods: Iterable[str] | None = None,
+    paths: Iterable[str] | None = None,
+    effect: str = "allow",
+) -> dict[str, Any]:
+    """A network entry as plain data; raises `GrantError` where a document could not hold it."""
+    lists = {"ports": ports, "protocols": protocols, "methods": methods, "paths": paths}
+    written = {name: None if items is None else list(items) for name, items in lists.items()}
+    return make_entry(Kind.NETWORK, {"host": host, "cidr": cidr, **written}, effect)
+
+
+def make_entry_environment(key: str, *, value: str | None = None, effect: str = "allow") -> dict[str, Any]:
+    """An environment entry as plain data; raises `GrantError` where a document could not hold it."""
+    return make_entry(Kind.ENVIRONMENT, {"key": key, "value": value}, effect)
+
+
+def make_entry_resource(**limits: str | int | None) -> dict[str, Any]:
+    """Limits as plain data (`memory="128Mi"`); raises `GrantError` where a document could not hold them."""
+    return make_entry(Kind.RESOURCE, limits, "allow")
+
+
+def make_entry(kind: Kind, written: Mapping[str, Any], effect: str = "allow") -> dict[str, Any]:
+    """An entry of any kind as plain data in its one spelling; what is None counts as left out. Raises `GrantError`."""
+    data = {name: value for name, value in written.items() if value is not None}
+    entry = _read(_model(kind, effect), data, kind, effect)
+    plain = entry.model_dump(mode="json", exclude_none=True)
+    if not plain:
+        raise GrantError("the grant names no limit", help="name one: `memory`, `cpu_time`, `wall_time`, `output`, …")
+    return plain
+
+
+def with_grants(document: PolicyDocument, grants: Iterable[Grant], now: float) -> PolicyDocument:
+    """The document with the entries of the grants that hold at `now`, in the order they were made.
+
+    The caller gives the grants of this component's digest. Raises `GrantError` for a stored entry that is no entry.
+    """
+    held = sorted((grant for grant in grants if grant.holds(now)), key=lambda grant: (grant.created_at, grant.id))
+    if not held:
+        return document
+    parts = document.permissions
+    permissions = Permissions(
+        storage=Storage(
+            allow=(*parts.storage.allow, *_entries(held, Kind.STORAGE, "allow", StorageAllow)),
+            deny=(*parts.storage.deny, *_entries(held, Kind.STORAGE, "deny", StorageDeny)),
+        ),
+        network=Network(
+            allow=(*parts.network.allow, *_entries(held, Kind.NETWORK, "allow", NetworkEntry)),
+            deny=(*parts.network.deny, *_entries(held, Kind.NETWORK, "deny", NetworkEntry)),
+        ),
+        environment=_environment(parts.environment, held),
+        resources=Resources(limits=_limits(parts.resources.limits, held)),
+    )
+    merged = PolicyDocument(version="2.0", description=document.description, permissions=permissions)
+    return merged.noted("1.0" if document.written_version == "1.0" else "2.0", document.waivers, document.warnings)
+
+
+def _environment(written: Environment, held: list[Grant]) -> Environment:
+    granted = _entries(held, Kind.ENVIRONMENT, "allow", EnvironmentAllow)
+    by_key = {entry.key: entry for entry in (*written.allow, *granted)}
+    return Environment(
+        allow=tuple(by_key.values()),
+        deny=(*written.deny, *_entries(held, Kind.ENVIRONMENT, "deny", EnvironmentDeny)),
+    )
+
+
+def _limits(written: ResourceLimits, held: list[Grant]) -> ResourceLimits:
+    values, origins = written.model_dump(exclude_none=True), written.origins
+    for grant in held:
+        if grant.kind is Kind.RESOURCE:
+            values |= grant.entry
+            origins |= dict.fromkeys(grant.entry, grant.origin)
+    return _read(ResourceLimits, values, Kind.RESOURCE, "allow").from_lines(origins)
+
+
+_Line = TypeVar("_Line", bound=Entry)
+
+
+def _entries(held: list[Grant], kind: Kind, effect: str, model: type[_Line]) -> tuple[_Line, ...]:
+    mine = (grant for grant in held if grant.kind is kind and grant.effect == effect)
+    return tuple(_read(model, dict(grant.entry), kind, effect).from_line(grant.origin) for grant in mine)
+
+
+def _model(kind: Kind, effect: str) -> type[Entry | ResourceLimits]:
+    models: dict[tuple[Kind, str], type[Entry | ResourceLimits]] = {
+        (Kind.STORAGE, "allow"): StorageAllow,
+        (Kind.STORAGE, "deny"): StorageDeny,
+        (Kind.NETWORK, "allow"): NetworkEntry,
+        (Kind.NETWORK, "deny"): NetworkEntry,
+        (Kind.ENVIRONMENT, "allow"): EnvironmentAllow,
+        (Kind.ENVIRONMENT, "deny"): EnvironmentDeny,
+        (Kind.RESOURCE, "allow"): ResourceLimits,
+    }
+    model = models.get((kind, effect))
+    if model is None:
+        raise GrantError(f"`{effect}` is no effect of a {kind} grant", help="write `allow`, or `deny` for what is no limit")
+    return model
+
+
+def _read(model: type[_Model], data: dict[str, Any], kind: Kind, effect: str) -> _Model:
+    _refuse_by_name(data, kind, effect)
+    tree = Tree("grant")
+    entry, problems = validate(model, data, tree)
+    problems += nothing_written(data, tree)
+    if entry is None or problems:
+        said = "; ".join(problem.message for problem in problems)
+        raise GrantError(f"{kind} grant: {said}", help="; ".join(problem.help for problem in problems if problem.help) or None)
+    return entry
+
+
+def _refuse_by_name(data: dict[str, Any], kind: Kind, effect: str) -> None:
+    section = ("resources", "limits") if kind is Kind.RESOURCE else (kind.value, effect, "*")
+    for name in data:
+        why = NOT_YET.get(("permissions", *section, name))
+        if why is not None:
+            raise GrantError(f"{kind} grant: `{name}` is not enforced yet: {why.partition('; ')[0]}", help=why.partition("; ")[2])
+
+
+__all__ = [
+    "Grant",
+    "Kind",
+    "make_entry",
+    "make_entry_environment",
+    "make_entry_network",
+    "make_entry_resource",
+    "make_entry_storage",
+    "with_grants",
+]

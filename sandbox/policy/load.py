@@ -21,6 +21,7 @@ from sandbox.policy.entries import Entry, EnvironmentAllow, EnvironmentDeny, Net
 from sandbox.policy.file import read_policy_file
 from sandbox.policy.models import PolicyDocument
 from sandbox.policy.problems import in_order, nothing_written, validate
+from sandbox.policy.refusal import Refusal
 from sandbox.policy.refused import strip_refused
 from sandbox.policy.tree import MAX_BYTES, Path, Tree, read_tree
 from sandbox.policy.version1 import Document1
@@ -51,11 +52,12 @@ def load_policy(text: bytes | str, *, file: str, waive: tuple[str, ...] = ()) ->
     document, found = _document(data, tree, version_1)
     entries = _well_formed(data, tree, document)
     problems += found
-    problems += [_problem(tree, finding) for finding in contradictions(entries)]
+    problems += _compared(tree, contradictions(entries))
+    warnings = _compared(tree, doubts(entries)) if document is not None and not problems else []
+    problems += [warning for warning in warnings if not warning.path]
     if problems or document is None:
         raise PolicyError(in_order(_one_each(problems)), code=Code.INVALID_FORMAT if tree.problems else None)
-    warnings = tuple(str(_problem(tree, finding)) for finding in doubts(entries))
-    return document.noted("1.0" if version_1 else "2.0", waivers, warnings)
+    return document.noted("1.0" if version_1 else "2.0", waivers, tuple(str(warning) for warning in warnings))
 
 
 def load_policy_file(path: FilePath | str, *, waive: tuple[str, ...] = ()) -> PolicyDocument:
@@ -121,6 +123,16 @@ def _valid(model: type[_Line], data: Any, tree: Tree, path: Path) -> tuple[tuple
         if entry is not None:
             lines.append((at, entry.from_line(tree.where((*path, at)))))
     return tuple(lines)
+
+
+def _compared(tree: Tree, findings: Iterable[Finding]) -> list[Problem]:
+    """The findings with their places; a document that cannot be compared in bounded time is one problem without a path."""
+    found: list[Problem] = []
+    try:
+        found.extend(_problem(tree, finding) for finding in findings)
+    except Refusal as refusal:
+        found.append(tree.problem((), refusal.message, refusal.help))
+    return found
 
 
 def _problem(tree: Tree, finding: Finding) -> Problem:

@@ -7,7 +7,7 @@ port: `wide_denies` says that the first entry is a deny.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sandbox.policy.entries import NetworkEntry
 from sandbox.policy.fields import PROTOCOLS
@@ -15,6 +15,25 @@ from sandbox.policy.globs import Segments, covers, expand
 from sandbox.policy.hosts import ANY_PORT, PortRange
 
 DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+class Targets:
+    """Network entries by number, filed by what they are about."""
+
+    def __init__(self, entries: Sequence[NetworkEntry]) -> None:
+        self._filed: dict[str, list[int]] = {}
+        for number, entry in enumerate(entries):
+            self._filed.setdefault(entry.host or "cidr", []).append(number)
+
+    def of(self, entry: NetworkEntry) -> Iterator[int]:
+        """The numbers of the entries whose target may hold this one's."""
+        if entry.host is None:
+            yield from self._filed.get("cidr", ())
+            return
+        labels = entry.host.removeprefix("*.").split(".")
+        suffixes = ("*." + ".".join(labels[at:]) for at in range(len(labels)))
+        for host in dict.fromkeys((entry.host, *suffixes, "*")):
+            yield from self._filed.get(host, ())
 
 
 def network_covers(wide: NetworkEntry, narrow: NetworkEntry, *, target: bool = True, wide_denies: bool = False) -> bool:

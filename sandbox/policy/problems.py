@@ -43,9 +43,9 @@ def _problem(model: type[BaseModel], tree: Tree, at: Path, detail: Any) -> tuple
     kind, loc = detail["type"], (*at, *detail["loc"])
     if kind == "missing":
         return loc, tree.problem(loc, f"`{loc[-1]}` is missing", "write it; the schema leaves it no default")
-    path = _known_path(tree, loc)
     if kind == "extra_forbidden":
-        return path, tree.problem(path, f"unknown key {quoted(path[-1])}", _keys_help(model, detail["loc"]), key=True)
+        return loc, tree.problem(loc, f"unknown key {quoted(loc[-1])}", _keys_help(model, detail["loc"]), key=True)
+    path = _known_path(tree, loc)
     cause = (detail.get("ctx") or {}).get("error")
     if isinstance(cause, Refusal):
         return path, tree.problem(path, cause.message, cause.help)
@@ -86,7 +86,9 @@ def _scalar_help(kind: str) -> str:
 
 def _shape_help(path: Path, kind: str) -> str:
     name = _last_name(path)
-    return f"write `{name}[…]`" if kind == "tuple_type" else f"write keys and values below `{name.rstrip(': ')}`"
+    if kind == "tuple_type":
+        return f"write `{name}[…]`"
+    return f"write keys and values below `{name.rstrip(': ')}`" if name else "write keys and values: `key: value`"
 
 
 def _last_name(path: Path) -> str:
