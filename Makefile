@@ -1,8 +1,7 @@
 # Two commands do everything on a machine with Python 3.11, git and make: `make demo` and `make test`.
-# All that they install stays in .venv, .cache and the node_modules of the client tests.
+# All that they install stays in .venv and .cache.
 PYTHON ?= python3
 BIN := .venv/bin
-NODE := $(patsubst %/package.json,%,$(shell git ls-files '*package.json'))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -38,7 +37,7 @@ PIN := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --s
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --build-deps-for editable
 
 clean: ## remove all that was installed or built
-	rm -rf .venv .cache $(addsuffix /node_modules,$(NODE))
+	rm -rf .venv .cache
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else None'
@@ -56,12 +55,8 @@ INSTALL = $(BIN)/pip install --quiet --require-hashes -r $(1) && \
 	$(call INSTALL,requirements-dev.txt)
 	touch $@ .venv/run.done
 
-.venv/test.done: .venv/dev.done .venv/node.done
-	$(BIN)/python components/python/build.py
-	touch $@
-
-# A machine without Node.js gets one from the Python registry, in .venv like the rest.
-.venv/node.done: .venv/dev.done $(addsuffix /package-lock.json,$(NODE))
+# The TypeScript clients need Node.js: a machine without it gets one from the Python registry, in .venv like the rest.
+.venv/test.done: .venv/dev.done requirements-node.txt
 	command -v npm >/dev/null || $(BIN)/pip install --quiet --require-hashes -r requirements-node.txt
-	set -e; for each in $(NODE); do (cd $$each && npm ci --silent --no-audit --no-fund); done
+	$(BIN)/python components/python/build.py
 	touch $@
