@@ -19,9 +19,10 @@ from typing import Any
 import h11
 
 from sandbox.host.gateway.caps import PENDING, Caps
-from sandbox.host.gateway.exchange import Announcement, Ending, Exchange, Outside
+from sandbox.host.gateway.exchange import Exchange
 from sandbox.host.gateway.peer import Peer, Stream
 from sandbox.host.gateway.refusal import Refused
+from sandbox.host.gateway.request import Announcement, Ending, Outside
 from sandbox.template.network import NetworkRules
 
 MESSAGE_BYTES = 128 << 10

@@ -13,84 +13,22 @@ reset. Redirects are the guest's to follow: it asks again, and is judged again.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import h11
 
 from sandbox.host.gateway import headers
-from sandbox.host.gateway.caps import FRAMING_BYTES, INFORMATIONAL, Caps
+from sandbox.host.gateway.caps import FRAMING_BYTES, INFORMATIONAL
 from sandbox.host.gateway.dial import Target, checked_addresses, dial, judge_address
 from sandbox.host.gateway.peer import Peer
 from sandbox.host.gateway.refusal import Cut, Failed, GuestGone, NotSent, Refused, TimedOut
-from sandbox.host.gateway.resolver import Resolver
+from sandbox.host.gateway.request import Announcement, Ending, Outside, Owner
 from sandbox.template.addresses import Address
 from sandbox.template.authority import AuthorityError, normalise_authority
-from sandbox.template.network import NetworkRules
 
 _LAST_WORDS_SECONDS = 2.0
 _UPSTREAM_ERRORS = (OSError, h11.ProtocolError)
-
-
-@dataclass(frozen=True, slots=True)
-class Announcement:
-    """What a worker said on its egress socket that the request `n` of `call` is."""
-
-    call: str
-    n: int
-    method: str
-    scheme: str
-    authority: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """What the gateway reaches the network with."""
-
-    resolve: Resolver
-    context: ssl.SSLContext
-
-
-class Owner(Protocol):
-    """The worker behind a connection, as an exchange sees it."""
-
-    rules: NetworkRules
-    caps: Caps
-
-    @property
-    def crowded(self) -> bool:
-        """Whether it has more connections than its cap."""
-
-    def claim(self, request: h11.Request) -> Announcement:
-        """The announcement that belongs to the request, once. Raises `Refused`."""
-
-
-@dataclass(slots=True)
-class Ending:
-    """What the record is told of one request."""
-
-    decision: str = "allow"
-    reason: str = ""
-    origin: str | None = None
-    scheme: str = ""
-    host: str = ""
-    port: int = 0
-    address: str | None = None
-    method: str = ""
-    path: str = ""
-    call: str = ""
-    n: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    told: bool = field(default=False)
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields of an event; `bytes_in` came to the guest, `bytes_out` left it."""
-        names = (name for name in self.__slots__ if name != "told")
-        return {name: getattr(self, name) for name in names}
 
 
 class Exchange:

@@ -20,7 +20,7 @@ from sandbox.host.channel import Channel
 from sandbox.host.gateway.attached import Worker
 from sandbox.host.gateway.caps import Caps
 from sandbox.host.gateway.dial import trust_store
-from sandbox.host.gateway.exchange import Ending, Outside
+from sandbox.host.gateway.request import Ending, Outside
 from sandbox.host.gateway.resolver import make_resolver
 from sandbox.template.network import NetworkRules
 from sandbox.template.network_wire import network_from_wire

@@ -110,6 +110,13 @@ class WorkerSide:
         self.egress.send(json.dumps(message).encode())
         return self.n
 
+    def is_dropped(self) -> bool:
+        """Wait until the gateway has closed its end; an end with something unread in it is a reset."""
+        try:
+            return self.egress.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
     def begin(self, method: str, url: str, headers: tuple[tuple[str, str], ...] = ()) -> Guest:
         """Announce and send the head of a request to `scheme://authority/path`."""
         scheme, _, rest = url.partition("://")
@@ -148,12 +155,16 @@ class Gateway:
         wire.send(self.control, wire.encode({**message, "fds": len(descriptors)}), descriptors)
 
     def attach(self, *rules: NetworkRule, ceiling: tuple[NetworkRule, ...] | None = None, **caps: int) -> WorkerSide:
+        return WorkerSide(self.adopt(*rules, ceiling=ceiling, **caps))
+
+    def adopt(self, *rules: NetworkRule, ceiling: tuple[NetworkRule, ...] | None = None, **caps: int) -> socket.socket:
+        """A new worker's egress socket, its other end attached under these rules."""
         self.workers += 1
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.send({"attach": self.workers}, (theirs.fileno(),))
         theirs.close()
         self.set_rules(*rules, ceiling=ceiling, **caps)
-        return WorkerSide(ours)
+        return ours
 
     def set_rules(self, *rules: NetworkRule, ceiling: tuple[NetworkRule, ...] | None = None, **caps: int) -> None:
         above = None if ceiling is None else network_to_wire(ceiling)

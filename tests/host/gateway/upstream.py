@@ -81,7 +81,7 @@ def start(handler: Handler, context: ssl.SSLContext | None = None, address: str 
 
 
 class Nameserver:
-    """A UDP nameserver on loopback. `zone` maps a name to the answers of each query in turn; the last one stays."""
+    """A UDP nameserver on loopback. `zone` maps a name to its answers, query after query (the last stays); none: silence."""
 
     def __init__(self) -> None:
         self.renew({})
@@ -104,9 +104,10 @@ class Nameserver:
                 data, peer = self._sock.recvfrom(4096)
             except OSError:
                 return
-            self._sock.sendto(self._reply(dns.message.from_wire(data)).to_wire(), peer)
+            if (reply := self._reply(dns.message.from_wire(data))) is not None:
+                self._sock.sendto(reply.to_wire(), peer)
 
-    def _reply(self, query: dns.message.Message) -> dns.message.Message:
+    def _reply(self, query: dns.message.Message) -> dns.message.Message | None:
         question = query.question[0]
         name, kind = question.name.to_text(omit_final_dot=True), dns.rdatatype.to_text(question.rdtype)
         self.asked.append((name, kind))
@@ -115,6 +116,8 @@ class Nameserver:
         if turns is None:
             reply.set_rcode(dns.rcode.NXDOMAIN)
             return reply
+        if not turns:
+            return None
         at = self._turns.get((name, kind), 0)
         self._turns[name, kind] = at + 1
         found = [text for text in turns[min(at, len(turns) - 1)] if (":" in text) == (kind == "AAAA")]

@@ -1,0 +1,75 @@
+"""What a request brings with it, who it belongs to, and what the record is told of it.
+
+Values and one protocol: `exchange` acts on them, `attached` owns them.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import h11
+
+from sandbox.host.gateway.caps import Caps
+from sandbox.host.gateway.resolver import Resolver
+from sandbox.template.network import NetworkRules
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a worker said on its egress socket that the request `n` of `call` is."""
+
+    call: str
+    n: int
+    method: str
+    scheme: str
+    authority: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the gateway reaches the network with."""
+
+    resolve: Resolver
+    context: ssl.SSLContext
+
+
+class Owner(Protocol):
+    """The worker behind a connection, as an exchange sees it."""
+
+    rules: NetworkRules
+    caps: Caps
+
+    @property
+    def crowded(self) -> bool:
+        """Whether it has more connections than its cap."""
+
+    def claim(self, request: h11.Request) -> Announcement:
+        """The announcement that belongs to the request, once. Raises `Refused`."""
+
+
+@dataclass(slots=True)
+class Ending:
+    """What the record is told of one request."""
+
+    decision: str = "allow"
+    reason: str = ""
+    origin: str | None = None
+    scheme: str = ""
+    host: str = ""
+    port: int = 0
+    address: str | None = None
+    method: str = ""
+    path: str = ""
+    call: str = ""
+    n: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    told: bool = field(default=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields of an event; `bytes_in` came to the guest, `bytes_out` left it."""
+        names = (name for name in self.__slots__ if name != "told")
+        return {name: getattr(self, name) for name in names}
