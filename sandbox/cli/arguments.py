@@ -32,6 +32,16 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}\n  help: `{self.prog} --help` shows what may be written\n")
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+_count.__name__ = "number"  # argparse names the type in its message
+
+
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments of one command: `module` answers it; `words` are the positional ones, in order."""
     parser = _parser()
@@ -120,6 +130,9 @@ def _policy(commands: _Commands[_Parser]) -> None:
     for parser in (check, explain):
         parser.add_argument("--component", metavar="FILE.wasm", help="judge it for this component")
         parser.add_argument("--ceiling", metavar="FILE", help="the most that any policy may give here")
+        parser.add_argument(
+            "--waive", action="append", default=[], metavar="FIELD", help="accept a field that WASI cannot have, without effect"
+        )
     for access in ("read", "write", "create", "delete"):
         explain.add_argument(f"--{access}", metavar="PATH", help=f"may it {access} this path of the host")
     explain.add_argument("--url", metavar="URL", help="may it reach this URL")
@@ -140,7 +153,7 @@ def _permission(commands: _Commands[_Parser]) -> None:
     grant.add_argument("--deny", action="store_true", help="take away in place of giving")
     grant.add_argument("--reason", metavar="TEXT", help="kept with the grant")
     grant.add_argument("--expires-in", metavar="TIME", help="ends by itself: 30s, 10m, 2h, 7d")
-    grant.add_argument("--max-uses", type=int, metavar="N", help="ends after so many calls")
+    grant.add_argument("--max-uses", type=_count, metavar="N", help="ends after so many calls")
     revoke = _leaf(group, "revoke", "permission", "take a grant back, and stop what runs under it", "`GRANT_ID`", (0, 1))
     revoke.add_argument("--component", metavar="COMPONENT", help="with --all: every grant of this component")
     revoke.add_argument("--all", action="store_true")
@@ -154,5 +167,5 @@ def _audit(commands: _Commands[_Parser]) -> None:
     listing.add_argument("--event", metavar="TYPE", help="tool_invoke, tool_success, tool_failure, access_denied, …")
     listing.add_argument("--call", metavar="ID", help="all events of one call, by its id in the last column")
     listing.add_argument("--since", metavar="TIME", help="an ISO time, or how long ago: 10m, 2h")
-    listing.add_argument("--limit", type=int, default=100, metavar="N", help="the newest N (default: 100)")
+    listing.add_argument("--limit", type=_count, default=100, metavar="N", help="the newest N (default: 100)")
     _leaf(group, "verify", "audit", "check that no event was changed, moved or removed", "nothing more", (0, 0))

@@ -1,0 +1,119 @@
+"""The command `sandbox` itself: it starts fast, fails in one line, and its exit codes can be relied on."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.serving import NOTHING, SECONDS, program
+
+HEAVY = ("pydantic", "mcp", "wasmtime", "yaml", "rich", "asyncio", "sqlite3")
+
+
+def sandbox(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    home = () if folder is None else ("--home", str(folder / "home"))
+    return subprocess.run([program(), *words, *home], capture_output=True, text=True, timeout=SECONDS, check=False)
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["run", "--help"]])
+def test_it_answers_what_needs_no_host_without_loading_one(words: list[str]) -> None:
+    code = f"import sys\nsys.argv = ['sandbox', *{words!r}]\nfrom sandbox.cli import main\ntry:\n    main()\n"
+    code += f"except SystemExit:\n    pass\nprint([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert done.stdout
+    assert done.stderr.strip() == "[]"
+
+
+def test_the_version_is_one_line() -> None:
+    done = sandbox("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("sandbox ")
+    assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["nope"],
+        ["run"],
+        ["tool"],
+        ["tool", "call", "x.wasm"],
+        ["run", "--pol", "x", "y.wasm"],
+        ["run", "--isolation", "none", "x.wasm"],
+        ["policy", "check", "a", "b"],
+        ["doctor", "now"],
+        ["audit", "list", "--limit", "many"],
+        ["audit", "list", "--event", "nope"],
+        ["audit", "list", "--since", "yesterday"],
+        ["permission", "grant", "files"],
+        ["permission", "grant", "files", "storage"],
+        ["permission", "grant", "files", "ipc", "x"],
+        ["permission", "grant", "files", "resource", "memory"],
+        ["permission", "revoke"],
+        ["permission", "revoke", "--all"],
+    ],
+)
+def test_wrong_usage_is_two_lines_and_exit_code_2(tmp_path: Path, words: list[str]) -> None:
+    done = sandbox(*words, folder=tmp_path if words[1:] else None)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    first, second = done.stderr.rstrip().split("\n")
+    assert first.startswith("error: ")
+    assert second.startswith("  help: ")
+
+
+def test_words_and_options_may_be_mixed(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(NOTHING)
+    for words in (["--json", str(policy)], [str(policy), "--json"]):
+        done = sandbox("policy", "check", *words, folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
+    line = f"{program()} --help | head -c 1; {program()} audit list --json --home {tmp_path / 'home'} | true"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert done.stderr == ""
+
+
+def test_a_home_that_others_may_not_be_trusted_with_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file")
+    done = sandbox("audit", "list", folder=tmp_path)
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("settings", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_a_terminal_gets_a_table_and_no_colour_where_none_is_wanted(
+    tmp_path: Path, settings: dict[str, str], coloured: bool
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(NOTHING)
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", **settings}
+    if not settings:
+        environment.pop("NO_COLOR", None)
+    subprocess.run(
+        [program(), "policy", "check", str(policy), "--home", str(tmp_path / "home")],
+        stdout=theirs,
+        env=environment,
+        timeout=SECONDS,
+        check=True,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 1 << 16):
+            shown += chunk
+    except OSError:
+        pass  # a pseudo-terminal ends with EIO
+    os.close(ours)
+    assert b"WHAT ENFORCES IT" in shown.replace(b"\r\n", b" ")
+    assert (b"\x1b[" in shown) is coloured
