@@ -48,7 +48,8 @@ class Channel:
 
     def send(self, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
         """Send `message`; what a closed channel is given is dropped, its `on_close` has told."""
-        self.send_encoded(wire.encode(message), descriptors)
+        counted = {**message, "fds": len(descriptors)} if descriptors else message
+        self.send_encoded(wire.encode(counted), descriptors)
 
     def send_encoded(self, data: bytes, descriptors: Sequence[int] = ()) -> None:
         """Send a frame that `sandbox.host.wire` has encoded."""
@@ -66,6 +67,11 @@ class Channel:
             left = [] if sent else [os.dup(fd) for fd in descriptors]
             self._outgoing.append((memoryview(data)[sent:], left))
             self._loop.add_writer(self._sock, self._writable)
+
+    def drain(self) -> None:
+        """Deliver what a dead peer left behind: its last frames may arrive after the news of its death."""
+        while not self.closed and self._readable():
+            pass
 
     def close(self) -> None:
         """Close the socket; `on_close` is not called."""
@@ -105,25 +111,28 @@ class Channel:
             self._outgoing.popleft()
         self._loop.remove_writer(self._sock)
 
-    def _readable(self) -> None:
+    def _readable(self) -> bool:
+        """Read once; whether there was something."""
         try:
             data, descriptors = wire.receive_some(self._sock, _READ_BYTES)
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except (OSError, wire.FrameError):
             self._lost()
-            return
+            return False
         self._descriptors += descriptors
         if not data:
             self._lost()
-            return
+            return False
         try:
             for body in self._incoming.feed(data):
                 self._deliver(body)
                 if self.closed:
-                    return
+                    return False
         except wire.FrameError:
             self._lost()
+            return False
+        return True
 
     def _deliver(self, body: bytes) -> None:
         message = wire.decode(body)

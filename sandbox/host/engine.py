@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from wasmtime import Config, Engine
 
-SETTINGS = "wasmtime-50.0.1/2"
-"""Part of every compiled artefact's key; change it with `make_engine`."""
+from sandbox.host.engine_settings import SETTINGS
+
+__all__ = ["SETTINGS", "make_engine"]
 
 
 def make_engine(*, fuel: bool = False) -> Engine:

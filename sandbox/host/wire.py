@@ -38,6 +38,12 @@ def encode_text(text: str) -> bytes:
     return HEADER.pack(len(body)) + body
 
 
+def encode_with(message: Mapping[str, Any], key: str, text: str) -> bytes:
+    """A frame of `message` with one more `key`, whose value is JSON text already."""
+    head = json.dumps(message, allow_nan=False, separators=(",", ":"))
+    return encode_text(f'{head[:-1]},"{key}":{text}}}')
+
+
 def decode(body: bytes | bytearray) -> dict[str, Any]:
     """The message in a frame's body."""
     try:

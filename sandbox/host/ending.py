@@ -1,0 +1,101 @@
+"""From what a worker left behind to the `Outcome` that leaves the host.
+
+Decides what a death means: an ordered kill is what it was ordered for, a signal of the kernel's timers is that limit, every
+other end without a `done` is a crash. Pure.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable
+from typing import Any
+
+from sandbox.errors import Code
+from sandbox.host.outcome import Denial, Ending, Outcome, Usage
+from sandbox.host.process import Ended
+from sandbox.host.units import spell
+from sandbox.template.template import Limits
+
+_BY_CPU = (-signal.SIGPROF, -signal.SIGXCPU)
+_CRASHED = "the tool crashed"
+
+_ORDERED = {
+    Ending.REVOKED: "the call was stopped: a permission that it ran under was taken away",
+    Ending.CANCELLED: "the call was cancelled",
+    Ending.UNAVAILABLE: "the host is closing",
+}
+
+
+def outcome_of(ended: Ended, limits: Limits, events: Iterable[dict[str, Any]] = ()) -> Outcome:
+    """What became of a call, with what the gateway saw of it."""
+    seen = list(events)
+    ending, message, limit, value = _ending(ended, limits)
+    return Outcome(
+        ending=ending,
+        value=value,
+        message=message,
+        limit=limit,
+        denials=(*map(_denial, ended.denials), *_gateway_denials(seen)),
+        stdout=ended.stdout,
+        stderr=ended.stderr,
+        usage=_usage(ended, seen),
+    )
+
+
+def unavailable(message: str) -> Outcome:
+    """The outcome of a call that never began."""
+    return Outcome(Ending.UNAVAILABLE, message=message)
+
+
+def stopped(ending: Ending) -> Outcome:
+    """The outcome of a call that was stopped before it began."""
+    return Outcome(ending, message=_ORDERED.get(ending, "the call was stopped"))
+
+
+def _ending(ended: Ended, limits: Limits) -> tuple[Ending, str, str | None, Any]:
+    if ended.killed_for == "wall_time":
+        return Ending.LIMIT, spell(limits, "wall_time_ms"), "wall_time", None
+    if ended.killed_for is not None:
+        ending = Ending(ended.killed_for)
+        return ending, _ORDERED.get(ending, "the call was stopped"), None, None
+    if ended.done is None:
+        if ended.status in _BY_CPU:
+            return Ending.LIMIT, spell(limits, "cpu_time_ms"), "cpu_time", None
+        return Ending.CRASHED, _CRASHED, None, None
+    done = ended.done
+    try:
+        return Ending(done["ending"]), str(done["message"]), done["limit"], ended.value
+    except (KeyError, ValueError):
+        # A worker that says what no worker says has been taken over, or is broken.
+        return Ending.CRASHED, _CRASHED, None, None
+
+
+def _usage(ended: Ended, events: list[dict[str, Any]]) -> Usage:
+    found = ended.done.get("usage") if ended.done is not None else None
+    used = found if isinstance(found, dict) else {}
+    return Usage(
+        wall_ms=round(ended.wall_ms, 3),
+        cpu_ms=round(float(used.get("cpu_ms") or ended.cpu_ms or 0.0), 3),
+        peak_memory_bytes=int(used.get("peak_memory_bytes") or 0),
+        output_bytes=int(used.get("output_bytes") or 0),
+        requests=max(int(used.get("requests") or 0), len(events)),
+        bytes_sent=sum(int(event.get("bytes_out") or 0) for event in events),
+        bytes_received=sum(int(event.get("bytes_in") or 0) for event in events),
+        fuel=used.get("fuel"),
+    )
+
+
+def _denial(body: Any) -> Denial:
+    """A worker's denial. What cannot be read is told as a denial of its own, not dropped: something was refused."""
+    try:
+        return Denial(Code(body["code"]), dict(body["target"]), str(body["reason"]), body["origin"], dict(body["private"]))
+    except (KeyError, TypeError, ValueError):
+        return Denial(Code.CRASHED, {}, "the worker reported a denial that cannot be read")
+
+
+def _gateway_denials(events: list[dict[str, Any]]) -> Iterable[Denial]:
+    for event in events:
+        if event.get("decision") == "deny":
+            target = {name: event.get(name) for name in ("scheme", "host", "port", "method", "path")}
+            reason = str(event.get("reason") or "the gateway refused it")
+            yield Denial(Code.NETWORK_ACCESS_DENIED, target, reason, event.get("origin"), {"address": event.get("address")})

@@ -1,0 +1,353 @@
+"""Run admitted calls of untrusted components, each in a process that can be killed.
+
+Decides nothing about policy: a call comes with its `Admission` and its template, the host enforces. It decides which process
+runs a call, when one is not run (queue full, breaker open), and what its end means.
+
+`invoke`, in order:
+1. the component may be called: it is loaded, the admission is about it, it does not keep crashing
+2. a turn: at most `concurrency` calls of a component under one limit at a time, first come first served
+3. a worker for (component, template): an idle one, else a spare or a new one that takes them
+4. the call, with `wall_time` from now; its worker is killed at the deadline, at a cancel, at a revoke
+5. what the gateway saw of it, then the outcome; the worker goes back, or is gone
+
+Rules: nothing here imports wasmtime; a guest's end is an `Outcome`, never an exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sandbox.admission import Admission
+from sandbox.errors import HostUnavailable, SandboxError
+from sandbox.host import wire
+from sandbox.host.artefacts import Artefacts
+from sandbox.host.breaker import Breaker
+from sandbox.host.cache import Variant
+from sandbox.host.ending import outcome_of, stopped, unavailable
+from sandbox.host.forker import Forker
+from sandbox.host.layers.report import LayerReport
+from sandbox.host.outcome import Ending, Outcome
+from sandbox.host.outward import Outward
+from sandbox.host.pool import Key, Pool
+from sandbox.host.process import Ended, Worker
+from sandbox.host.settings import HostSettings
+from sandbox.host.turns import QueueFull, Turns
+from sandbox.template.environment import EnvironmentRules
+from sandbox.template.template import EnvironmentRule, WasiTemplate
+from sandbox.template.wire import to_wire
+from sandbox.wit.types import Digest, Export, World
+from sandbox.wit.wire import export_to_json
+
+_LOG = logging.getLogger("sandbox")
+
+ARGUMENT_BYTES = 8 << 20
+"""The longest call, arguments as JSON: a worker's own memory must hold them."""
+
+PREPARE_TOUCHED_WASI = 86
+"""The gates' exit status for a guest that cannot be prepared (`sandbox.host.gates`, which the server may not import)."""
+
+_NOT_PREPARABLE = (PREPARE_TOUCHED_WASI, -signal.SIGABRT)
+"""Native code that finds no context aborts."""
+
+_ATTEMPTS = 4
+_READY_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A component that was checked, compiled and read, and may be called."""
+
+    digest: Digest
+    world: World
+    size: int
+    policy_section: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningCall:
+    """A call that runs or waits; `started` is of the event loop's clock."""
+
+    call_id: str
+    template: WasiTemplate
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A call that was stopped, and how long it took from the order until its process was dead."""
+
+    call_id: str
+    ms: float
+
+
+@dataclass(slots=True)
+class _Running:
+    template: WasiTemplate
+    started: float
+    worker: Worker | None = None
+    stopped_for: Ending | None = None
+
+
+class Host:
+    """One host: its zygotes, workers, compiler and gateway. `start` before use, `close` after."""
+
+    def __init__(self, settings: HostSettings) -> None:
+        self._settings = settings
+        self._breaker = Breaker(crashes=settings.crashes, window_s=settings.crash_window_s, pause_s=settings.crash_pause_s)
+        self._turns = Turns(longest=settings.queue)
+        self._components: dict[Digest, Component] = {}
+        self._exports: dict[Digest, list[dict[str, Any]]] = {}
+        self._running: dict[str, _Running] = {}
+        self._unpreparable: set[Digest] = set()
+        self._layers = LayerReport()
+        self._counts = dict.fromkeys(("calls", "crashes", "kills", "retries"), 0)
+        self._state = "new"
+
+    async def start(self) -> None:
+        """Start the zygote and the spares. Raises HostUnavailable where `strict` misses a layer."""
+        if self._state != "new":
+            raise RuntimeError("a host is started once")
+        self._state = "started"
+        settings = self._settings
+        self._artefacts = Artefacts(settings)
+        self._outward = Outward(settings.nameserver, self._gateway_lost)
+        self._forkers = {variant: Forker(variant, self._artefacts.passthrough, self._dead) for variant in Variant}
+        self._pool = Pool(
+            self._spawn, self._equip, max_workers=settings.max_workers, spares=settings.spares, longest_queue=settings.queue
+        )
+        await self._artefacts.open()
+        self._layers = await self._probe()
+        self._judge_layers(self._layers)
+        self._pool.refill()
+
+    async def close(self) -> None:
+        """End every process of the host; calls that run end as UNAVAILABLE."""
+        if self._state != "started":
+            return
+        self._state = "closed"
+        for running in self._running.values():
+            running.stopped_for = running.stopped_for or Ending.UNAVAILABLE
+        await self._pool.close()
+        await asyncio.gather(*(forker.close() for forker in self._forkers.values()))
+        await self._outward.close()
+        await self._artefacts.close()
+
+    async def load(self, source: Path | bytes) -> Component:
+        """Check, compile (or find compiled) and read a component. Raises ComponentError."""
+        self._require_started()
+        component = await self._artefacts.load(source)
+        self._components[component.digest] = Component(
+            component.digest, component.world, component.size, component.policy_section
+        )
+        self._exports[component.digest] = [export_to_json(export) for export in component.world.exports]
+        return self._components[component.digest]
+
+    async def invoke(
+        self, admission: Admission, template: WasiTemplate, export: Export, arguments: Mapping[str, Any], *, call_id: str
+    ) -> Outcome:
+        """Run one admitted call. Cancelling it kills the worker."""
+        self._require_started()
+        digest = template.component
+        if admission.component != digest or digest not in self._components:
+            raise RuntimeError("the admission, the template and a loaded component belong together")
+        if call_id in self._running:
+            raise RuntimeError(f"the call `{call_id}` runs already")
+        loop = asyncio.get_running_loop()
+        pause = self._breaker.refused_for(digest, loop.time())
+        if pause:
+            return unavailable(f"the tool keeps crashing and is not called for another {pause:.0f}s")
+        running = self._running[call_id] = _Running(template, loop.time())
+        self._counts["calls"] += 1
+        try:
+            async with self._turns.turn((digest, template.tenant), template.limits.concurrency):
+                return await self._run(running, export, arguments, call_id)
+        except QueueFull:
+            line = template.limits.origin("concurrency")
+            return unavailable(f"too many calls wait: `concurrency` is {template.limits.concurrency} ({line})")
+        finally:
+            del self._running[call_id]
+
+    async def stop(self, call_ids: Sequence[str], ending: Ending = Ending.REVOKED) -> tuple[Stopped, ...]:
+        """Kill the workers of these calls; returns once they are dead. Calls that do not run are left out."""
+        found = [(call_id, self._running[call_id]) for call_id in call_ids if call_id in self._running]
+        return tuple(await asyncio.gather(*(self._stop(call_id, running, ending) for call_id, running in found)))
+
+    def running(self) -> tuple[RunningCall, ...]:
+        """The calls that run or wait."""
+        return tuple(RunningCall(call_id, one.template, one.started) for call_id, one in self._running.items())
+
+    async def retire(self, digest: Digest) -> int:
+        """End the idle workers of a component, after its policy has changed; how many there were."""
+        return self._pool.retire(lambda template: template.component == digest)
+
+    def layers(self) -> LayerReport:
+        """Which layers hold here, as a worker found them at the start."""
+        return self._layers
+
+    def metrics(self) -> dict[str, int]:
+        """Counters since the start, and how many workers there are now."""
+        restarts = sum(forker.restarts for forker in self._forkers.values())
+        return {**self._counts, **self._pool.counts, "running": len(self._running), "zygote_restarts": restarts}
+
+    async def _run(self, running: _Running, export: Export, arguments: Mapping[str, Any], call_id: str) -> Outcome:
+        """Steps 3 to 5; again with another worker where the one we had could not begin."""
+        template = running.template
+        for _ in range(_ATTEMPTS):
+            if running.stopped_for is not None:
+                return stopped(running.stopped_for)
+            try:
+                worker = await self._pool.acquire(Key(template))
+            except _NotReadyError:
+                return self._crashed(template)
+            except SandboxError as error:
+                return unavailable(error.message)
+            if running.stopped_for is not None:
+                self._pool.release(worker)
+                return stopped(running.stopped_for)
+            running.worker = worker
+            ended = await self._call(worker, template, export, arguments, call_id)
+            running.worker = None
+            if ended.stale or ended.preparing:
+                self._counts["retries"] += 1
+                continue
+            events = await self._outward.events(worker, call_id) if template.network else []
+            return self._judge(outcome_of(ended, template.limits, events), template)
+        return self._crashed(template)
+
+    async def _call(
+        self, worker: Worker, template: WasiTemplate, export: Export, arguments: Mapping[str, Any], call_id: str
+    ) -> Ended:
+        limits = template.limits
+        environment = _variables(template.environment) if template.environment else ()
+        order = {"call": call_id, "export": export.wit_id, "environment": environment, "arguments": arguments}
+        try:
+            frame = wire.encode(order)
+        except ValueError as error:
+            frame, refused = b"", f"arguments: {error}"
+        else:
+            refused = f"arguments: longer than {ARGUMENT_BYTES} bytes of JSON"
+        if not frame or len(frame) > ARGUMENT_BYTES:
+            self._pool.release(worker)
+            return Ended(done={"ending": Ending.INVALID_ARGUMENTS, "message": refused, "limit": None})
+        self._outward.begin(worker, call_id)
+        ending = worker.begin(
+            frame, wall_ms=limits.wall_time_ms, stdio_bytes=limits.stdio_bytes, output_bytes=limits.output_bytes
+        )
+        try:
+            ended = await ending
+        except asyncio.CancelledError:
+            worker.kill(Ending.CANCELLED)
+            raise
+        if ended.done is not None and not ended.done.get("last"):
+            self._pool.release(worker)
+        else:
+            # It says that it ends, or it is dead: it is not waited for.
+            worker.kill_quietly()
+        return ended
+
+    def _judge(self, outcome: Outcome, template: WasiTemplate) -> Outcome:
+        if outcome.ending is Ending.CRASHED:
+            self._crashed(template)
+        return outcome
+
+    def _crashed(self, template: WasiTemplate) -> Outcome:
+        self._counts["crashes"] += 1
+        self._breaker.crashed(template.component, asyncio.get_running_loop().time())
+        return Outcome(Ending.CRASHED, message="the tool crashed")
+
+    async def _stop(self, call_id: str, running: _Running, ending: Ending) -> Stopped:
+        ordered = asyncio.get_running_loop().time()
+        running.stopped_for = running.stopped_for or ending
+        worker = running.worker
+        if worker is None:
+            return Stopped(call_id, 0.0)
+        worker.kill(ending)
+        self._outward.reset(worker)
+        self._counts["kills"] += 1
+        died = await asyncio.shield(worker.dead)
+        return Stopped(call_id, round((died - ordered) * 1000, 3))
+
+    async def _spawn(self, fuel: bool) -> Worker:
+        variant = Variant.FUEL if fuel else Variant.PLAIN
+        await self._artefacts.prepare(variant)
+        return await self._forkers[variant].spawn()
+
+    async def _equip(self, worker: Worker, key: Key) -> None:
+        """Have a spare take its component and template. Raises _NotReadyError where it dies of that."""
+        template = key.template
+        digest = template.component
+        compiled = await self._artefacts.compiled(digest, fuel=key.fuel)
+        if template.network:
+            self._outward.attach(worker, template)
+        order = {
+            "template": to_wire(template),
+            "exports": self._exports[digest],
+            "prepare": digest not in self._unpreparable,
+        }
+        worker.take(key, order, compiled.fd)
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                said = await asyncio.shield(worker.ready)
+        except TimeoutError:
+            said = None
+        if said is None:
+            raise _NotReadyError
+        if self._settings.isolation == "strict" and LayerReport.of(said).missing:
+            raise HostUnavailable("a worker lacks a layer that `strict` isolation needs")
+
+    async def _probe(self) -> LayerReport:
+        """Have one worker take every layer for an empty template, and say which hold."""
+        worker = await self._spawn(False)
+        worker.probe()
+        async with asyncio.timeout(_READY_SECONDS):
+            said = await asyncio.shield(worker.ready)
+        worker.kill_quietly()
+        if said is None:
+            raise HostUnavailable(f"a worker does not start here (exit status {worker.status})")
+        return LayerReport.of(said)
+
+    def _judge_layers(self, report: LayerReport) -> None:
+        if not report.missing:
+            return
+        missing = "; ".join(f"{layer.name} ({layer.detail})" for layer in report.missing)
+        if self._settings.isolation == "strict":
+            raise HostUnavailable(f"isolation is `strict` and layers are missing: {missing}", help="`sandbox doctor` lists them")
+        _LOG.warning("WARNING: guests run with fewer layers around them than this host has. Missing: %s", missing)
+
+    def _dead(self, worker: Worker) -> None:
+        """A worker of ours has died, whatever of."""
+        if worker.preparing and worker.status in _NOT_PREPARABLE and isinstance(worker.key, Key):
+            self._unpreparable.add(worker.key.template.component)
+        self._outward.forget(worker)
+        self._pool.lost(worker)
+
+    def _gateway_lost(self, workers: frozenset[int]) -> None:
+        """Idle workers that a dead gateway had served have no way out any more."""
+        if workers and self._state == "started":
+            self._pool.retire(lambda template: bool(template.network))
+
+    def _require_started(self) -> None:
+        if self._state != "started":
+            raise HostUnavailable("the host is not running")
+
+
+class _NotReadyError(Exception):
+    """A worker died while it took its component."""
+
+
+@functools.lru_cache(maxsize=64)
+def _environment_rules(rules: tuple[EnvironmentRule, ...]) -> EnvironmentRules:
+    return EnvironmentRules(rules)
+
+
+def _variables(rules: tuple[EnvironmentRule, ...]) -> list[list[str]]:
+    """The variables of one call: their values are the host's of now."""
+    return [list(pair) for pair in _environment_rules(rules).variables(os.environ)]

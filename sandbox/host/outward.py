@@ -1,0 +1,119 @@
+"""The server's end of the egress gateway: started when the first network rule needs it, told which worker may reach what.
+
+Decides nothing: what a rule allows, the gateway judges. What it saw of a call is collected here until the call ends.
+
+Rules: the gateway's environment holds nothing but the system's way to name a trust store; a gateway that dies is started again
+at the next worker that needs one, and the workers it served are of no more use for the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.host.child import Child
+from sandbox.host.process import Worker
+from sandbox.template.template import WasiTemplate
+from sandbox.template.wire import network_to_wire
+
+_TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_FLUSH_SECONDS = 1.0
+_EVENTS = 1_000
+"""Kept of one call; more are counted by the gateway's own caps."""
+
+
+class Outward:
+    """The gateway process of one host. `on_lost(worker ids)` names the workers that a dead gateway had served."""
+
+    def __init__(self, nameserver: tuple[str, int] | None, on_lost: Callable[[frozenset[int]], None]) -> None:
+        self._nameserver = nameserver
+        self._on_lost = on_lost
+        self._child: Child | None = None
+        self._attached: set[int] = set()
+        self._events: dict[tuple[int, str], list[dict[str, Any]]] = {}
+        self._numbers = itertools.count(1)
+        self._flushing: dict[int, asyncio.Future[None]] = {}
+
+    def attach(self, worker: Worker, template: WasiTemplate) -> None:
+        """Give the gateway a worker's way out, and the rules for it."""
+        egress = worker.egress()
+        if egress is None:
+            return
+        with egress:
+            channel = self._running().channel
+            channel.send({"attach": worker.id}, (egress.fileno(),))
+        rules = {"rules": worker.id, "network": network_to_wire(template.network)}
+        if template.ceiling_network is not None:
+            rules["ceiling"] = network_to_wire(template.ceiling_network)
+        channel.send(rules)
+        self._attached.add(worker.id)
+
+    def reset(self, worker: Worker) -> None:
+        """Cut everything that a worker has on the way."""
+        if self._child is not None and worker.id in self._attached:
+            self._child.channel.send({"reset": worker.id})
+
+    async def events(self, worker: Worker, call_id: str) -> list[dict[str, Any]]:
+        """What the gateway saw of a call that has ended; empty where it is gone."""
+        if self._child is None or worker.id not in self._attached or not self._child.alive:
+            return []
+        number = next(self._numbers)
+        flushed = self._flushing[number] = asyncio.get_running_loop().create_future()
+        self._child.channel.send({"flush": number})
+        try:
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await flushed
+        except TimeoutError:
+            # What came so far is told; the audit's record of the call is not held up for the rest.
+            pass
+        finally:
+            self._flushing.pop(number, None)
+        return self._events.pop((worker.id, call_id), [])
+
+    def begin(self, worker: Worker, call_id: str) -> None:
+        """Collect what a call does; events of no call that runs are dropped."""
+        if worker.id in self._attached:
+            self._events[worker.id, call_id] = []
+
+    def forget(self, worker: Worker) -> None:
+        """A worker is dead."""
+        self._attached.discard(worker.id)
+        for key in [key for key in self._events if key[0] == worker.id]:
+            del self._events[key]
+
+    async def close(self) -> None:
+        """End the gateway."""
+        if self._child is not None:
+            await self._child.close()
+
+    def _running(self) -> Child:
+        if self._child is None or not self._child.alive:
+            trust = {name: os.environ[name] for name in _TRUST if name in os.environ}
+            arguments = () if self._nameserver is None else (_spell(*self._nameserver),)
+            self._child = Child("sandbox.host.gateway", self._frame, self._ended, arguments=arguments, environment=trust)
+        return self._child
+
+    def _frame(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        for fd in descriptors:
+            os.close(fd)
+        match message:
+            case {"event": {"worker": int() as worker, "call": str() as call_id} as event}:
+                kept = self._events.get((worker, call_id))
+                if kept is not None and len(kept) < _EVENTS:
+                    kept.append(event)
+            case {"flushed": int() as number} if number in self._flushing and not self._flushing[number].done():
+                self._flushing[number].set_result(None)
+
+    def _ended(self, _status: int) -> None:
+        for flushed in self._flushing.values():
+            if not flushed.done():
+                flushed.set_result(None)
+        lost, self._attached = frozenset(self._attached), set()
+        self._on_lost(lost)
+
+
+def _spell(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

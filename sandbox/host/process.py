@@ -1,0 +1,276 @@
+"""The server's end of one worker: its frames, its output, its life and its death.
+
+Decides nothing: it says what happened, `sandbox.host.host` what that means. Runs on the event loop's thread.
+
+Rules: a worker is killed through its pidfd, never by number; it is dead when the pidfd says so, and its exit status comes
+from the zygote that reaps it; what a worker sends is bounded: frames by the output limit, denials by number, output by
+`stdio_bytes`, and beyond that it is drained.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.host.channel import Channel
+
+MAX_DENIALS = 100
+_FRAME_SLACK = 256 << 10
+_READ_BYTES = 1 << 16
+_EXPANSION = 6
+"""A byte of output may take six in JSON (`\\u0000`); the worker counts the JSON, this is for what it may not."""
+
+
+@dataclass(slots=True)
+class Ended:
+    """How one call left its worker: with a `done`, by a kill that we ordered, or by its death."""
+
+    done: dict[str, Any] | None = None
+    value: Any = None
+    status: int | None = None
+    """The exit status of a worker that died: negative for a signal, None where nobody saw it."""
+    killed_for: str | None = None
+    stale: bool = False
+    preparing: bool = False
+    """Whether it died before it could have begun the call: preparing an instance."""
+    denials: list[dict[str, Any]] = field(default_factory=list)
+    stdout: str = ""
+    stderr: str = ""
+    wall_ms: float = 0.0
+    cpu_ms: float | None = None
+    """Of a call that its worker did not survive, as the zygote saw it."""
+
+
+class Worker:
+    """One forked worker. `on_dead(worker)` is called once, when its pidfd and its zygote have said so."""
+
+    def __init__(self, worker_id: int, spare: Wires, on_dead: Callable[[Worker], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.id = worker_id
+        self.key: object = None
+        """What it was taken for."""
+        self.preparing = False
+        self.dead_at: float | None = None
+        self.status: int | None = None
+        self.killed_for: str | None = None
+        self.ready: asyncio.Future[dict[str, str | None] | None] = self._loop.create_future()
+        """What each layer's probe said, by name; None where it died before it was ready."""
+        self.dead: asyncio.Future[float] = self._loop.create_future()
+        self._on_dead = on_dead
+        self._pidfd: int | None = None
+        self._cpu_ms: float | None = None
+        self._cpu_known_ms = 0.0
+        self._reported = False
+        self._call: asyncio.Future[Ended] | None = None
+        self._ended = Ended()
+        self._began = 0.0
+        self._egress: socket.socket | None = spare.egress
+        self._stdout, self._stderr = Output(spare.stdout, self._loop), Output(spare.stderr, self._loop)
+        self._channel = Channel(spare.control, self._frame, self.kill_quietly)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not been seen to die, nor been ordered to."""
+        return self.dead_at is None and self.killed_for is None and not self._channel.closed
+
+    def egress(self) -> socket.socket | None:
+        """The gateway's end of its way out; once."""
+        egress, self._egress = self._egress, None
+        return egress
+
+    def take(self, key: object, order: dict[str, Any], compiled: int) -> None:
+        """Give it a component and a template; `ready` tells when it has them."""
+        self.key = key
+        self._channel.send({"take": order}, (compiled,))
+
+    def probe(self) -> None:
+        """Have it take every layer, for the report alone."""
+        self._channel.send({"probe": True})
+
+    def begin(self, frame: bytes, *, wall_ms: int, stdio_bytes: int, output_bytes: int) -> asyncio.Future[Ended]:
+        """Send a call; what it ended in."""
+        assert self._call is None, "one call at a time"
+        call: asyncio.Future[Ended] = self._loop.create_future()
+        if self.dead.done():
+            call.set_result(Ended(status=self.status, killed_for=self.killed_for, preparing=self.preparing))
+            return call
+        self._call = call
+        self._ended = Ended()
+        self._began = self._loop.time()
+        self._stdout.begin(stdio_bytes)
+        self._stderr.begin(stdio_bytes)
+        self._channel.set_limit(_EXPANSION * output_bytes + _FRAME_SLACK)
+        self._timer = self._loop.call_later(wall_ms / 1000, self.kill, "wall_time")
+        self._channel.send_encoded(frame)
+        return call
+
+    def kill(self, reason: str) -> None:
+        """End it now; the first reason is the one that counts."""
+        if self.killed_for is None:
+            self.killed_for = reason
+        self._send_kill()
+
+    def kill_quietly(self) -> None:
+        """End a worker that has nothing to say any more: it closed its socket, broke the framing, or is not needed."""
+        self._send_kill()
+
+    def spawned(self, pidfd: int) -> None:
+        """The zygote has forked it."""
+        self._pidfd = pidfd
+        self._loop.add_reader(pidfd, self._died)
+        if self.killed_for is not None or self._channel.closed:
+            self._send_kill()
+
+    def exited(self, status: int | None, cpu_ms: float | None) -> None:
+        """The zygote has reaped it, or is gone, or could not fork it."""
+        self.status, self._cpu_ms, self._reported = status, cpu_ms, True
+        if self._pidfd is None and self.dead_at is None:
+            self.dead_at = self._loop.time()
+        self._settle()
+
+    def _send_kill(self) -> None:
+        if self._pidfd is not None and self.dead_at is None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def _died(self) -> None:
+        assert self._pidfd is not None
+        self.dead_at = self._loop.time()
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._pidfd = None
+        self._settle()
+
+    def _settle(self) -> None:
+        """Close everything once it is dead and its status is known."""
+        if self.dead_at is None or not self._reported or self.dead.done():
+            return
+        self._channel.drain()
+        self._finish()
+        self._channel.close()
+        self._stdout.close()
+        self._stderr.close()
+        if self._egress is not None:
+            self._egress.close()
+        if not self.ready.done():
+            self.ready.set_result(None)
+        self.dead.set_result(self.dead_at)
+        self._on_dead(self)
+
+    def _frame(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        for fd in descriptors:
+            os.close(fd)
+        if "ready" in message and not self.ready.done():
+            self._cpu_known_ms = float(message["cpu_ms"])
+            self.ready.set_result(message["ready"])
+        elif "prepared" in message:
+            self.preparing = False
+        elif self._call is None:
+            self.kill_quietly()
+        elif "denial" in message:
+            if len(self._ended.denials) < MAX_DENIALS:
+                self._ended.denials.append(message["denial"])
+        elif "stale" in message:
+            self._ended.stale = True
+            self._finish()
+        elif "done" in message:
+            self._done(message)
+
+    def _done(self, message: dict[str, Any]) -> None:
+        done = message["done"]
+        if self.killed_for is not None:
+            # What was ordered counts, also where the result was on its way.
+            return
+        if not isinstance(done, dict):
+            self.kill_quietly()
+            return
+        self._ended.done, self._ended.value = done, message.get("value")
+        self._cpu_known_ms = float(done["life_cpu_ms"])
+        self.preparing = bool(done.get("preparing"))
+        self._finish()
+
+    def _finish(self) -> None:
+        """Settle the call that runs, if one does."""
+        if self._call is None:
+            return
+        call, self._call = self._call, None
+        self._timer.cancel()
+        ended = self._ended
+        ended.wall_ms = (self._loop.time() - self._began) * 1000
+        ended.stdout, ended.stderr = self._stdout.end(), self._stderr.end()
+        if ended.done is None and not ended.stale:
+            ended.status, ended.killed_for = self.status, self.killed_for
+            ended.cpu_ms = None if self._cpu_ms is None else max(0.0, self._cpu_ms - self._cpu_known_ms)
+            ended.preparing = self.preparing and self.killed_for is None
+        if not call.done():
+            call.set_result(ended)
+
+
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """The server's ends of a worker's sockets and pipes."""
+
+    control: socket.socket
+    egress: socket.socket
+    stdout: int
+    stderr: int
+
+
+def wires() -> tuple[Wires, tuple[int, int, int, int]]:
+    """New sockets and pipes: our ends, and the worker's four descriptors, which the caller closes once they are sent."""
+    control, control_of_worker = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    egress, egress_of_worker = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    stdout, stdout_of_worker = os.pipe2(os.O_CLOEXEC)
+    stderr, stderr_of_worker = os.pipe2(os.O_CLOEXEC)
+    theirs = (control_of_worker.detach(), egress_of_worker.detach(), stdout_of_worker, stderr_of_worker)
+    return Wires(control, egress, stdout, stderr), theirs
+
+
+class Output:
+    """A pipe that a guest writes to: kept up to a cap, drained beyond it, since a full pipe stalls the guest."""
+
+    def __init__(self, fd: int, loop: asyncio.AbstractEventLoop) -> None:
+        os.set_blocking(fd, False)
+        self._fd, self._loop = fd, loop
+        self._cap = 0
+        self._kept = bytearray()
+        self._cut = 0
+        loop.add_reader(fd, self._read)
+
+    def begin(self, cap: int) -> None:
+        """Keep the next call's output, `cap` bytes of it. What came in between belongs to no call."""
+        self._cap, self._kept, self._cut = cap, bytearray(), 0
+
+    def end(self) -> str:
+        """What the call wrote, with a marker where it was cut."""
+        while self._read():
+            pass
+        text = self._kept.decode(errors="replace")
+        marker = f"… [{self._cut} bytes cut]" if self._cut else ""
+        self._cap, self._kept = 0, bytearray()
+        return text + marker
+
+    def close(self) -> None:
+        """Read no more."""
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+
+    def _read(self) -> bool:
+        """Take what is there; whether there may be more."""
+        try:
+            data = os.read(self._fd, _READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return False
+        if not data:
+            self._loop.remove_reader(self._fd)
+            return False
+        room = self._cap - len(self._kept)
+        self._kept += data[:room] if room > 0 else b""
+        self._cut += max(0, len(data) - max(room, 0))
+        return len(data) == _READ_BYTES

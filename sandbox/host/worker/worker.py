@@ -1,0 +1,237 @@
+"""The process that runs one component's calls, one at a time, and can be killed at any moment.
+
+Decides nothing: the template is the server's, the gates judge, the kernel times. Forked from the zygote; its life:
+
+1. as a spare: everything inherited is closed, the layers without a template are taken, the listener is given away
+2. taken: the component is loaded from its sealed artefact, the grants are pinned, the other layers follow
+3. for each call: a fresh store (or the one prepared while idle), denials as they happen, one `done`
+4. it ends after a trap, an exit, a fault, `CALLS` calls or half of its CPU time; or the server is gone
+
+Frames in:  {"take": {"template", "exports", "prepare"}} + compiled component · {"probe"} · {"call", "export", "environment",
+"arguments"}
+Frames out: {"ready": layers} · {"denial": …} · {"done": …, "value": …} · {"stale"} · {"prepared": bool}
+
+Rules: nothing is imported and no library is mapped after the layers; the process ends by `os._exit` only; SIGINT is
+ignored, as in the zygote; what goes to standard error is for the debug log.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from wasmtime import Engine, WasiConfig
+from wasmtime.component import Component
+
+from sandbox.host import wire
+from sandbox.host.gates import Gates, Prepared
+from sandbox.host.layers import libc
+from sandbox.host.outcome import Denial, Ending
+from sandbox.host.worker import endings
+from sandbox.host.worker.confine import Lockdown, Surroundings, cpu_seconds_of_life
+from sandbox.host.worker.egress import WorkerEgress
+from sandbox.host.worker.meter import Meter, cpu_ms
+from sandbox.host.worker.pins import Pins, landlock_rights, pin
+from sandbox.host.worker.values import Codec, Returned
+from sandbox.template.template import Limits, WasiTemplate
+from sandbox.template.wire import from_wire
+from sandbox.wit.types import Export
+from sandbox.wit.wire import export_from_json
+
+CALLS = 1_000
+"""After so many calls a worker is retired: whatever leaks, leaks no further."""
+
+CALL_FRAME_BYTES = 64 << 20
+"""The longest call: arguments are bounded by the edge, this by the worker's memory."""
+
+_PR_SET_NAME = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Preloaded:
+    """What the zygote made once, before any fork."""
+
+    engine: Engine
+    gates: Gates
+    surroundings: Surroundings
+
+
+def main(preloaded: Preloaded, descriptors: list[int]) -> NoReturn:
+    """Live. `descriptors` are control, egress, standard output and standard error."""
+    status = 70
+    try:
+        Worker(preloaded, *descriptors).run()
+        status = 0
+    except BaseException:  # noqa: BLE001 - the outermost frame: an exception must not run the zygote's code in the child
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+class Worker:
+    """One worker, from fork to end."""
+
+    def __init__(self, preloaded: Preloaded, control: int, egress: int, stdout: int, stderr: int) -> None:
+        self._gates = preloaded.gates
+        self._engine = preloaded.engine
+        self._stdout, self._stderr = stdout, stderr
+        self._lockdown = Lockdown(preloaded.surroundings)
+        os.setsid()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        libc.prctl(_PR_SET_NAME, b"sandbox-worker")
+        self._lockdown.as_spare((control, egress, stdout, stderr))
+        self._control = socket.socket(fileno=control)
+        self._egress = WorkerEgress(socket.socket(fileno=egress))
+        self._meter = Meter()
+        self._calls = 0
+        self._prepared: Prepared | None = None
+
+    def run(self) -> None:
+        """Serve until the server is gone or the worker is spent."""
+        while (received := wire.receive(self._control, CALL_FRAME_BYTES)) is not None:
+            message, descriptors = received
+            if "take" in message:
+                self._take(message["take"], descriptors)
+            elif "probe" in message:
+                self._lock(WasiTemplate(), Pins((), ()))
+            elif not self._call(message):
+                return
+
+    def _take(self, order: dict[str, Any], descriptors: list[int]) -> None:
+        self._template: WasiTemplate = from_wire(order["template"])
+        self._exports: dict[str, Export] = {export.wit_id: export for export in map(export_from_json, order["exports"])}
+        self._codecs: dict[str, Codec] = {}
+        self._prepare_next = bool(order["prepare"])
+        self._component = Component.deserialize_file(self._engine, f"/proc/self/fd/{descriptors[0]}")
+        os.close(descriptors[0])
+        self._pins = pin(self._template)
+        egress = self._egress if self._template.network else None
+        self._gates.bind(self._template, self._pins.preopened, egress, self._report, log=self._stderr)
+        self._lock(self._template, self._pins)
+
+    def _lock(self, template: WasiTemplate, pins: Pins) -> None:
+        """The layers that need the template; then say which of them hold."""
+        rights = landlock_rights(template, pins)
+        port = self._egress.port if template.network else None
+        self._lockdown.for_template(template.limits, self._meter.data_bytes(), rights, port)
+        self._send({"ready": self._lockdown.said, "cpu_ms": cpu_ms()})
+
+    def _call(self, message: dict[str, Any]) -> bool:
+        """Run one call and say how it ended; whether the worker may run another."""
+        if self._pins.stale:
+            self._send({"stale": True})
+            return False
+        self._calls += 1
+        self._egress.call = message["call"]
+        limits = self._template.limits
+        self._meter.start(limits.cpu_time_ms)
+        end, value, usage = self._run(message, limits)
+        spent = self._calls >= CALLS or cpu_ms() > 500 * cpu_seconds_of_life(limits)
+        last = spent or not end.reusable
+        prepare = self._prepare_next and not last and end.ending is not Ending.INVALID_ARGUMENTS
+        done = {"ending": end.ending, "message": end.message, "limit": end.limit, "usage": usage, "last": last}
+        done |= {"preparing": prepare, "life_cpu_ms": cpu_ms()}
+        wire.send(self._control, wire.encode_with({"done": done}, "value", value))
+        if prepare:
+            self._prepare(limits)
+        return not last
+
+    def _run(self, message: dict[str, Any], limits: Limits) -> tuple[endings.End, str, dict[str, Any]]:
+        """The call itself: its end, its value as JSON text, what it used."""
+        prepared: Prepared | None = None
+        returned: Returned | None = None
+        failure: BaseException | None = None
+        try:
+            prepared = self._instance(self._wasi(message["environment"]))
+            returned = self._invoke(prepared, message, limits)
+        except BaseException as error:  # noqa: BLE001 - the outermost frame of a call: everything is an ending
+            failure = error
+        cpu, peak = self._meter.stop()
+        fault = prepared.fault if prepared is not None else None
+        end = self._end(returned, failure, fault, limits, peak)
+        usage = {"cpu_ms": cpu, "peak_memory_bytes": peak, "fuel": _fuel_used(prepared, limits)}
+        usage |= {"requests": prepared.requests if prepared is not None else 0, "output_bytes": 0}
+        if returned is not None and end.reusable:
+            usage["output_bytes"] = len(returned.json_text)
+        if prepared is not None and end.reusable:
+            self._gates.close(prepared)
+        return end, returned.json_text if returned is not None and end.reusable else "null", usage
+
+    def _instance(self, wasi: WasiConfig) -> Prepared:
+        prepared, self._prepared = self._prepared, None
+        if prepared is None:
+            return self._gates.instantiate(self._component, wasi=wasi)
+        self._gates.activate(prepared, wasi)
+        return prepared
+
+    def _invoke(self, prepared: Prepared, message: dict[str, Any], limits: Limits) -> Returned:
+        export = self._exports[message["export"]]
+        codec = self._codecs.get(export.wit_id)
+        if codec is None:
+            codec = self._codecs[export.wit_id] = Codec(export)
+        index = None
+        if export.interface is not None:
+            index = prepared.instance.get_export_index(prepared.store, export.interface)
+        at = prepared.instance.get_export_index(prepared.store, export.name, index)
+        func = prepared.instance.get_func(prepared.store, at) if at is not None else None
+        if func is None:
+            raise LookupError(f"the component has no function `{export.wit_id}`")
+        return codec.call(prepared.store, func, message["arguments"], limits.output_bytes)
+
+    def _end(
+        self, returned: Returned | None, failure: BaseException | None, fault: BaseException | None, limits: Limits, peak: int
+    ) -> endings.End:
+        if fault is not None:
+            _log(fault)
+            return endings.End(Ending.CRASHED, "the host failed while the tool ran")
+        if failure is not None:
+            _log(failure)
+            return endings.of_exception(failure, limits, peak)
+        assert returned is not None
+        if not returned.is_err:
+            return endings.End(Ending.RETURNED, reusable=True)
+        return endings.End(Ending.GUEST_ERROR, endings.memory_hint(limits, peak) or "", reusable=True)
+
+    def _wasi(self, environment: list[list[str]]) -> WasiConfig:
+        """The context of one call: made after the fork, its random numbers are this process's own."""
+        wasi = WasiConfig()
+        wasi.env(environment)
+        wasi.stdout_file(f"/proc/self/fd/{self._stdout}")
+        wasi.stderr_file(f"/proc/self/fd/{self._stderr}")
+        return wasi
+
+    def _prepare(self, limits: Limits) -> None:
+        """Make the next call's instance while idle. A guest that touches WASI meanwhile ends the process."""
+        self._meter.start(limits.cpu_time_ms)
+        try:
+            self._prepared = self._gates.instantiate(self._component)
+        except Exception as error:  # noqa: BLE001 - the next call instantiates for itself, and says what is wrong
+            _log(error)
+            self._prepare_next = False
+        self._meter.stop()
+        self._send({"prepared": self._prepared is not None})
+
+    def _report(self, denial: Denial) -> None:
+        body = {"code": denial.code, "target": denial.target, "reason": denial.reason, "origin": denial.origin}
+        self._send({"denial": {**body, "private": denial.private}})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        wire.send(self._control, wire.encode(message))
+
+
+def _fuel_used(prepared: Prepared | None, limits: Limits) -> int | None:
+    if prepared is None or limits.fuel is None:
+        return None
+    return limits.fuel - prepared.store.get_fuel()
+
+
+def _log(error: BaseException) -> None:
+    """The whole story, for the debug log alone."""
+    traceback.print_exception(error)
+    sys.stderr.flush()
