@@ -16,6 +16,7 @@ from sandbox.host.gates.native import Native
 if TYPE_CHECKING:
     from wasmtime import Store
 
+    from sandbox.host.gates.descriptors import Files
     from sandbox.host.gates.gates import Bound
     from sandbox.host.gates.native import Passthrough
     from sandbox.host.outcome import Denial
@@ -31,7 +32,7 @@ class Call:
     context: int
     passthrough: Passthrough
     bound: Bound
-    files: Any = None
+    files: Files | None = None
     """The filesystem gate's records, once a guest has touched it."""
     http: Any = None
     """The HTTP gate's own state."""

@@ -52,6 +52,7 @@ val_clone = _declare("wasmtime_component_val_clone", None, c_size_t, c_size_t)
 val_delete = _declare("wasmtime_component_val_delete", None, c_size_t)
 byte_vec_new = _declare("wasm_byte_vec_new", None, c_size_t, c_size_t, c_char_p)
 list_new_uninit = _declare("wasmtime_component_vallist_new_uninit", None, c_size_t, c_size_t)
+flags_new_uninit = _declare("wasmtime_component_valflags_new_uninit", None, c_size_t, c_size_t)
 record_new_uninit = _declare("wasmtime_component_valrecord_new_uninit", None, c_size_t, c_size_t)
 linker_add_func = _declare(
     "wasmtime_component_linker_instance_add_func", c_size_t, c_void_p, c_char_p, c_size_t, c_void_p, c_void_p, c_void_p

@@ -26,8 +26,8 @@ from sandbox.host.gates.egress import Egress
 from sandbox.host.gates.interface import Definitions
 from sandbox.host.gates.mounts import Mounts
 from sandbox.host.gates.native import Passthrough
-from sandbox.host.gates.rules import Rules, rules_of
 from sandbox.host.outcome import Denial
+from sandbox.template.files import FileRules
 from sandbox.template.network import NetworkRules
 from sandbox.template.template import Preopen, WasiTemplate
 
@@ -47,7 +47,7 @@ class Bound:
     """The template that this process serves, ready to judge by."""
 
     template: WasiTemplate = field(default_factory=WasiTemplate)
-    rules: Rules = field(default_factory=lambda: rules_of(WasiTemplate()))
+    rules: FileRules = field(default_factory=lambda: FileRules(()))
     mounts: Mounts = field(default_factory=lambda: Mounts(()))
     descriptors: tuple[int, ...] = ()
     """The pinned directory of each preopen, in the template's order."""
@@ -120,7 +120,7 @@ class Gates:
         """
         self.bound = Bound(
             template=template,
-            rules=rules_of(template),
+            rules=FileRules(template.files),
             mounts=Mounts(tuple(preopen for preopen, _ in preopened)),
             descriptors=tuple(descriptor for _, descriptor in preopened),
             network=NetworkRules(template.network, template.ceiling_network),

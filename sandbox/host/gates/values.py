@@ -53,6 +53,13 @@ class Name:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """The flags that are set, to be built."""
+
+    names: tuple[str, ...]
+
+
 class MalformedError(RuntimeError):
     """A value is not of the kind that its function's type promises: a fault of the host, never of a guest."""
 
@@ -70,6 +77,11 @@ def byte(address: int) -> int:
 def text(value: int) -> str:
     """The string, or the name of the enum's case, that lies at `value`."""
     return string_at(_u64(value + ffi.VEC_DATA).value, _u64(value + ffi.VEC_SIZE).value).decode()
+
+
+def raw(value: int) -> bytes:
+    """The bytes of the string, or of the name of the enum's case, that lies at `value`."""
+    return string_at(_u64(value + ffi.VEC_DATA).value, _u64(value + ffi.VEC_SIZE).value)
 
 
 def resource(value: int) -> int:
@@ -196,6 +208,8 @@ def build(into: int, value: Any) -> None:
         _build_result(into, value)
     elif isinstance(value, Case):
         _build_case(into, value)
+    elif isinstance(value, Flags):
+        _build_flags(into, value)
     elif isinstance(value, dict):
         _build_record(into, value)
     elif isinstance(value, tuple | list):
@@ -269,6 +283,15 @@ def _build_items(into: int, kind: int, items: tuple[Any, ...] | list[Any]) -> No
         build(data + i * ffi.SIZE, item)
 
 
+def _build_flags(into: int, value: Flags) -> None:
+    ffi.flags_new_uninit(into + ffi.VEC_SIZE, len(value.names))
+    data = word(into + ffi.VEC_DATA)
+    _u8(into).value = ffi.FLAGS
+    for i, name in enumerate(value.names):
+        raw_name = name.encode()
+        ffi.byte_vec_new(data + i * ffi.NAME, len(raw_name), raw_name)
+
+
 def _build_record(into: int, entries: dict[str, Any]) -> None:
     ffi.record_new_uninit(into + ffi.VEC_SIZE, len(entries))
     data = word(into + ffi.VEC_DATA)
@@ -277,3 +300,41 @@ def _build_record(into: int, entries: dict[str, Any]) -> None:
         at, raw = data + i * ffi.ENTRY, name.encode()
         ffi.byte_vec_new(at + ffi.NAME_SIZE, len(raw), raw)
         build(at + ffi.ENTRY_VAL, item)
+
+
+def set_word(address: int, value: int) -> None:
+    """Write 64 bits."""
+    _u64(address).value = value
+
+
+def set_byte(address: int, value: int) -> None:
+    """Write a byte."""
+    _u8(address).value = value
+
+
+def set_kind(value: int, kind: int) -> None:
+    """Say what lies at `value`, when its payload is in place."""
+    _u8(value).value = kind
+
+
+def move(value: int) -> int:
+    """Take the handle out of the value at `value`, which owns nothing after: the box is ours now."""
+    pointer = resource(value)
+    _u8(value).value = ffi.BOOL
+    return pointer
+
+
+def transfer(value: int, into: int) -> None:
+    """Move a whole value over the `Bool(false)` at `into`; what is left at `value` owns nothing."""
+    ctypes.memmove(into, value, ffi.SIZE)
+    _u8(value).value = ffi.BOOL
+
+
+def payload(result: int) -> int:
+    """The address of what the `result` at `result` holds, good or not."""
+    return _u64(result + ffi.RESULT_VAL).value
+
+
+def is_ok(result: int) -> bool:
+    """Whether the `result` at `result` is good."""
+    return _u8(result + ffi.RESULT_OK).value != 0
