@@ -23,22 +23,25 @@ class Meter:
     def __init__(self) -> None:
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._cpu_at_start = 0.0
-        self._data_at_start = 0
+        self._data_without_guest = 0
 
     def data_bytes(self) -> int:
         """Writable private memory of the process, stack included: what RLIMIT_DATA counts, and a little more."""
         return int(os.pread(self._statm, 256, 0).split()[_STATM_DATA]) * _PAGE
 
+    def before_guest(self) -> None:
+        """Take the measure that an instance's memory is told from: now, while there is none."""
+        self._data_without_guest = self.data_bytes()
+
     def start(self, cpu_time_ms: int) -> None:
         """Begin a call: from now on `cpu_time_ms` of CPU, all threads and host calls included, end the process."""
-        self._data_at_start = self.data_bytes()
         self._cpu_at_start = cpu_ms()
         signal.setitimer(signal.ITIMER_PROF, cpu_time_ms / 1000)
 
     def stop(self) -> tuple[float, int]:
         """End a call while its store still lives: CPU time in milliseconds and the peak of its memory in bytes."""
         signal.setitimer(signal.ITIMER_PROF, 0)
-        return cpu_ms() - self._cpu_at_start, max(0, self.data_bytes() - self._data_at_start)
+        return cpu_ms() - self._cpu_at_start, max(0, self.data_bytes() - self._data_without_guest)
 
 
 def cpu_ms() -> float:

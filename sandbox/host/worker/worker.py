@@ -135,7 +135,7 @@ class Worker:
         spent = self._calls >= CALLS or cpu_ms() > 500 * cpu_seconds_of_life(limits)
         last = spent or not end.reusable
         prepare = self._prepare_next and not last and end.ending is not Ending.INVALID_ARGUMENTS
-        done = {"ending": end.ending, "message": end.message, "limit": end.limit, "usage": usage, "last": last}
+        done: dict[str, Any] = {"ending": end.ending, "message": end.message, "limit": end.limit, "usage": usage, "last": last}
         done |= {"preparing": prepare, "life_cpu_ms": cpu_ms()}
         wire.send(self._control, wire.encode_with({"done": done}, "value", value))
         if prepare:
@@ -166,6 +166,7 @@ class Worker:
     def _instance(self, wasi: WasiConfig) -> Prepared:
         prepared, self._prepared = self._prepared, None
         if prepared is None:
+            self._meter.before_guest()
             return self._gates.instantiate(self._component, wasi=wasi)
         self._gates.activate(prepared, wasi)
         return prepared
@@ -201,13 +202,14 @@ class Worker:
     def _wasi(self, environment: list[list[str]]) -> WasiConfig:
         """The context of one call: made after the fork, its random numbers are this process's own."""
         wasi = WasiConfig()
-        wasi.env(environment)
-        wasi.stdout_file(f"/proc/self/fd/{self._stdout}")
-        wasi.stderr_file(f"/proc/self/fd/{self._stderr}")
+        wasi.env = environment
+        wasi.stdout_file = f"/proc/self/fd/{self._stdout}"
+        wasi.stderr_file = f"/proc/self/fd/{self._stderr}"
         return wasi
 
     def _prepare(self, limits: Limits) -> None:
         """Make the next call's instance while idle. A guest that touches WASI meanwhile ends the process."""
+        self._meter.before_guest()
         self._meter.start(limits.cpu_time_ms)
         try:
             self._prepared = self._gates.instantiate(self._component)
