@@ -23,7 +23,7 @@ CREATE TABLE numbers (name TEXT PRIMARY KEY, value REAL NOT NULL) STRICT;
 INSERT INTO numbers VALUES ('generation', 0), ('latest', 0);
 CREATE TABLE grants (
   id TEXT PRIMARY KEY, component TEXT NOT NULL, digest TEXT NOT NULL, kind TEXT NOT NULL, effect TEXT NOT NULL,
-  entry TEXT NOT NULL, who TEXT NOT NULL, why TEXT, created_at REAL NOT NULL, expires_at REAL, max_uses INTEGER,
+  entry TEXT NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, created_at REAL NOT NULL, expires_at REAL, max_uses INTEGER,
   uses INTEGER NOT NULL DEFAULT 0 CHECK (max_uses IS NULL OR uses <= max_uses), ended_at REAL, ended_why TEXT
 ) STRICT;
 CREATE INDEX grants_live ON grants (component, digest) WHERE ended_at IS NULL;

@@ -25,12 +25,14 @@ MAX_DENIALS = 1_000
 MAX_GRANTS = 10_000
 """How many grants may hold for one component at a time."""
 
-_COUNT = "SELECT count(*) FROM grants WHERE component = ? AND ended_at IS NULL"
+_COUNT = """
+SELECT count(*) FROM grants WHERE component = ? AND ended_at IS NULL AND (max_uses IS NULL OR uses < max_uses)
+"""
 _INSERT = "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _HOLDING = """
 SELECT * FROM grants WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
-AND (max_uses IS NULL OR uses < max_uses) AND (:component IS NULL OR component = :component)
-AND (:digest IS NULL OR digest = :digest) ORDER BY created_at, rowid
+AND (max_uses IS NULL OR uses < max_uses OR :used_up)
+AND (:component IS NULL OR component = :component) AND (:digest IS NULL OR digest = :digest) ORDER BY created_at, rowid
 """
 _END = "UPDATE grants SET ended_at = ?, ended_why = ? WHERE id = ? AND ended_at IS NULL RETURNING *"
 _NEXT_EXPIRY = "SELECT min(expires_at) FROM grants WHERE ended_at IS NULL"
@@ -91,9 +93,14 @@ class Store:
             )
         return grant_of(row)
 
-    def grants(self, now: float, *, component: str | None = None, digest: Digest | None = None) -> tuple[Grant, ...]:
-        """The grants that hold at `now`, the oldest first: all, or those of one component name and digest."""
-        found = self._read().execute(_HOLDING, {"now": now, "component": component, "digest": digest})
+    def grants(
+        self, now: float, *, component: str | None = None, digest: Digest | None = None, used_up: bool = False
+    ) -> tuple[Grant, ...]:
+        """The grants that hold at `now`, the oldest first: all, or those of one component name and digest.
+
+        With `used_up` also those that give nothing to a further call, and that a running one may hold.
+        """
+        found = self._read().execute(_HOLDING, {"now": now, "component": component, "digest": digest, "used_up": used_up})
         return tuple(map(grant_of, found))
 
     def end_grant(self, grant_id: str, now: float, why: str) -> Grant | None:

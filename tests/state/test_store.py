@@ -26,9 +26,8 @@ NOW = 1_800_000_000.0
 
 
 def grant(number: int = 1, **changes: object) -> Grant:
-    plain = Grant(
-        f"g-{number:08x}", "files", DIGEST, "storage", {"uri": "fs:///srv/a", "access": ["read"]}, created_at=NOW + number
-    )
+    entry = {"uri": "fs:///srv/a", "access": ["read"]}
+    plain = Grant(f"g-{number:08x}", "files", DIGEST, "storage", entry, who="local", created_at=NOW + number)
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
@@ -112,7 +111,7 @@ def test_the_number_of_grants_is_bounded(state: Store, monkeypatch: pytest.Monke
 
 
 def test_a_grant_comes_back_as_it_was(state: Store, tmp_path: Path) -> None:
-    given = grant(who="me", why="a reason \ud800".replace("\ud800", "·"), expires_at=NOW + 100, max_uses=3)
+    given = grant(who="me", why="a reason · given", expires_at=NOW + 100, max_uses=3)
     add(state, given)
     state.close()
     again = Store(tmp_path / "state")
