@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sandbox.errors import GrantError
+from sandbox.policy.effect import Effect
 from sandbox.policy.entries import Entry, EnvironmentAllow, EnvironmentDeny, NetworkEntry, StorageAllow, StorageDeny
 from sandbox.policy.models import Environment, Network, Permissions, PolicyDocument, ResourceLimits, Resources, Storage
 from sandbox.policy.problems import nothing_written, validate
@@ -26,36 +26,30 @@ from sandbox.wit.types import Digest
 _Model = TypeVar("_Model", bound=Entry | ResourceLimits)
 
 
-class Kind(StrEnum):
-    """The section of a document that a grant belongs to."""
-
-    STORAGE = "storage"
-    NETWORK = "network"
-    ENVIRONMENT = "environment"
-    RESOURCE = "resource"
+GrantKind = Literal["storage", "network", "environment", "resource"]
+"""The section of a document that a grant belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
     """One entry granted or denied at run time; times are seconds since the epoch, UTC.
 
-    `component` is the digest it is bound to: another component under the same name has none of it. `entry` is the entry as a
-    document would write it, for a resource the limits. `max_uses` counts calls; None is without end.
+    `digest` is the component's that it is bound to: another component under the same name has none of it. `entry` is the
+    entry as a document would write it, for a resource the limits. `max_uses` counts calls; None is without end.
     """
 
     id: str
     component_name: str
-    component: Digest
-    kind: Kind
+    digest: Digest
+    kind: GrantKind
     entry: Mapping[str, Any]
     who: str
     created_at: float
-    effect: str = "allow"
+    effect: Effect = Effect.ALLOW
     why: str = ""
     expires_at: float | None = None
     max_uses: int | None = None
     uses: int = 0
-    session: str | None = None
 
     def holds(self, now: float) -> bool:
         """Whether the grant is neither expired nor used up."""
@@ -71,7 +65,7 @@ def make_entry_storage(
     uri: str, access: Iterable[str] = (), *, mount: str | None = None, effect: str = "allow"
 ) -> dict[str, Any]:
     """A storage entry as plain data; raises `GrantError` where a document could not hold it."""
-    return make_entry(Kind.STORAGE, {"uri": uri, "access": list(access) or None, "mount": mount}, effect)
+    return make_entry("storage", {"uri": uri, "access": list(access) or None, "mount": mount}, effect)
 
 
 def make_entry_network(
@@ -87,20 +81,20 @@ def make_entry_network(
     """A network entry as plain data; raises `GrantError` where a document could not hold it."""
     lists = {"ports": ports, "protocols": protocols, "methods": methods, "paths": paths}
     written = {name: None if items is None else list(items) for name, items in lists.items()}
-    return make_entry(Kind.NETWORK, {"host": host, "cidr": cidr, **written}, effect)
+    return make_entry("network", {"host": host, "cidr": cidr, **written}, effect)
 
 
 def make_entry_environment(key: str, *, value: str | None = None, effect: str = "allow") -> dict[str, Any]:
     """An environment entry as plain data; raises `GrantError` where a document could not hold it."""
-    return make_entry(Kind.ENVIRONMENT, {"key": key, "value": value}, effect)
+    return make_entry("environment", {"key": key, "value": value}, effect)
 
 
 def make_entry_resource(**limits: str | int | None) -> dict[str, Any]:
     """Limits as plain data (`memory="128Mi"`); raises `GrantError` where a document could not hold them."""
-    return make_entry(Kind.RESOURCE, limits, "allow")
+    return make_entry("resource", limits, "allow")
 
 
-def make_entry(kind: Kind, written: Mapping[str, Any], effect: str = "allow") -> dict[str, Any]:
+def make_entry(kind: GrantKind, written: Mapping[str, Any], effect: str = "allow") -> dict[str, Any]:
     """An entry of any kind as plain data in its one spelling; what is None counts as left out. Raises `GrantError`."""
     data = {name: value for name, value in written.items() if value is not None}
     entry = _read(_model(kind, effect), data, kind, effect)
@@ -121,12 +115,12 @@ def with_grants(document: PolicyDocument, grants: Iterable[Grant], now: float) -
     parts = document.permissions
     permissions = Permissions(
         storage=Storage(
-            allow=(*parts.storage.allow, *_entries(held, Kind.STORAGE, "allow", StorageAllow)),
-            deny=(*parts.storage.deny, *_entries(held, Kind.STORAGE, "deny", StorageDeny)),
+            allow=(*parts.storage.allow, *_entries(held, "storage", "allow", StorageAllow)),
+            deny=(*parts.storage.deny, *_entries(held, "storage", "deny", StorageDeny)),
         ),
         network=Network(
-            allow=(*parts.network.allow, *_entries(held, Kind.NETWORK, "allow", NetworkEntry)),
-            deny=(*parts.network.deny, *_entries(held, Kind.NETWORK, "deny", NetworkEntry)),
+            allow=(*parts.network.allow, *_entries(held, "network", "allow", NetworkEntry)),
+            deny=(*parts.network.deny, *_entries(held, "network", "deny", NetworkEntry)),
         ),
         environment=_environment(parts.environment, held),
         resources=Resources(limits=_limits(parts.resources.limits, held)),
@@ -136,40 +130,40 @@ def with_grants(document: PolicyDocument, grants: Iterable[Grant], now: float) -
 
 
 def _environment(written: Environment, held: list[Grant]) -> Environment:
-    granted = _entries(held, Kind.ENVIRONMENT, "allow", EnvironmentAllow)
+    granted = _entries(held, "environment", "allow", EnvironmentAllow)
     by_key = {entry.key: entry for entry in (*written.allow, *granted)}
     return Environment(
         allow=tuple(by_key.values()),
-        deny=(*written.deny, *_entries(held, Kind.ENVIRONMENT, "deny", EnvironmentDeny)),
+        deny=(*written.deny, *_entries(held, "environment", "deny", EnvironmentDeny)),
     )
 
 
 def _limits(written: ResourceLimits, held: list[Grant]) -> ResourceLimits:
     values, origins = written.model_dump(exclude_none=True), written.origins
     for grant in held:
-        if grant.kind is Kind.RESOURCE:
+        if grant.kind == "resource":
             values |= grant.entry
             origins |= dict.fromkeys(grant.entry, grant.origin)
-    return _read(ResourceLimits, values, Kind.RESOURCE, "allow").from_lines(origins)
+    return _read(ResourceLimits, values, "resource", "allow").from_lines(origins)
 
 
 _Line = TypeVar("_Line", bound=Entry)
 
 
-def _entries(held: list[Grant], kind: Kind, effect: str, model: type[_Line]) -> tuple[_Line, ...]:
-    mine = (grant for grant in held if grant.kind is kind and grant.effect == effect)
+def _entries(held: list[Grant], kind: GrantKind, effect: str, model: type[_Line]) -> tuple[_Line, ...]:
+    mine = (grant for grant in held if grant.kind == kind and grant.effect == effect)
     return tuple(_read(model, dict(grant.entry), kind, effect).from_line(grant.origin) for grant in mine)
 
 
-def _model(kind: Kind, effect: str) -> type[Entry | ResourceLimits]:
-    models: dict[tuple[Kind, str], type[Entry | ResourceLimits]] = {
-        (Kind.STORAGE, "allow"): StorageAllow,
-        (Kind.STORAGE, "deny"): StorageDeny,
-        (Kind.NETWORK, "allow"): NetworkEntry,
-        (Kind.NETWORK, "deny"): NetworkEntry,
-        (Kind.ENVIRONMENT, "allow"): EnvironmentAllow,
-        (Kind.ENVIRONMENT, "deny"): EnvironmentDeny,
-        (Kind.RESOURCE, "allow"): ResourceLimits,
+def _model(kind: GrantKind, effect: str) -> type[Entry | ResourceLimits]:
+    models: dict[tuple[GrantKind, str], type[Entry | ResourceLimits]] = {
+        ("storage", "allow"): StorageAllow,
+        ("storage", "deny"): StorageDeny,
+        ("network", "allow"): NetworkEntry,
+        ("network", "deny"): NetworkEntry,
+        ("environment", "allow"): EnvironmentAllow,
+        ("environment", "deny"): EnvironmentDeny,
+        ("resource", "allow"): ResourceLimits,
     }
     model = models.get((kind, effect))
     if model is None:
@@ -177,7 +171,7 @@ def _model(kind: Kind, effect: str) -> type[Entry | ResourceLimits]:
     return model
 
 
-def _read(model: type[_Model], data: dict[str, Any], kind: Kind, effect: str) -> _Model:
+def _read(model: type[_Model], data: dict[str, Any], kind: GrantKind, effect: str) -> _Model:
     _refuse_by_name(data, kind, effect)
     tree = Tree("grant")
     entry, problems = validate(model, data, tree)
@@ -188,8 +182,8 @@ def _read(model: type[_Model], data: dict[str, Any], kind: Kind, effect: str) ->
     return entry
 
 
-def _refuse_by_name(data: dict[str, Any], kind: Kind, effect: str) -> None:
-    section = ("resources", "limits") if kind is Kind.RESOURCE else (kind.value, effect, "*")
+def _refuse_by_name(data: dict[str, Any], kind: GrantKind, effect: str) -> None:
+    section = ("resources", "limits") if kind == "resource" else (kind, effect, "*")
     for name in data:
         why = NOT_YET.get(("permissions", *section, name))
         if why is not None:
@@ -198,7 +192,7 @@ def _refuse_by_name(data: dict[str, Any], kind: Kind, effect: str) -> None:
 
 __all__ = [
     "Grant",
-    "Kind",
+    "GrantKind",
     "make_entry",
     "make_entry_environment",
     "make_entry_network",

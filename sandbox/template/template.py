@@ -7,8 +7,9 @@ empty sandbox. A capability that no rule names is absent.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntFlag, StrEnum
+from enum import IntFlag
 
+from sandbox.policy.effect import Effect as Effect
 from sandbox.wit.types import Digest
 
 
@@ -29,13 +30,6 @@ class Access(IntFlag):
 
 
 _WORDS = (("read", Access.READ), ("write", Access.WRITE), ("create", Access.CREATE), ("delete", Access.DELETE))
-
-
-class Effect(StrEnum):
-    """What a rule does where it matches. Deny wins over allow; absence is deny."""
-
-    ALLOW = "allow"
-    DENY = "deny"
 
 
 @dataclass(frozen=True, slots=True)

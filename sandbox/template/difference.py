@@ -1,0 +1,141 @@
+"""What a new template no longer gives that an old one gave: what a revoke, an update, an expiry takes from running calls.
+
+Says yes where it is not certain: a call that is stopped for nothing can be made again. What only moved to another line, or is
+still given by a wider one, is not taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sandbox.policy.globs import NotExpressibleError, Segments, covers, intersect, name_covers, name_intersect
+from sandbox.policy.hosts import ANY_PORT
+from sandbox.policy.network_cover import cidr_covers, host_covers, path_patterns
+from sandbox.template.limits import FIELDS
+from sandbox.template.template import Effect, EnvironmentRule, FileRule, Limits, NetworkRule, WasiTemplate
+
+_Rule = TypeVar("_Rule", FileRule, NetworkRule, EnvironmentRule)
+# A call runs already: how many others may run beside it takes nothing from it.
+_OF_ONE_CALL = tuple(field for name, field in FIELDS.items() if name != "concurrency")
+
+
+@dataclass(frozen=True, slots=True)
+class TakenAway:
+    """The kinds of authority that were lost; false where nothing was."""
+
+    files: bool = False
+    network: bool = False
+    environment: bool = False
+    limits: bool = False
+
+    def __bool__(self) -> bool:
+        return self.files or self.network or self.environment or self.limits
+
+    @property
+    def only_network(self) -> bool:
+        """Whether it is enough to reset the call's connections."""
+        return self.network and not (self.files or self.environment or self.limits)
+
+
+def taken_away(old: WasiTemplate, new: WasiTemplate) -> TakenAway:
+    """What `new` no longer gives that `old` gave."""
+    return TakenAway(
+        files=bool({(p.host_path, p.guest_path) for p in old.preopens} - {(p.host_path, p.guest_path) for p in new.preopens})
+        or _lost(old.files, new.files, file_rule_covers, _files_meet),
+        network=_lost(old.network, new.network, network_rule_covers, _networks_meet),
+        environment=_lost(old.environment, new.environment, _environment_covers, _environments_meet),
+        limits=_lowered(old.limits, new.limits),
+    )
+
+
+def file_rule_covers(wide: FileRule, narrow: FileRule) -> bool:
+    """Whether one rule certainly says all that another one says."""
+    return not narrow.access & ~wide.access and covers(_segments(wide), _segments(narrow))
+
+
+def network_rule_covers(wide: NetworkRule, narrow: NetworkRule) -> bool:
+    """Whether one rule certainly says all that another one says."""
+    return (
+        _target_covers(wide, narrow)
+        and set(narrow.protocols) <= set(wide.protocols)
+        and all(any(a <= c and d <= b for a, b in wide.ports or ANY_PORT) for c, d in narrow.ports or ANY_PORT)
+        and (wide.methods is None or (narrow.methods is not None and set(narrow.methods) <= set(wide.methods)))
+        and _paths_cover(wide.paths, narrow.paths)
+    )
+
+
+def _lost(
+    old: tuple[_Rule, ...],
+    new: tuple[_Rule, ...],
+    covers_rule: Callable[[_Rule, _Rule], bool],
+    meet: Callable[[_Rule, _Rule], bool],
+) -> bool:
+    """Whether an allow went without another that covers it, or a deny came that no old one covers and that meets an allow."""
+    gone = _without(old, new, Effect.ALLOW)
+    given = [rule for rule in new if rule.effect is Effect.ALLOW]
+    if not all(any(covers_rule(rule, lost) for rule in given) for lost in gone):
+        return True
+    denied = [rule for rule in old if rule.effect is Effect.DENY]
+    held = [rule for rule in old if rule.effect is Effect.ALLOW]
+    come = [deny for deny in _without(new, old, Effect.DENY) if not any(covers_rule(rule, deny) for rule in denied)]
+    return any(meet(rule, deny) for deny in come for rule in held)
+
+
+def _without(rules: Iterable[_Rule], others: Iterable[_Rule], effect: Effect) -> list[_Rule]:
+    """The rules of one effect that are not among the others, whatever line either comes from."""
+    known = {_meaning(rule) for rule in others}
+    return [rule for rule in rules if rule.effect is effect and _meaning(rule) not in known]
+
+
+def _meaning(rule: FileRule | NetworkRule | EnvironmentRule) -> tuple[object, ...]:
+    return tuple(getattr(rule, name) for name in rule.__dataclass_fields__ if name != "origin")
+
+
+def _segments(rule: FileRule) -> Segments:
+    return tuple(rule.pattern.split("/")[1:]) if rule.pattern != "/" else ()
+
+
+def _files_meet(allow: FileRule, deny: FileRule) -> bool:
+    try:
+        return bool(allow.access & deny.access) and bool(intersect(_segments(allow), _segments(deny)))
+    except NotExpressibleError:
+        return True
+
+
+def _networks_meet(allow: NetworkRule, deny: NetworkRule) -> bool:
+    # An address range and a name may meet behind any resolver.
+    if (allow.host is None) != (deny.host is None):
+        return True
+    same = _target_covers(allow, deny) or _target_covers(deny, allow)
+    return same and bool(set(allow.protocols) & set(deny.protocols))
+
+
+def _environment_covers(wide: EnvironmentRule, narrow: EnvironmentRule) -> bool:
+    return name_covers(wide.key, narrow.key) and wide.value == narrow.value
+
+
+def _environments_meet(allow: EnvironmentRule, deny: EnvironmentRule) -> bool:
+    try:
+        return name_intersect(allow.key, deny.key) is not None
+    except NotExpressibleError:
+        return True
+
+
+def _target_covers(wide: NetworkRule, narrow: NetworkRule) -> bool:
+    if wide.host is not None and narrow.host is not None:
+        return host_covers(wide.host, narrow.host)
+    return wide.cidr is not None and narrow.cidr is not None and cidr_covers(wide.cidr, narrow.cidr)
+
+
+def _paths_cover(wide: tuple[str, ...] | None, narrow: tuple[str, ...] | None) -> bool:
+    if wide is None or narrow is None:
+        return wide is None
+    outer = path_patterns(wide)
+    return all(any(covers(one, path) for one in outer) for path in path_patterns(narrow))
+
+
+def _lowered(old: Limits, new: Limits) -> bool:
+    pairs = ((getattr(old, field), getattr(new, field)) for field in _OF_ONE_CALL)
+    return any(after is not None and (before is None or after < before) for before, after in pairs)

@@ -1,0 +1,65 @@
+"""May this template read that path, reach that URL, see that variable, and which line says so.
+
+Asks the same indexes that the gates ask, and puts the answer in words for a person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from sandbox.policy.network_cover import DEFAULT_PORTS
+from sandbox.policy.refusal import quoted
+from sandbox.template.environment import EnvironmentRules
+from sandbox.template.files import FileRules
+from sandbox.template.network import NetworkRules
+from sandbox.template.template import Access, WasiTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Whether it may be, the line that decided (None: no line allows it), and the answer in one sentence."""
+
+    allowed: bool
+    origin: str | None
+    line: str
+
+
+def explain_file(template: WasiTemplate, path: str, wanted: Access) -> Explanation:
+    """About a real absolute host path, links resolved."""
+    decision = FileRules(template.files).decide(path, wanted)
+    words = " and ".join(wanted.words)
+    if decision.allowed:
+        return Explanation(True, decision.origin, f"{words} {quoted(path)}: allowed by {decision.origin}")
+    missing = " and ".join(decision.missing.words)
+    return Explanation(False, decision.origin, f"{words} {quoted(path)}: {missing} denied, {_why(decision.origin)}")
+
+
+def explain_url(template: WasiTemplate, url: str, method: str = "GET") -> Explanation:
+    """About a request, as far as it can be said before its host's name is resolved."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
+    except ValueError as error:
+        return Explanation(False, None, f"{method} {quoted(url)}: denied, it is no URL ({error})")
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        return Explanation(False, None, f"{method} {quoted(url)}: denied, only http and https leave this host")
+    decision = NetworkRules(template.network).decide(parts.scheme, parts.hostname, port, method, parts.path or "/")
+    if decision.allowed:
+        then = "where its addresses are public or a `cidr` rule names them"
+        return Explanation(True, decision.origin, f"{method} {quoted(url)}: allowed by {decision.origin}, {then}")
+    return Explanation(False, decision.origin, f"{method} {quoted(url)}: denied, {decision.reason or _why(decision.origin)}")
+
+
+def explain_environment(template: WasiTemplate, name: str) -> Explanation:
+    """About a variable; whether the host has it is not said."""
+    decision = EnvironmentRules(template.environment).decide(name)
+    if decision.allowed:
+        whose = "the host's value" if decision.value is None else "the value written there"
+        return Explanation(True, decision.origin, f"{quoted(name)}: {whose}, allowed by {decision.origin}")
+    origin = decision.origin or dict(template.denied_environment).get(name)
+    return Explanation(False, origin, f"{quoted(name)}: not shown, {_why(origin)}")
+
+
+def _why(origin: str | None) -> str:
+    return "no line allows it" if origin is None else f"by {origin}"

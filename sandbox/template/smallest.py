@@ -1,0 +1,144 @@
+"""The smallest grant that would have allowed what was denied.
+
+For the operator's terminal the entry of a document, with the host's path; for a client the same in the guest's own words. No
+grant beats a deny, so a denial by one has none.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sandbox.errors import Code, GrantError
+from sandbox.policy.globs import escape
+from sandbox.policy.grants import GrantKind, make_entry
+from sandbox.policy.uris import SCHEME
+from sandbox.template.limits import FIELDS, show_limit
+from sandbox.template.template import WasiTemplate
+
+
+class Denied(Protocol):
+    """What of a denial is looked at: `sandbox.host.outcome.Denial`."""
+
+    @property
+    def code(self) -> Code:
+        """The closed code."""
+
+    @property
+    def target(self) -> dict[str, Any]:
+        """What was tried, in the guest's words."""
+
+    @property
+    def origin(self) -> str | None:
+        """The deny that decided, or None."""
+
+    @property
+    def private(self) -> dict[str, Any]:
+        """`host_path` and `access`, for the operator alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmallestGrant:
+    """`entry` as a document would write it, host path included; `for_client` without anything the guest did not say."""
+
+    kind: GrantKind
+    entry: dict[str, Any]
+    for_client: dict[str, Any]
+
+
+def grant_for(denial: Denied, template: WasiTemplate) -> SmallestGrant | None:
+    """The smallest grant, or None where none would help: a deny decided, or no policy may allow it."""
+    make = _MAKERS.get(denial.code)
+    if make is None or (denial.origin is not None and denial.code is not Code.RESOURCE_LIMIT_EXCEEDED):
+        return None
+    try:
+        return make(denial, template)
+    except GrantError:
+        # What no document could hold, a person cannot grant either: a path in `/proc`, a name that is no name.
+        return None
+
+
+def _storage(denial: Denied, _: WasiTemplate) -> SmallestGrant | None:
+    guest = str(denial.target.get("path", ""))
+    host = str(denial.private.get("host_path") or guest)
+    missing: Iterable[str] = denial.private.get("access") or _ACCESS.get(str(denial.target.get("operation")), ())
+    access = [str(word) for word in missing]
+    mount = guest if guest != host and guest.startswith("/") else None
+    entry = make_entry("storage", {"uri": f"{SCHEME}{_escaped(host)}", "access": access, "mount": mount})
+    return SmallestGrant("storage", entry, {"path": guest, "access": access})
+
+
+def _network(denial: Denied, _: WasiTemplate) -> SmallestGrant | None:
+    target, address = denial.target, denial.private.get("address")
+    where = {"ports": [target.get("port")], "protocols": [target.get("scheme")]}
+    if address is not None:
+        # The name is allowed and leads to an address that is not public: only a rule for the address helps.
+        return SmallestGrant("network", make_entry("network", {"cidr": _range(str(address)), **where}), _named(target, where))
+    what = {**where, "methods": [target["method"]] if target.get("method") else None}
+    host = str(target.get("host", ""))
+    name = {"cidr": _range(host)} if _is_address(host) else {"host": host}
+    try:
+        entry = make_entry("network", {**name, **what, "paths": _paths(target)})
+    except GrantError:
+        entry = make_entry("network", {**name, **what})
+    return SmallestGrant("network", entry, dict(entry))
+
+
+def _environment(denial: Denied, _: WasiTemplate) -> SmallestGrant | None:
+    entry = make_entry("environment", {"key": str(denial.target.get("variable", ""))})
+    return SmallestGrant("environment", entry, dict(entry))
+
+
+def _resource(denial: Denied, template: WasiTemplate) -> SmallestGrant | None:
+    """Twice the limit: how much the call would have used is not known."""
+    name = str(denial.target.get("resource", ""))
+    field = FIELDS.get(name)
+    value = getattr(template.limits, field) if field is not None else None
+    if value is None:
+        return None
+    counted = name in {"fuel", "open_files", "concurrency"}
+    entry = make_entry("resource", {name: value * 2 if counted else show_limit(name, value * 2)})
+    return SmallestGrant("resource", entry, dict(entry))
+
+
+_ACCESS: dict[str, tuple[str, ...]] = {
+    "read": ("read",),
+    "list": ("read",),
+    "stat": ("read",),
+    "write": ("write",),
+    "create": ("create",),
+    "delete": ("delete",),
+}
+_MAKERS = {
+    Code.FILESYSTEM_ACCESS_DENIED: _storage,
+    Code.NETWORK_ACCESS_DENIED: _network,
+    Code.ENVIRONMENT_ACCESS_DENIED: _environment,
+    Code.RESOURCE_LIMIT_EXCEEDED: _resource,
+}
+
+
+def _escaped(path: str) -> str:
+    return "/".join(escape(name) for name in path.split("/"))
+
+
+def _paths(target: Mapping[str, Any]) -> list[str] | None:
+    path = str(target.get("path") or "").partition("?")[0]
+    return [_escaped(path)] if path else None
+
+
+def _named(target: Mapping[str, Any], where: dict[str, Any]) -> dict[str, Any]:
+    return {"host": target.get("host"), **where}
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _range(address: str) -> str:
+    return str(ipaddress.ip_network(address.strip("[]")))
