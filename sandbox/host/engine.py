@@ -5,7 +5,7 @@ Features that no tool needs are off. Imported by the compiler, the zygote and th
 
 from __future__ import annotations
 
-from wasmtime import Config, Engine
+from wasmtime import Config, Engine, _bindings
 
 from sandbox.host.engine_settings import SETTINGS
 
@@ -22,5 +22,9 @@ def make_engine(*, fuel: bool = False) -> Engine:
     config.wasm_function_references = False
     config.wasm_exceptions = False
     config.wasm_stack_switching = False
+    # wasmtime-py has no setters for these two. With them on, Wasmtime 50 traps ("deferred host scope has no call context")
+    # in every host function that takes two borrows: `rename-at`, `link-at`, `is-same-object`.
+    _bindings.wasmtime_config_wasm_component_model_async_set(config.ptr(), False)
+    _bindings.wasmtime_config_concurrency_support_set(config.ptr(), False)
     config.consume_fuel = fuel
     return Engine(config)

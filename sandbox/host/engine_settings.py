@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-SETTINGS = "wasmtime-50.0.1/2"
+SETTINGS = "wasmtime-50.0.1/3"
 """Part of every compiled artefact's key; change it with `sandbox.host.engine.make_engine`."""

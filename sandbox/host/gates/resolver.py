@@ -97,9 +97,11 @@ class Walk:
         self._links += 1
         if self._links > LINKS:
             raise Refusal(Error.LOOP)
-        target = self._files.steps.link(self.at.native, name)
-        if target.startswith("/"):
+        target, code = self._files.steps.link(self.at.native, name)
+        if code == FAILED + Error.NOT_PERMITTED or target.startswith("/"):  # native code does not read an absolute one
             raise self.deny(self.host(name), "it leads through a link to an absolute path")
+        if code:
+            raise Refusal(code - FAILED)
         # Only the end of a path says something about its last name.
         folder = self.folder if self._names else self.folder or _is_folder(target)
         self._names += self._words(target)

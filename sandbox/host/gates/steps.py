@@ -113,11 +113,11 @@ class Steps:
         pair = values.word(answer + ffi.VEC_DATA)
         return values.move(pair), c_uint32.from_address(pair + ffi.SIZE + ffi.PAYLOAD).value
 
-    def link(self, directory: int, name: str) -> str:
-        """What the link of that name says."""
+    def link(self, directory: int, name: str) -> tuple[str, int]:
+        """What the link of that name says; or "" and the error."""
         self._named.fill(directory, name)
         self._call(self._link_index, self._named.address, 2, self._slot.address)
         answer = values.payload(self._slot.address)
         if not values.is_ok(self._slot.address):
-            raise Refusal(c_uint32.from_address(answer + ffi.PAYLOAD).value & 0xFF)
-        return values.text(answer)
+            return "", c_uint32.from_address(answer + ffi.PAYLOAD).value
+        return values.text(answer), 0
