@@ -13,7 +13,7 @@ from ipaddress import ip_network
 from sandbox.template.addresses import Address, Network
 from sandbox.template.authority import AuthorityError, normalise_host
 from sandbox.template.template import Effect, NetworkRule
-from sandbox.template.url_path import PathGlob, compile_glob, path_prefixes, static_prefix
+from sandbox.template.url_path import PathGlob, compile_glob, path_prefixes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Bucket:
         if rule.paths is None:
             self._plain.append(made)
             return
-        for prefix in {_fold(static_prefix(_stem(glob, rule.effect)), rule.effect) for glob in rule.paths}:
+        for prefix in {prefix for glob in made.globs or () for prefix in glob.prefixes}:
             self._by_prefix.setdefault(prefix, []).append(made)
 
     def candidates(self, attempt: Attempt, effect: Effect) -> Iterator[Rule]:

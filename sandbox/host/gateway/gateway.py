@@ -23,7 +23,7 @@ from sandbox.host.gateway.dial import trust_store
 from sandbox.host.gateway.request import Ending, Outside
 from sandbox.host.gateway.resolver import make_resolver
 from sandbox.template.network import NetworkRules
-from sandbox.template.network_wire import network_from_wire
+from sandbox.template.wire import network_from_wire
 
 WorkerId = int | str
 _RULES_BYTES = 64 << 20
@@ -70,7 +70,7 @@ class Gateway:
         try:
             above = None if ceiling is None else network_from_wire(ceiling)
             worker.set_rules(NetworkRules(network_from_wire(rules), above), Caps.from_json(caps))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, LookupError) as error:
             # Rules that cannot be read allow nothing.
             worker.close(f"the rules cannot be read: {error}")
 

@@ -15,8 +15,8 @@ from typing import Any
 import h11
 
 from sandbox.host import wire
-from sandbox.template.network_wire import network_to_wire
 from sandbox.template.template import Effect, NetworkRule
+from sandbox.template.wire import network_to_wire
 
 TOKEN = "a-token-of-sixteen-or-more"
 
