@@ -100,7 +100,8 @@ def _plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     # Loaded here alone: a script and a pipe never pay for it.
-    console: Any = importlib.import_module("rich.console").Console(no_color=bool(os.environ.get("NO_COLOR")), highlight=False)
+    plain = {"color_system": None} if os.environ.get("NO_COLOR") else {}
+    console: Any = importlib.import_module("rich.console").Console(highlight=False, **plain)
     text = importlib.import_module("rich.text").Text
     table = importlib.import_module("rich.table").Table(box=importlib.import_module("rich.box").SIMPLE_HEAD)
     for header in headers:

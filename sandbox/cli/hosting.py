@@ -1,0 +1,103 @@
+"""Open a host with the components and policies of a command line.
+
+Decides which policy a component gets: its own `--policy NAME=FILE`, else the one without a name, else none, and then the host
+has the last word. A value with a path or an ending is a file, any other a named policy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from argparse import Namespace
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from sandbox.api import Sandbox
+from sandbox.cli.home import home_of
+from sandbox.components import LoadedComponent
+from sandbox.errors import Code, ComponentError, PolicyError, SandboxError
+
+_log = logging.getLogger(__name__)
+
+
+def open_sandbox(arguments: Namespace, *, source: str) -> Sandbox:
+    """The host of a command line; not opened. `source` names this edge in the record."""
+    return Sandbox(
+        home_of(arguments),
+        ceiling=None if arguments.ceiling is None else Path(arguments.ceiling),
+        isolation=arguments.isolation,
+        nameserver=arguments.nameserver,
+        source=source,
+    )
+
+
+@contextlib.asynccontextmanager
+async def hosting(arguments: Namespace, files: Sequence[str]) -> AsyncIterator[Sandbox]:
+    """A started host with every component of `files` loaded."""
+    async with open_sandbox(arguments, source="terminal") as sandbox:
+        await load_all(sandbox, files, arguments.policy)
+        yield sandbox
+
+
+async def load_all(sandbox: Sandbox, files: Sequence[str], policies: Sequence[str]) -> None:
+    """Load the components, each under its policy. Of several, a broken one is reported and left out.
+
+    Raises:
+        SandboxError: a policy is refused, names no component, or no component is left.
+    """
+    chosen = _Policies.of(policies, [Path(file).stem for file in files])
+    loaded: list[LoadedComponent] = []
+    refused: list[ComponentError] = []
+    for file in files:
+        try:
+            loaded.append(await sandbox.load(Path(file), policy=chosen.of_component(Path(file).stem)))
+        except PolicyError:
+            raise
+        except ComponentError as error:
+            refused.append(error)
+            _log.error("%s is left out: %s", file, error)
+    if not loaded:
+        raise refused[0]
+    for component in loaded:
+        for text in (*component.warnings, *component.notes):
+            _log.warning("%s: %s", component.name, text)
+
+
+class _Policies:
+    """What `--policy` said: by component, and for all others."""
+
+    def __init__(self, named: dict[str, Path | str], others: Path | str | None) -> None:
+        self._named = named
+        self._others = others
+
+    @classmethod
+    def of(cls, values: Sequence[str], names: Sequence[str]) -> _Policies:
+        named: dict[str, Path | str] = {}
+        others: Path | str | None = None
+        for value in values:
+            name, equals, file = value.partition("=")
+            if equals and name in names:
+                named[name] = _policy(file)
+            elif equals and "/" not in name:
+                raise _usage(
+                    f"`--policy {value}` names no component", help=f"the components are {', '.join(f'`{n}`' for n in names)}"
+                )
+            elif others is not None:
+                raise _usage(
+                    "`--policy` is given twice for all components", help="write `--policy COMPONENT=FILE` for one of them"
+                )
+            else:
+                others = _policy(value)
+        return cls(named, others)
+
+    def of_component(self, name: str) -> Path | str | None:
+        return self._named.get(name, self._others)
+
+
+def _policy(value: str) -> Path | str:
+    path = Path(value)
+    return path if "/" in value or path.suffix or path.exists() else value
+
+
+def _usage(message: str, *, help: str) -> SandboxError:  # noqa: A002 - the word of the error style
+    return SandboxError(message, help=help, code=Code.INVALID_ARGUMENTS)

@@ -1,0 +1,145 @@
+"""`sandbox permission`: grant, revoke and list while components run.
+
+Leaves whether a grant is well formed and inside the ceiling to `sandbox.api`, which also tells every running server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from sandbox.api import Sandbox
+from sandbox.cli.exits import Exit
+from sandbox.cli.home import home_of
+from sandbox.cli.terminal import Terminal
+from sandbox.cli.times import clock, duration
+from sandbox.errors import Code, SandboxError
+from sandbox.policy.grants import Grant
+from sandbox.views import grant_json
+
+_KINDS = ("storage", "network", "environment", "resource")
+
+
+def command(arguments: Namespace, terminal: Terminal) -> int:
+    """Run `permission grant`, `revoke` or `list`."""
+    return asyncio.run(_run(arguments, terminal))
+
+
+async def _run(arguments: Namespace, terminal: Terminal) -> int:
+    work = {"grant": _grant, "revoke": _revoke, "list": _list}[arguments.action]
+    # Opened, and never loaded into: no process of a host is started for it.
+    async with Sandbox(home_of(arguments), source="terminal") as sandbox:
+        return await work(arguments, terminal, sandbox)
+
+
+async def _grant(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
+    about = _about(arguments)
+    if arguments.from_denial is not None:
+        grant = await sandbox.grant_from_denial(_denial(arguments), **about)
+    else:
+        grant = await _entry(arguments, sandbox, about)
+    if terminal.json:
+        terminal.data(grant_json(grant))
+    else:
+        terminal.line(f"granted {grant.id}: {grant.component_name} {_spelled(grant)}")
+    return Exit.OK
+
+
+def _denial(arguments: Namespace) -> str:
+    """The denial's id. The component may be named before it, as the command in a denial does."""
+    if len(arguments.words) > 1:
+        _usage("`--from-denial` says what is granted", "leave out the words behind the component")
+    return str(arguments.from_denial)
+
+
+async def _entry(arguments: Namespace, sandbox: Sandbox, about: dict[str, Any]) -> Grant:
+    component, kind, values = _words(arguments.words)
+    common = {"effect": "deny" if arguments.deny else "allow", **about}
+    if kind == "storage":
+        access = [word.strip() for word in arguments.access.split(",")]
+        return await sandbox.grant_storage_permission(component, _one(kind, values), access, mount=arguments.mount, **common)
+    if kind == "network":
+        host = None if arguments.cidr and not values else _one(kind, values)
+        ports = None if arguments.port is None else [int(port) if port.isdecimal() else port for port in arguments.port]
+        rules = {"ports": ports, "protocols": arguments.protocol, "methods": arguments.method, "paths": arguments.path}
+        return await sandbox.grant_network_permission(component, host, cidr=arguments.cidr, **rules, **common)
+    if kind == "environment":
+        key, equals, value = _one(kind, values).partition("=")
+        return await sandbox.grant_environment_permission(component, key, value=value if equals else None, **common)
+    return await sandbox.grant_resource_permission(component, **about, **_limits(values))
+
+
+def _words(words: Sequence[str]) -> tuple[str, str, list[str]]:
+    if len(words) < 2 or words[1] not in _KINDS:
+        _usage("what is granted is not said", "write `COMPONENT storage|network|environment|resource …`, or `--from-denial ID`")
+    return words[0], words[1], list(words[2:])
+
+
+def _one(kind: str, values: Sequence[str]) -> str:
+    if len(values) != 1:
+        wanted = {"storage": "one URI: `fs:///srv/data/**`", "network": "one host: `api.example.com`"}
+        _usage(f"`{kind}` wants {wanted.get(kind, 'one variable: `KEY` or `KEY=VALUE`')}", "one grant for each")
+    return values[0]
+
+
+def _limits(values: Sequence[str]) -> dict[str, Any]:
+    limits = dict(value.partition("=")[::2] for value in values)
+    if not limits or not all(limits.values()) or not set(limits).isdisjoint(("reason", "expires_in", "max_uses", "who")):
+        _usage("`resource` wants `LIMIT=VALUE`", "for example `memory=64Mi wall_time=10s`")
+    return {name: int(value) if value.isdecimal() else value for name, value in limits.items()}
+
+
+def _about(arguments: Namespace) -> dict[str, Any]:
+    expires_in = None if arguments.expires_in is None else duration(arguments.expires_in)
+    about = {"reason": arguments.reason, "expires_in": expires_in, "max_uses": arguments.max_uses}
+    return {"who": getpass.getuser(), **{name: value for name, value in about.items() if value is not None}}
+
+
+async def _revoke(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
+    receipts = [(grant_id, await sandbox.revoke(grant_id)) for grant_id in _to_revoke(arguments, sandbox)]
+    if terminal.json:
+        terminal.data([{"grant": grant_id, **receipt.to_json()} for grant_id, receipt in receipts])
+        return Exit.OK
+    for grant_id, receipt in receipts:
+        terminal.line(f"revoked {grant_id}")
+        for stopped in receipt.every_stop:
+            terminal.line(f"  stopped a call of {stopped.tool} ({stopped.call_id}) after {stopped.ms:.1f} ms")
+        for server in receipt.unconfirmed:
+            terminal.note(f"  the server {server} did not confirm: it looks before its next call")
+    if not receipts:
+        terminal.note("no grants hold")
+    return Exit.OK
+
+
+def _to_revoke(arguments: Namespace, sandbox: Sandbox) -> list[str]:
+    if arguments.words and not arguments.all and arguments.component is None:
+        return [arguments.words[0]]
+    if arguments.words or not (arguments.all and arguments.component):
+        _usage("what is revoked is not said", "write `GRANT_ID`, or `--component COMPONENT --all`")
+    return [grant.id for grant in sandbox.grants(arguments.component)]
+
+
+async def _list(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
+    grants = sandbox.grants(arguments.words[0] if arguments.words else None)
+    if terminal.json:
+        terminal.data([grant_json(grant) for grant in grants])
+    else:
+        rows = [_row(grant) for grant in grants]
+        terminal.table(("GRANT", "COMPONENT", "WHAT", "WHO", "UNTIL", "WHY"), rows, none="no grants hold")
+    return Exit.OK
+
+
+def _row(grant: Grant) -> tuple[str, ...]:
+    return (grant.id, grant.component_name, _spelled(grant), grant.who, clock(grant.expires_at), grant.why or "")
+
+
+def _spelled(grant: Grant) -> str:
+    entry = {key: ",".join(map(str, value)) if isinstance(value, list | tuple) else value for key, value in grant.entry.items()}
+    return " ".join((grant.effect.value, grant.kind, *(f"{key}={value}" for key, value in entry.items())))
+
+
+def _usage(message: str, help: str) -> NoReturn:  # noqa: A002 - the word of the error style
+    raise SandboxError(message, help=help, code=Code.INVALID_ARGUMENTS)

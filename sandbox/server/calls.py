@@ -1,0 +1,100 @@
+"""Carry one `tools/call` to the host and its outcome back.
+
+Decides how an outcome is shown to a client. Leaves everything that decides or runs to `sandbox.api`.
+
+Rules: a result is structured content with the same JSON as text. What went wrong inside a call is a tool error, which a
+model reads and can act on, with the machine-readable body of the denial; a tool that is not there is -32602. What a guest
+printed and the denials it swallowed are in `_meta` alone, bounded: both are the guest's words.
+
+The body of an error is always the text and always in `_meta`. It is structured content too, except for a tool with an output
+schema in the handshake era: the TypeScript SDK 1.x holds a client to that schema in an error as well.
+
+Source: MCP 2025-11-25, "Tools", structured content and error handling.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import mcp.types as t
+from mcp import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from sandbox.api import Sandbox
+from sandbox.errors import NotFound, SandboxError
+from sandbox.host.outcome import Denial, Outcome
+from sandbox.result import CallResult
+from sandbox.server.tools import Listed
+
+META_ERROR = "sandbox/error"
+META_REQUEST = "sandbox/request"
+META_DENIALS = "sandbox/denials"
+META_STDOUT = "sandbox/stdout"
+META_STDERR = "sandbox/stderr"
+
+MAX_PRINTED = 4096
+"""Characters of each of a guest's two outputs that a result carries; the record has the rest."""
+
+MAX_DENIALS = 20
+
+_log = logging.getLogger(__name__)
+
+
+async def call_tool(
+    sandbox: Sandbox, listed: Listed, arguments: dict[str, Any], *, version: str, session: str
+) -> t.CallToolResult:
+    """Call a tool and show what became of it. A cancelled caller cancels the call, and its worker dies.
+
+    Raises:
+        MCPError: -32602 where the tool went away, -32603 where this host failed.
+    """
+    structured = version in MODERN_PROTOCOL_VERSIONS or listed.tool.output_schema is None
+    try:
+        called = await sandbox.call(listed.tool.name, arguments, session=session)
+    except NotFound as error:
+        raise unknown_tool(listed.tool.name) from error
+    except SandboxError as error:
+        return failed(error.to_json(), structured=structured)
+    return shown(called, structured_errors=structured)
+
+
+def unknown_tool(name: str) -> MCPError:
+    """The error for a tool that is not there; what the client wrote is quoted as ASCII and cut."""
+    return MCPError(t.INVALID_PARAMS, f"Unknown tool: {name[:80]!a}")
+
+
+def shown(called: CallResult, *, structured_errors: bool) -> t.CallToolResult:
+    """A call's end as MCP shows it."""
+    meta = {META_REQUEST: called.request_id, **_printed(called.outcome), **_denied(called.outcome.denials)}
+    if called.body is not None:
+        return failed(called.body, structured=structured_errors, meta=meta)
+    value = called.outcome.value
+    return t.CallToolResult(content=[t.TextContent(text=_text(value))], structured_content=value, _meta=meta)
+
+
+def failed(body: dict[str, Any], *, structured: bool, meta: dict[str, Any] | None = None) -> t.CallToolResult:
+    """A tool error with its machine-readable body."""
+    return t.CallToolResult(
+        content=[t.TextContent(text=_text(body))],
+        structured_content=body if structured else None,
+        is_error=True,
+        _meta={META_ERROR: body, **(meta or {})},
+    )
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _printed(outcome: Outcome) -> dict[str, str]:
+    outputs = ((META_STDOUT, outcome.stdout), (META_STDERR, outcome.stderr))
+    return {key: text[:MAX_PRINTED] for key, text in outputs if text}
+
+
+def _denied(denials: tuple[Denial, ...]) -> dict[str, Any]:
+    if not denials:
+        return {}
+    # `target` is what the guest itself said; `private` stays here.
+    return {META_DENIALS: [{"code": denial.code.value, "tried": denial.target} for denial in denials[:MAX_DENIALS]]}

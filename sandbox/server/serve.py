@@ -1,0 +1,35 @@
+"""Serve one client on a wire until it goes."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sandbox.api import Sandbox
+from sandbox.server.descriptors import Wire
+from sandbox.server.server import SandboxServer
+from sandbox.server.stdio import serve_wire
+
+
+async def serve(sandbox: Sandbox, wire: Wire, loading: asyncio.Task[None]) -> None:
+    """Answer the client on `wire`, while `loading` loads the components; returns when its input and its calls have ended.
+
+    A failure of `loading` ends it, and is raised. Cancelled, it stops at once: what is in flight is answered with
+    "Connection closed", and its workers die.
+    """
+    if loading.done():
+        loading.result()
+    serving = asyncio.create_task(_serve(sandbox, wire, loading))
+    try:
+        await asyncio.wait({loading, serving}, return_when=asyncio.FIRST_COMPLETED)
+        if loading.done():
+            loading.result()
+        await serving
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+async def _serve(sandbox: Sandbox, wire: Wire, loading: asyncio.Task[None]) -> None:
+    server = SandboxServer(sandbox, loading)
+    async with serve_wire(wire, at_end=server.close_listeners) as (reading, writing):
+        await server.run(reading, writing, server.create_initialization_options())
