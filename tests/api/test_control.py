@@ -42,6 +42,10 @@ def names(run: Path) -> list[str]:
     return [path.name for path in run.iterdir()]
 
 
+def modes(run: Path) -> list[int]:
+    return [stat.S_IMODE(path.stat().st_mode) for path in run.iterdir()]
+
+
 def python(script: str, run: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", script, run]
     return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
@@ -149,6 +153,5 @@ async def test_every_server_answers_and_the_own_one_is_left_out(run: Path) -> No
 async def test_the_socket_is_this_users_alone(run: Path) -> None:
     ear = server(run)
     await ear.start()
-    (name,) = names(run)
-    assert stat.S_IMODE(os.stat(f"{run}/{name}").st_mode) == 0o600
+    assert modes(run) == [0o600]
     await ear.close()

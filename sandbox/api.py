@@ -1,0 +1,393 @@
+"""The host as an object: load components, call their tools, read and change their policies.
+
+Everything that MCP and the command line do goes through `Sandbox`. It decides nothing itself: `sandbox.dispatch` carries a call,
+`sandbox.changes` makes a change hold, the store remembers, the record says what happened.
+
+Rules: a change is persisted and recorded before it is acknowledged; what it takes away stops running calls before it is
+acknowledged; a revoke holds even where it can no longer be recorded. Not for several threads: one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from sandbox.accepted import NOTHING, Accepted, Documents, Given
+from sandbox.admission import Authorizer, new_request_id
+from sandbox.audit import AuditLog, Event, EventType, Redactor
+from sandbox.changes import Changes
+from sandbox.components import Components, Loaded, LoadedComponent
+from sandbox.control import ControlSocket
+from sandbox.dispatch import Call, Dispatch
+from sandbox.effective import Around
+from sandbox.errors import HostUnavailable, SandboxError
+from sandbox.granting import About, Granting
+from sandbox.host.host import Component, Host
+from sandbox.host.layers.report import LayerReport
+from sandbox.host.settings import HostSettings
+from sandbox.policy import PolicyDocument, load_policy_file
+from sandbox.policy.effect import Effect
+from sandbox.policy.grants import (
+    Grant,
+    make_entry_environment,
+    make_entry_network,
+    make_entry_resource,
+    make_entry_storage,
+)
+from sandbox.receipt import Receipt
+from sandbox.result import CallResult
+from sandbox.state import Clock, Home, Store
+from sandbox.views import PolicyView
+from sandbox.wit.tools import Tool, notes_of, tools_of
+from sandbox.wit.types import Digest
+
+Words = Literal["allow", "deny"]
+
+SET_BACK_S = 60.0
+"""A wall clock that far behind the latest moment ever seen is worth an alert."""
+
+
+class Sandbox:
+    """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
+
+    `home` is where state, record, cache and data lie; `ceiling` the most that any policy may give here; with `isolation="strict"`
+    it does not start where a layer of the operating system is missing. `nameserver` is `HOST:PORT`. `source` names who uses it in
+    the record. The processes of the host are started by the first `load`.
+
+    Raises HostUnavailable where the home cannot be used safely, and PolicyError for a broken ceiling.
+    """
+
+    def __init__(
+        self,
+        home: Path | None = None,
+        *,
+        ceiling: PolicyDocument | Path | None = None,
+        isolation: Literal["default", "strict"] = "default",
+        nameserver: str | None = None,
+        max_workers: int = 16,
+        spares: int = 2,
+        source: str = "python",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._home_path, self._ceiling, self._source = home, ceiling, source
+        self._environment = os.environ if environment is None else environment
+        self._host_options: dict[str, Any] = {
+            "isolation": isolation,
+            "nameserver": _address(nameserver),
+            "max_workers": max_workers,
+            "spares": spares,
+        }
+        self._components = Components()
+        self._documents = Documents()
+        self._host: Host | None = None
+        self._control: ControlSocket | None = None
+        self._starting = asyncio.Lock()
+        self._listeners: list[Callable[[], None]] = []
+        self._open = False
+
+    async def __aenter__(self) -> Self:
+        if self._open:
+            raise RuntimeError("a Sandbox is opened once")
+        ceiling = load_policy_file(self._ceiling) if isinstance(self._ceiling, Path) else self._ceiling
+        self._home = Home.open(self._home_path, self._environment)
+        self._store = Store(self._home.state)
+        self._clock = Clock(self._store.latest())
+        self._log = AuditLog(self._home.audit, clock=self._clock, source=self._source)
+        self._changes = Changes(
+            components=self._components,
+            around=Around(self._home, ceiling, self._environment),
+            documents=self._documents,
+            store=self._store,
+            log=self._log,
+            clock=self._clock,
+            stopper=lambda: self._host,
+            changed=self._tell,
+        )
+        self._granting = Granting(
+            changes=self._changes,
+            documents=self._documents,
+            store=self._store,
+            log=self._log,
+            clock=self._clock,
+            run=self._home.run,
+            own_socket=lambda: "" if self._control is None else self._control.name,
+        )
+        self._dispatch = Dispatch(
+            components=self._components,
+            authorizer=Authorizer(),
+            log=self._log,
+            store=self._store,
+            host=self._running_host,
+            clock=self._clock,
+            refresh=self._changes.refresh,
+        )
+        self._open = True
+        self._look_at_the_clock()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End every process of this host, and let go of the home."""
+        if not self._open:
+            return
+        self._open = False
+        self._changes.close()
+        if self._control is not None:
+            await self._control.close()
+        if self._host is not None:
+            await self._host.close()
+        self._store.advance(self._clock())
+        self._store.close()
+        self._log.close()
+
+    @property
+    def home(self) -> Path:
+        """The folder where this host remembers things."""
+        return self._home.path
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called, on the event loop, after the tools or a policy changed."""
+        self._listeners.append(callback)
+
+    async def load(self, path: Path | str, *, policy: Given | None = None, name: str | None = None) -> LoadedComponent:
+        """Load a component under a policy; its tools can be called from now on.
+
+        `policy` is a file, the name of a policy that ships with the host, or a document: giving it is accepting it. Without one,
+        what was accepted for this very component before holds, else nothing is granted.
+
+        Raises ComponentError for a component, PolicyError for a policy that is refused.
+        """
+        host = await self._started()
+        file = _absolute(path)
+        name = file.stem if name is None else name
+        self._home.data(name)
+        given = None if policy is None else self._documents.read(policy)
+        component = await host.load(file)
+        taken = given or self._accepted_before(name, component.digest) or self._documents.nothing()
+        async with self._changes.lock:
+            loaded = self._prepared(name, component, taken)
+            self._record_load(loaded, file)
+            self._granting.put(name, component.digest, taken, str(file), EventType.POLICY_LOADED)
+            self._components.add(loaded)
+            await self._changes.apply()
+        return loaded.shown
+
+    def tools(self) -> tuple[Tool, ...]:
+        """Every tool that can be called, by name."""
+        return tuple(tool for _, tool in sorted(self._components.tools.items()))
+
+    async def call(
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        subject: str = "local",
+        session: str | None = None,
+        call_id: str | None = None,
+    ) -> CallResult:
+        """Call a tool; cancelling the task kills the call's worker. Raises as `Dispatch.call` says."""
+        self._require_open()
+        call_id = new_request_id() if call_id is None else call_id
+        if call_id in self._components.running:
+            raise SandboxError(f"a call `{call_id}` runs already")
+        return await self._dispatch.call(Call(tool, arguments, subject, session, call_id))
+
+    def get_policy(self, component: str) -> PolicyView:
+        """What holds for a component now, loaded here or remembered. Raises NotFound."""
+        return self._opened().view(component)
+
+    async def update_component_policy(self, component: str, policy: Given) -> Receipt:
+        """Put another document in place of the accepted one. Raises NotFound, PolicyError.
+
+        What it takes away stops running calls, what it adds holds from the next call.
+        """
+        return await self._opened().update(component, policy)
+
+    async def grant_storage_permission(
+        self,
+        component: str,
+        uri: str,
+        access: Iterable[str],
+        *,
+        mount: str | None = None,
+        effect: Words = "allow",
+        reason: str | None = None,
+        expires_in: float | None = None,
+        max_uses: int | None = None,
+        who: str = "local",
+    ) -> Grant:
+        """Grant, or deny, files: as a storage line of a policy, in force from the next call.
+
+        The grant is persisted and recorded when this returns; `expires_in` is in seconds, `max_uses` in calls. What a deny takes
+        away stops running calls. Raises NotFound, GrantError.
+        """
+        entry = make_entry_storage(uri, access, mount=mount, effect=effect)
+        about = About(who, reason, expires_in, max_uses)
+        return await self._opened().grant(component, "storage", entry, Effect(effect), about)
+
+    async def grant_network_permission(
+        self,
+        component: str,
+        host: str | None = None,
+        *,
+        cidr: str | None = None,
+        ports: Iterable[int | str] | None = None,
+        protocols: Iterable[str] | None = None,
+        methods: Iterable[str] | None = None,
+        paths: Iterable[str] | None = None,
+        effect: Words = "allow",
+        reason: str | None = None,
+        expires_in: float | None = None,
+        max_uses: int | None = None,
+        who: str = "local",
+    ) -> Grant:
+        """Grant, or deny, hosts: as a network line of a policy; else as `grant_storage_permission`."""
+        lists = {"ports": ports, "protocols": protocols, "methods": methods, "paths": paths}
+        entry = make_entry_network(host, cidr=cidr, effect=effect, **lists)  # type: ignore[arg-type] # each by its name
+        about = About(who, reason, expires_in, max_uses)
+        return await self._opened().grant(component, "network", entry, Effect(effect), about)
+
+    async def grant_environment_permission(
+        self,
+        component: str,
+        key: str,
+        *,
+        value: str | None = None,
+        effect: Words = "allow",
+        reason: str | None = None,
+        expires_in: float | None = None,
+        max_uses: int | None = None,
+        who: str = "local",
+    ) -> Grant:
+        """Grant, or deny, a variable: as an environment line of a policy; else as `grant_storage_permission`."""
+        entry = make_entry_environment(key, value=value, effect=effect)
+        about = About(who, reason, expires_in, max_uses)
+        return await self._opened().grant(component, "environment", entry, Effect(effect), about)
+
+    async def grant_resource_permission(
+        self,
+        component: str,
+        *,
+        reason: str | None = None,
+        expires_in: float | None = None,
+        max_uses: int | None = None,
+        who: str = "local",
+        **limits: str | int,
+    ) -> Grant:
+        """Grant other limits (`memory="128Mi"`, `wall_time="60s"`) in place of the policy's; else as for storage."""
+        about = About(who, reason, expires_in, max_uses)
+        return await self._opened().grant(component, "resource", make_entry_resource(**limits), Effect.ALLOW, about)
+
+    async def grant_from_denial(
+        self,
+        denial_id: str,
+        *,
+        reason: str | None = None,
+        expires_in: float | None = None,
+        max_uses: int | None = None,
+        who: str = "local",
+    ) -> Grant:
+        """Grant the smallest thing that would have allowed a denied effect. Raises NotFound, GrantError."""
+        about = About(who, reason or f"from denial {denial_id}", expires_in, max_uses)
+        return await self._opened().grant_from_denial(denial_id, about)
+
+    async def revoke(self, grant_id: str) -> Receipt:
+        """End a grant for good, and stop the running calls that held what it gave. Raises NotFound, GrantError."""
+        return await self._opened().revoke(grant_id)
+
+    def grants(self, component: str | None = None) -> tuple[Grant, ...]:
+        """The grants that hold now, the oldest first: all, or a component's."""
+        self._require_open()
+        return self._store.grants(self._clock(), component=component)
+
+    async def doctor(self) -> LayerReport:
+        """Which layers of the operating system hold here, as a worker found them."""
+        return (await self._started()).layers()
+
+    def metrics(self) -> dict[str, int]:
+        """The host's counters; empty before the first load."""
+        return {} if self._host is None else self._host.metrics()
+
+    async def sync(self) -> None:
+        """Apply what other processes changed in the store. Every call does so by itself."""
+        await self._changes.refresh()
+
+    async def _started(self) -> Host:
+        self._require_open()
+        async with self._starting:
+            if self._host is None:
+                host = Host(HostSettings(cache_folder=self._home.cache, **self._host_options))
+                try:
+                    await host.start()
+                except BaseException:
+                    await host.close()
+                    raise
+                self._host = host
+                self._control = ControlSocket(self._home.run, sync=self._changes.sync, status=self._status)
+                await self._control.start()
+        return self._host
+
+    def _running_host(self) -> Host:
+        if self._host is None:
+            raise HostUnavailable("the host is not running")
+        return self._host
+
+    def _prepared(self, name: str, component: Component, taken: Accepted) -> Loaded:
+        tools = tools_of(name, component.world, component.digest, others=tuple(self._components.tools))
+        self._components.refuse_collision(name, tools)
+        effective = self._changes.effective(name, component.digest, taken)
+        notes = [f"`{note.wit_id}` is no tool: {note.message}" for note in notes_of(component.world)]
+        if component.policy_section is not None and not taken.path and taken.text == NOTHING:
+            notes.append("it carries a policy that it asks for; nobody accepted it, so nothing is granted")
+        doubts = [f"`{tool.name}`: {note}" for tool in tools for note in tool.notes]
+        shown = LoadedComponent(name, component.digest, tools, tuple(notes), (*effective.warnings, *doubts))
+        return Loaded(shown, effective)
+
+    def _accepted_before(self, name: str, digest: Digest) -> Accepted | None:
+        row = self._store.component(name)
+        return self._documents.stored(row) if row is not None and row.digest == digest else None
+
+    def _record_load(self, loaded: Loaded, file: Path) -> None:
+        told = {"path": str(file), "tools": [tool.name for tool in loaded.shown.tools]}
+        event = Event(EventType.COMPONENT_LOADED, new_request_id(), component=loaded.name, digest=loaded.digest, detail=told)
+        self._log.append(event, Redactor())
+
+    def _look_at_the_clock(self) -> None:
+        if self._clock.set_back_by > SET_BACK_S:
+            told = {"seconds": round(self._clock.set_back_by)}
+            reason = "the clock is behind the latest moment that was seen here; time goes on from there"
+            self._log.append(Event(EventType.SECURITY_ALERT, new_request_id(), reason=reason, detail=told), Redactor(), sync=True)
+
+    def _status(self) -> dict[str, Any]:
+        return {"pid": os.getpid(), "components": sorted(self._components.loaded), "generation": self._changes.seen}
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    def _opened(self) -> Granting:
+        self._require_open()
+        return self._granting
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise HostUnavailable("the sandbox is not open", help="use it in `async with Sandbox() as sandbox:`")
+
+
+def _absolute(path: Path | str) -> Path:
+    return Path(path).absolute()
+
+
+def _address(nameserver: str | None) -> tuple[str, int] | None:
+    if nameserver is None:
+        return None
+    host, colon, port = nameserver.rpartition(":")
+    if not colon or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise SandboxError(f"`{nameserver}` names no nameserver", help="write `HOST:PORT`, as in `127.0.0.1:53`")
+    return host.strip("[]"), int(port)

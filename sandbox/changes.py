@@ -1,0 +1,162 @@
+"""Make what the store says hold here: compile anew, and stop the running calls that lost something.
+
+Decides which running calls a change concerns: those whose template held what the new one does not give. Everything that changes
+authority goes through `apply`: a grant, a revoke, an update, an expiry, in this process or another.
+
+Rules: one change at a time; the new template holds before the first call is stopped, so no call starts under the old one; what
+cannot be compiled any more gives nothing; a component's digest is part of a grant, so another component has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sandbox.accepted import Accepted, Documents
+from sandbox.admission import new_request_id
+from sandbox.audit import AuditLog, Event, EventType, Redactor
+from sandbox.components import Components, Loaded, Running
+from sandbox.effective import Around, Effective, compile_effective, deny_all
+from sandbox.errors import GrantError, PolicyError
+from sandbox.host.outcome import Ending
+from sandbox.policy.grants import Grant
+from sandbox.receipt import StoppedCall
+from sandbox.state import Store, StoredComponent
+from sandbox.template.difference import taken_away
+from sandbox.wit.types import Digest
+
+
+class Stopped(Protocol):
+    """What the host says of a call that it stopped."""
+
+    @property
+    def call_id(self) -> str:
+        """The call's id."""
+
+    @property
+    def ms(self) -> float:
+        """From the order to the worker's death."""
+
+
+class Stopper(Protocol):
+    """What of the host a change needs: `sandbox.host.host.Host`."""
+
+    async def stop(self, call_ids: tuple[str, ...], ending: Ending) -> tuple[Stopped, ...]:
+        """Kill the workers of these calls."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """The generation that holds here, and the way to the next one."""
+
+    components: Components
+    around: Around
+    documents: Documents
+    store: Store
+    log: AuditLog
+    clock: Callable[[], float]
+    stopper: Callable[[], Stopper | None]
+    changed: Callable[[], None]
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    seen: int = -1
+    next_expiry: float | None = None
+    _recent: deque[tuple[int, tuple[StoppedCall, ...]]] = field(default_factory=lambda: deque(maxlen=256))
+    _timer: asyncio.TimerHandle | None = None
+    _expiring: asyncio.Task[None] | None = None
+
+    async def refresh(self) -> None:
+        """Apply what changed since the last look, if anything did. Cheap where nothing did."""
+        if self.store.generation() != self.seen or (self.next_expiry is not None and self.clock() >= self.next_expiry):
+            async with self.lock:
+                await self.apply()
+
+    async def sync(self, since: int) -> tuple[StoppedCall, ...]:
+        """Apply what changed; the calls stopped by every change newer than generation `since`."""
+        await self.refresh()
+        return tuple(call for generation, stopped in self._recent if generation > since for call in stopped)
+
+    async def apply(self) -> tuple[StoppedCall, ...]:
+        """Make the store's word hold; the calls that this stopped. To be called with the lock held."""
+        now = self.clock()
+        expired = self.store.expire(now)
+        generation = self.store.generation()
+        losers = [call for component in self.components.loaded.values() for call in self._renew(component, now)]
+        self.seen = generation
+        stopped = await self._stop(losers)
+        self._recent.append((generation, stopped))
+        for grant in expired:
+            self._record_expiry(grant, stopped)
+        self._wake_at_expiry(now)
+        self.changed()
+        return stopped
+
+    def effective(self, name: str, digest: Digest, accepted: Accepted, *more: Grant) -> Effective:
+        """What would hold for a component now, with `more` grants; raises PolicyError where that cannot be."""
+        now = self.clock()
+        grants = (*self.store.grants(now, component=name, digest=digest, used_up=True), *more)
+        return compile_effective(self.around, name, digest, accepted, grants, now)
+
+    def close(self) -> None:
+        """Wake no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _renew(self, component: Loaded, now: float) -> tuple[Running, ...]:
+        """Give a component what holds for it; its running calls that lost something by it."""
+        old = component.effective
+        accepted = self._accepted(component, self.store.component(component.name))
+        grants = self.store.grants(now, component=component.name, digest=component.digest, used_up=True)
+        try:
+            component.effective = compile_effective(self.around, component.name, component.digest, accepted, grants, now)
+        except (PolicyError, GrantError) as error:
+            component.effective = deny_all(accepted, component.digest, error)
+        if component.effective.kept == old.kept:
+            return ()
+        kept = component.effective.kept
+        return tuple(call for call in self.components.calls_of(component.name) if taken_away(call.template, kept))
+
+    def _accepted(self, component: Loaded, found: StoredComponent | None) -> Accepted:
+        """The document in the store; this one's own where the name means another component by now."""
+        accepted = component.effective.accepted
+        if found is None or found.digest != component.digest or found.policy_text == accepted.text:
+            return accepted
+        return self.documents.stored(found)
+
+    async def _stop(self, losers: list[Running]) -> tuple[StoppedCall, ...]:
+        stopper = self.stopper()
+        if not losers or stopper is None:
+            return ()
+        calls = {call.call_id: call for call in losers}
+        stopped = await stopper.stop(tuple(calls), Ending.REVOKED)
+        return tuple(StoppedCall(one.call_id, calls[one.call_id].component, calls[one.call_id].tool, one.ms) for one in stopped)
+
+    def _record_expiry(self, grant: Grant, stopped: tuple[StoppedCall, ...]) -> None:
+        told = {"stopped": [call.to_json() for call in stopped if call.component == grant.component_name]}
+        about = Event(
+            EventType.PERMISSION_REVOKED,
+            new_request_id(),
+            component=grant.component_name,
+            digest=grant.digest,
+            grants=(grant.id,),
+            reason="expired",
+            detail=told,
+        )
+        self.log.append(about, Redactor(), sync=True)
+
+    def _wake_at_expiry(self, now: float) -> None:
+        self.close()
+        self.next_expiry = self.store.next_expiry()
+        if self.next_expiry is not None:
+            # At most a day at a time: a timer of years overflows, and the clock may be set in between.
+            delay = min(max(0.0, self.next_expiry - now), 86_400.0)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._expire)
+
+    def _expire(self) -> None:
+        self._expiring = asyncio.get_running_loop().create_task(self._expired())
+
+    async def _expired(self) -> None:
+        async with self.lock:
+            await self.apply()

@@ -1,0 +1,218 @@
+"""Carry one call through, from the request to its result. The one place that knows every stage.
+
+    1. find     the tool and its component, by what the store says now
+    2. spell    the arguments in their one form: what is decided about is what runs
+    3. decide   may this subject make this call now, under the template that holds now
+    4. count    one use of each grant that counts its uses; where one is gone, from 1 again without it
+    5. record   the attempt with its decision: no record, no call
+    6. invoke   the host, with the admission and the template
+    7. keep     its denials, so that a person can grant from one
+    8. record   the denials, and the outcome, whatever it was
+    9. answer   with the outcome, and the body that says what is missing
+
+Rule: between 3 and 6 nothing is awaited but the host, so a revoke finds a call either undecided or running.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sandbox.admission import Admission, Authorizer, CallRequest, Decision, Ruling, canonical_json, digest_of, new_request_id
+from sandbox.audit import AuditLog, Event, EventType, Redactor
+from sandbox.components import Components, Loaded, Running
+from sandbox.errors import Code, HostUnavailable, NotFound, SandboxError
+from sandbox.host.outcome import Ending, Outcome
+from sandbox.result import CallResult, body_of, code_of
+from sandbox.state import Store, StoredDenial
+from sandbox.template.template import WasiTemplate
+from sandbox.wit.tools import Tool
+from sandbox.wit.types import Export
+
+MAX_KEPT = 16
+"""Denials of one call that are kept and recorded each for itself; the outcome's record counts them all."""
+
+_KILLED = {Ending.REVOKED, Ending.CANCELLED}
+
+
+class Invoker(Protocol):
+    """What of the host a call needs: `sandbox.host.host.Host`."""
+
+    async def invoke(
+        self, admission: Admission, template: WasiTemplate, export: Export, arguments: Mapping[str, Any], *, call_id: str
+    ) -> Outcome:
+        """Run one admitted call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What somebody asks for. `session` and `subject` are the edge's word for who asks."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    subject: str
+    session: str | None
+    call_id: str
+
+
+@dataclass(slots=True)
+class Dispatch:
+    """The procedure, and what it carries a call through. `refresh` applies what changed in the store."""
+
+    components: Components
+    authorizer: Authorizer
+    log: AuditLog
+    store: Store
+    host: Callable[[], Invoker]
+    clock: Callable[[], float]
+    refresh: Callable[[], Awaitable[None]]
+
+    async def call(self, call: Call) -> CallResult:
+        """Carry a call through.
+
+        Raises NotFound for a tool that is not there, SandboxError for arguments that JSON cannot carry, HostUnavailable where the
+        attempt or the outcome cannot be recorded. What the guest does is in the outcome.
+        """
+        attempt = await self._admitted(call)
+        running = Running(call.call_id, attempt.component.name, call.tool, attempt.template)
+        self.components.running[call.call_id] = running
+        try:
+            outcome = await self.host().invoke(
+                attempt.admission, attempt.template, attempt.tool.export, call.arguments, call_id=call.call_id
+            )
+        except BaseException as error:
+            # Cancelled, or a fault of our own: the attempt is on record, so its end must be too.
+            self._record_end(attempt, _failed(error), ())
+            raise
+        finally:
+            del self.components.running[call.call_id]
+        kept = self._keep(attempt, outcome)
+        self._record_end(attempt, outcome, kept)
+        body = body_of(outcome, kept, request_id=attempt.request.request_id, template=attempt.template)
+        return CallResult(outcome, attempt.request.request_id, body, attempt.grants)
+
+    async def _admitted(self, call: Call) -> _Attempt:
+        while True:
+            await self.refresh()
+            found = self.components.find(call.tool)
+            request = self._request(call, found)
+            now = self.clock()
+            verdict = self.authorizer.admit(request, now)
+            if found is None or verdict.admission is None:
+                raise self._refused(request, call, verdict.decision, found)
+            component, tool = found
+            effective = component.effective
+            if not effective.counted or self.store.take_uses(effective.counted, now):
+                break
+        grants = tuple(grant.id for grant in effective.grants)
+        attempt = _Attempt(request, verdict.admission, component, tool, effective.template, effective.redactor, grants, now)
+        arguments = {"arguments": call.arguments, "rules": verdict.decision.rules, "reason": verdict.decision.reason}
+        event = attempt.event(EventType.TOOL_INVOKE, decision=verdict.decision.effect.value, **arguments)
+        self.log.append(event, attempt.redactor)
+        return attempt
+
+    def _request(self, call: Call, found: tuple[Loaded, Tool] | None) -> CallRequest:
+        try:
+            digest = digest_of(canonical_json(call.arguments))
+        except (ValueError, TypeError) as error:
+            request = CallRequest(new_request_id(), call.subject, call.tool, "", None, "", "", call.session)
+            decision = Decision(Ruling.DENY, ("arguments-are-json",), f"the arguments are not JSON: {error}")
+            raise self._refused(request, dataclasses.replace(call, arguments={}), decision, found) from None
+        name, component = (found[0].name, found[0].digest) if found is not None else ("", None)
+        generation = found[0].effective.template.generation if found is not None else ""
+        return CallRequest(new_request_id(), call.subject, call.tool, name, component, digest, generation, call.session)
+
+    def _refused(self, request: CallRequest, call: Call, decision: Decision, found: object) -> SandboxError:
+        """The error of a call that is not admitted; it is recorded first."""
+        told = {
+            "decision": decision.effect.value,
+            "rules": decision.rules,
+            "reason": decision.reason,
+            "arguments": call.arguments,
+        }
+        self.log.append(Event(EventType.ACCESS_DENIED, **_who(request), **told), Redactor())
+        if not request.arguments_digest:
+            return SandboxError(decision.reason, code=Code.INVALID_ARGUMENTS)
+        if found is None:
+            return NotFound(f"there is no tool `{call.tool[:80]}`", code=Code.TOOL_NOT_FOUND)
+        return HostUnavailable(f"the call is not admitted: {decision.reason}")
+
+    def _keep(self, attempt: _Attempt, outcome: Outcome) -> tuple[StoredDenial, ...]:
+        distinct = {(one.code, str(sorted(one.target.items(), key=str))): one for one in outcome.denials}
+        # The last ones: a call that gave up did so at one of them.
+        kept = tuple(
+            StoredDenial(
+                id=f"d-{secrets.token_hex(6)}",
+                at=self.clock(),
+                component=attempt.component.name,
+                digest=attempt.component.digest,
+                tool=attempt.request.tool,
+                subject=attempt.request.subject,
+                request_id=attempt.request.request_id,
+                denial=denial,
+            )
+            for denial in list(distinct.values())[-MAX_KEPT:]
+        )
+        if kept:
+            self.store.add_denials(kept)
+        return kept
+
+    def _record_end(self, attempt: _Attempt, outcome: Outcome, kept: tuple[StoredDenial, ...]) -> None:
+        for one in kept:
+            told = {"denial_id": one.id, **one.denial.target}
+            denied = attempt.event(EventType.ACCESS_DENIED, code=one.denial.code.value, reason=one.denial.reason, denials=(told,))
+            self.log.append(denied, attempt.redactor)
+        if (event := _end_of_worker(outcome)) is not None:
+            self.log.append(attempt.event(event, ending=outcome.ending.value, reason=outcome.message), attempt.redactor)
+        code = code_of(outcome)
+        ended = attempt.event(
+            EventType.TOOL_SUCCESS if outcome.ok else EventType.TOOL_FAILURE,
+            ending=outcome.ending.value,
+            code=None if code is None else code.value,
+            reason=outcome.message or None,
+            denials=tuple({"code": one.code.value, **one.target} for one in outcome.denials[:MAX_KEPT]),
+            detail={"denials": len(outcome.denials)} if outcome.denials else {},
+            stdout=outcome.stdout,
+            stderr=outcome.stderr,
+            usage=dataclasses.asdict(outcome.usage),
+            duration_ms=(self.clock() - attempt.began) * 1000,
+        )
+        self.log.append(ended, attempt.redactor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A call that was admitted, with all that its records say."""
+
+    request: CallRequest
+    admission: Admission
+    component: Loaded
+    tool: Tool
+    template: WasiTemplate
+    redactor: Redactor
+    grants: tuple[str, ...]
+    began: float
+
+    def event(self, kind: EventType, **told: Any) -> Event:
+        return Event(kind, **_who(self.request), grants=self.grants, **told)
+
+
+def _who(request: CallRequest) -> dict[str, Any]:
+    names = ("subject", "session", "component", "digest", "tool", "arguments_digest", "generation")
+    return {"audit_id": request.request_id, **{name: getattr(request, name) or None for name in names}}
+
+
+def _end_of_worker(outcome: Outcome) -> EventType | None:
+    if outcome.ending is Ending.CRASHED:
+        return EventType.WORKER_CRASHED
+    killed = outcome.ending in _KILLED or (outcome.ending is Ending.LIMIT and outcome.limit in ("wall_time", "cpu_time"))
+    return EventType.WORKER_KILLED if killed else None
+
+
+def _failed(error: BaseException) -> Outcome:
+    if isinstance(error, SandboxError):
+        return Outcome(Ending.UNAVAILABLE, message=error.message)
+    return Outcome(Ending.CANCELLED, message="the caller went away" if not isinstance(error, Exception) else type(error).__name__)

@@ -1,0 +1,188 @@
+"""Change what a component may do: grant, revoke, put another document in place. The way in for every one of these.
+
+Decides that a change may be made at all: that it is well formed, inside the ceiling, about a component that is known, and on
+record. What it means for running calls is `sandbox.changes`.
+
+Rules: what adds authority is recorded and on the disk before it is acknowledged, or it is not made; a revoke is made first and
+recorded after, so it holds even where the record cannot be written any more; other running servers are told at once, outside
+the lock, since two that change something at the same time would wait for each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.accepted import Accepted, Documents, Given
+from sandbox.admission import new_request_id
+from sandbox.audit import AuditLog, Event, EventType, Redactor
+from sandbox.changes import Changes
+from sandbox.control import notify_all
+from sandbox.errors import GrantError, NotFound, PolicyError
+from sandbox.policy.effect import Effect
+from sandbox.policy.grants import Grant, GrantKind
+from sandbox.receipt import Receipt, ServerReceipt, StoppedCall
+from sandbox.state import Store, StoredComponent
+from sandbox.template.smallest import grant_for
+from sandbox.views import PolicyView, grant_json, view_of
+from sandbox.wit.types import Digest
+
+LONGEST_S = 100 * 366 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Who grants, why, and for how long: `expires_in` in seconds, `max_uses` in calls; None is without end."""
+
+    who: str = "local"
+    reason: str | None = None
+    expires_in: float | None = None
+    max_uses: int | None = None
+
+    def __post_init__(self) -> None:
+        seconds, calls = self.expires_in, self.max_uses
+        if seconds is not None and not 0 < seconds <= LONGEST_S:
+            raise GrantError(f"a grant cannot last `{seconds}` seconds", help="give a positive number, or leave it out")
+        if calls is not None and calls < 1:
+            raise GrantError(f"a grant cannot hold for `{calls}` calls", help="give a positive number, or leave it out")
+
+
+@dataclass(slots=True)
+class Granting:
+    """The changes of one home. `own_socket` is the name of this process's control socket, or empty."""
+
+    changes: Changes
+    documents: Documents
+    store: Store
+    log: AuditLog
+    clock: Callable[[], float]
+    run: Path
+    own_socket: Callable[[], str]
+
+    def known(self, component: str) -> tuple[Digest, Accepted]:
+        """The digest and the document of a component, loaded here or remembered; raises NotFound."""
+        loaded = self.changes.components.loaded.get(component)
+        if loaded is not None:
+            return loaded.digest, loaded.effective.accepted
+        row = self.store.component(component)
+        if row is None:
+            raise NotFound(f"there is no component `{component}`", help="run it once, so that its name is known")
+        return row.digest, self.documents.stored(row)
+
+    def view(self, component: str) -> PolicyView:
+        """What holds for a component now; raises NotFound."""
+        loaded = self.changes.components.loaded.get(component)
+        if loaded is not None:
+            return view_of(component, loaded.digest, loaded.effective)
+        digest, document = self.known(component)
+        return view_of(component, digest, self.changes.effective(component, digest, document))
+
+    async def grant(self, component: str, kind: GrantKind, entry: Mapping[str, Any], effect: Effect, about: About) -> Grant:
+        """Add one entry; raises NotFound, GrantError."""
+        digest, document = self.known(component)
+        now = self.clock()
+        grant = Grant(
+            id=f"g-{secrets.token_hex(6)}",
+            component_name=component,
+            digest=digest,
+            kind=kind,
+            entry=dict(entry),
+            who=about.who,
+            created_at=now,
+            effect=effect,
+            why=about.reason or "",
+            expires_at=None if about.expires_in is None else now + about.expires_in,
+            max_uses=about.max_uses,
+        )
+        async with self.changes.lock:
+            self._refuse_what_cannot_hold(component, digest, document, grant)
+            since = self.store.generation()
+            self.store.add_grant(grant, before_commit=lambda: self._record(EventType.PERMISSION_GRANTED, grant))
+            telling = self._tell_others(since)
+            await self.changes.apply()
+        await telling
+        return grant
+
+    async def grant_from_denial(self, denial_id: str, about: About) -> Grant:
+        """Add the smallest entry that would have allowed a denied effect; raises NotFound, GrantError."""
+        denied = self.store.denial(denial_id)
+        digest, document = self.known(denied.component)
+        if digest != denied.digest:
+            raise GrantError(
+                f"`{denied.component}` is another component than the one that was denied", help="make the call again"
+            )
+        smallest = grant_for(denied.denial, self.changes.effective(denied.component, digest, document).template)
+        if smallest is None:
+            raise GrantError(f"no grant can allow what `{denial_id}` tried: {denied.denial.reason}")
+        return await self.grant(denied.component, smallest.kind, smallest.entry, Effect.ALLOW, about)
+
+    async def revoke(self, grant_id: str) -> Receipt:
+        """End a grant for good; raises NotFound, and GrantError where it has ended."""
+        grant = self.store.grant(grant_id)
+        async with self.changes.lock:
+            since = self.store.generation()
+            if self.store.end_grant(grant_id, self.clock(), "revoked") is None:
+                raise GrantError(f"the grant `{grant_id}` has ended already")
+            telling = self._tell_others(since)
+            stopped = await self.changes.apply()
+        receipt = await self._receipt(grant.component_name, stopped, telling)
+        self._record(EventType.PERMISSION_REVOKED, grant, receipt)
+        return receipt
+
+    async def update(self, component: str, given: Given) -> Receipt:
+        """Put another document in place of the accepted one; raises NotFound, PolicyError."""
+        digest, _ = self.known(component)
+        new = self.documents.read(given)
+        async with self.changes.lock:
+            self.changes.effective(component, digest, new)
+            since = self.store.generation()
+            row = self.store.component(component)
+            self.put(component, digest, new, row.path if row is not None else "", EventType.POLICY_UPDATED)
+            telling = self._tell_others(since)
+            stopped = await self.changes.apply()
+        return await self._receipt(component, stopped, telling)
+
+    def put(self, name: str, digest: Digest, accepted: Accepted, path: str, kind: EventType) -> None:
+        """Remember that this document is accepted for this component, on record and on the disk."""
+        row = StoredComponent(name, digest, path, accepted.path or accepted.file, accepted.text, "local", self.clock())
+        told = {"file": row.policy_file, "policy": accepted.document.digest, "warnings": list(accepted.document.warnings)}
+        event = Event(kind, new_request_id(), subject="local", component=name, digest=digest, detail=told)
+        self.store.put_component(row, before_commit=lambda: self._write(event, Redactor()))
+
+    def _refuse_what_cannot_hold(self, component: str, digest: Digest, document: Accepted, grant: Grant) -> None:
+        """Above the ceiling, on the host's own folders, on a link that leads elsewhere, …"""
+        try:
+            self.changes.effective(component, digest, document, grant)
+        except PolicyError as error:
+            said = "; ".join(problem.message for problem in error.problems)
+            help_ = "; ".join(problem.help for problem in error.problems if problem.help)
+            raise GrantError(f"the grant cannot hold: {said}", help=help_ or None) from error
+
+    def _tell_others(self, since: int) -> asyncio.Task[tuple[ServerReceipt, ...]]:
+        return asyncio.create_task(notify_all(self.run, since=since, besides=self.own_socket()))
+
+    async def _receipt(
+        self, component: str, stopped: tuple[StoppedCall, ...], telling: asyncio.Task[tuple[ServerReceipt, ...]]
+    ) -> Receipt:
+        return Receipt(component, self.store.generation(), stopped, await telling)
+
+    def _record(self, kind: EventType, grant: Grant, receipt: Receipt | None = None) -> None:
+        event = Event(
+            kind,
+            new_request_id(),
+            subject=grant.who,
+            component=grant.component_name,
+            digest=grant.digest,
+            grants=(grant.id,),
+            reason=grant.why or None if receipt is None else "revoked",
+            detail={"grant": grant_json(grant)} if receipt is None else {"receipt": receipt.to_json()},
+        )
+        value = grant.entry.get("value") if grant.kind == "environment" else None
+        self._write(event, Redactor([(str(grant.entry["key"]), value)] if isinstance(value, str) else []))
+
+    def _write(self, event: Event, redactor: Redactor) -> None:
+        self.log.append(event, redactor, sync=True)

@@ -1,0 +1,105 @@
+"""What a caller gets back: the outcome, and where it failed the body that says what is missing and how to permit it.
+
+Decides what of a denial may leave for a client: what the guest itself said, the closed code, the smallest grant in the guest's
+words, the command that a person runs. Never a host path the guest did not say, a backtrace, or another call's text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.errors import Code
+from sandbox.host.outcome import Denial, Ending, Outcome
+from sandbox.state.rows import StoredDenial
+from sandbox.template.smallest import grant_for
+from sandbox.template.template import WasiTemplate
+
+_CODES = {
+    Ending.GUEST_ERROR: Code.GUEST_ERROR,
+    Ending.INVALID_ARGUMENTS: Code.INVALID_ARGUMENTS,
+    Ending.TRAPPED: Code.TRAPPED,
+    Ending.EXITED: Code.GUEST_ERROR,
+    Ending.LIMIT: Code.RESOURCE_LIMIT_EXCEEDED,
+    Ending.CRASHED: Code.CRASHED,
+    Ending.CANCELLED: Code.CANCELLED,
+    Ending.REVOKED: Code.REVOKED,
+    Ending.UNAVAILABLE: Code.UNAVAILABLE,
+}
+
+# A call that ended thus may have ended so because of a denial: the guest saw an error and gave up.
+_MAY_FOLLOW_A_DENIAL = frozenset({Ending.GUEST_ERROR, Ending.TRAPPED, Ending.EXITED})
+
+MAX_LISTED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """One call's end. `body` is None where the guest returned a value; `grant_ids` are those that were in force."""
+
+    outcome: Outcome
+    request_id: str
+    body: dict[str, Any] | None
+    grant_ids: tuple[str, ...] = ()
+
+    @property
+    def audit_id(self) -> str:
+        """What joins the call's records: its request id."""
+        return self.request_id
+
+
+def code_of(outcome: Outcome) -> Code | None:
+    """The code of a call that did not return a value: of the denial it ran into, else of its ending; None where it did."""
+    if outcome.ok:
+        return None
+    denial = _cause(outcome)
+    return _CODES[outcome.ending] if denial is None else denial.code
+
+
+def body_of(
+    outcome: Outcome, kept: tuple[StoredDenial, ...], *, request_id: str, template: WasiTemplate
+) -> dict[str, Any] | None:
+    """The machine-readable body of a call that failed, or None. `kept` are its denials with their ids."""
+    if outcome.ok:
+        return None
+    cause = _cause(outcome)
+    stored = next((one for one in reversed(kept) if one.denial == cause), None) if cause is not None else None
+    if stored is None:
+        return {"code": _CODES[outcome.ending].value, "message": outcome.message, "request_id": request_id}
+    body = {**denial_body(stored, template), "request_id": request_id}
+    others = [denial_body(one, template) for one in kept if one is not stored][:MAX_LISTED]
+    return {**body, "also_denied": others} if others else body
+
+
+def denial_body(stored: StoredDenial, template: WasiTemplate) -> dict[str, Any]:
+    """One denial as a client may see it, with the smallest grant that would allow it, where one could."""
+    denial = stored.denial
+    body: dict[str, Any] = {"code": denial.code.value, "message": _message(denial), "tried": dict(denial.target)}
+    smallest = grant_for(denial, template)
+    if smallest is None:
+        return {**body, "denial_id": stored.id}
+    command = f"sandbox permission grant {stored.component} --from-denial {stored.id}"
+    shown = smallest.for_client
+    return {**body, "missing": {"kind": smallest.kind, **shown}, "grant": shown, "command": command, "denial_id": stored.id}
+
+
+def _cause(outcome: Outcome) -> Denial | None:
+    """The denial that a failed call most likely failed of: the last one, since a guest goes on until one stops it."""
+    if outcome.ending is Ending.LIMIT:
+        return next((one for one in reversed(outcome.denials) if one.code is Code.RESOURCE_LIMIT_EXCEEDED), None)
+    return outcome.denials[-1] if outcome.denials and outcome.ending in _MAY_FOLLOW_A_DENIAL else None
+
+
+def _message(denial: Denial) -> str:
+    target = denial.target
+    match denial.code:
+        case Code.FILESYSTEM_ACCESS_DENIED:
+            tried = f"{target.get('operation', 'access')} of `{target.get('path', '')}`"
+        case Code.NETWORK_ACCESS_DENIED:
+            tried = f"a request to `{target.get('scheme', 'https')}://{target.get('host', '')}:{target.get('port', '')}`"
+        case Code.ENVIRONMENT_ACCESS_DENIED:
+            tried = f"the variable `{target.get('variable', '')}`"
+        case _:
+            tried = f"more of `{target.get('resource', target.get('limit', ''))}`"
+    where = f" ({denial.origin})" if denial.origin is not None else ""
+    return f"{tried} is not allowed: {denial.reason}{where}"
