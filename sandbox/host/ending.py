@@ -61,6 +61,13 @@ def _ending(ended: Ended, limits: Limits) -> tuple[Ending, str, str | None, Any]
     if ended.done is None:
         if ended.status in _BY_CPU:
             return Ending.LIMIT, spell(limits, "cpu_time_ms"), "cpu_time", None
+        if ended.out_of_memory:
+            return (
+                Ending.LIMIT,
+                f"the call's values do not fit beside the tool's memory: {spell(limits, 'memory_bytes')}",
+                "memory",
+                None,
+            )
         return Ending.CRASHED, _CRASHED, None, None
     done = ended.done
     try:

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.host.channel import Channel
+from sandbox.host.output import Notes, Output
 
 MAX_DENIALS = 100
 _FRAME_SLACK = 256 << 10
-_READ_BYTES = 1 << 16
 _EXPANSION = 6
 """A byte of output may take six in JSON (`\\u0000`); the worker counts the JSON, this is for what it may not."""
 
@@ -37,6 +37,8 @@ class Ended:
     """The exit status of a worker that died: negative for a signal, None where nobody saw it."""
     killed_for: str | None = None
     stale: bool = False
+    out_of_memory: bool = False
+    """Whether a worker that died said that the host's side of the call got no more memory."""
     preparing: bool = False
     """Whether it died before it could have begun the call: preparing an instance."""
     denials: list[dict[str, Any]] = field(default_factory=list)
@@ -72,6 +74,7 @@ class Worker:
         self._began = 0.0
         self._egress: socket.socket | None = spare.egress
         self._stdout, self._stderr = Output(spare.stdout, self._loop), Output(spare.stderr, self._loop)
+        self._notes = Notes(spare.notes, f"worker {worker_id}", self._loop)
         self._channel = Channel(spare.control, self._frame, self.kill_quietly)
 
     @property
@@ -152,6 +155,7 @@ class Worker:
         if self.dead_at is None or not self._reported or self.dead.done():
             return
         self._channel.drain()
+        self._notes.close()
         self._finish()
         self._channel.close()
         self._stdout.close()
@@ -208,6 +212,7 @@ class Worker:
             ended.status, ended.killed_for = self.status, self.killed_for
             ended.cpu_ms = None if self._cpu_ms is None else max(0.0, self._cpu_ms - self._cpu_known_ms)
             ended.preparing = self.preparing and self.killed_for is None
+            ended.out_of_memory = self._notes.out_of_memory
         if not call.done():
             call.set_result(ended)
 
@@ -220,57 +225,15 @@ class Wires:
     egress: socket.socket
     stdout: int
     stderr: int
+    notes: int
 
 
-def wires() -> tuple[Wires, tuple[int, int, int, int]]:
-    """New sockets and pipes: our ends, and the worker's four descriptors, which the caller closes once they are sent."""
+def wires() -> tuple[Wires, tuple[int, ...]]:
+    """New sockets and pipes: our ends, and the worker's five descriptors, which the caller closes once they are sent."""
     control, control_of_worker = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     egress, egress_of_worker = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     stdout, stdout_of_worker = os.pipe2(os.O_CLOEXEC)
     stderr, stderr_of_worker = os.pipe2(os.O_CLOEXEC)
-    theirs = (control_of_worker.detach(), egress_of_worker.detach(), stdout_of_worker, stderr_of_worker)
-    return Wires(control, egress, stdout, stderr), theirs
-
-
-class Output:
-    """A pipe that a guest writes to: kept up to a cap, drained beyond it, since a full pipe stalls the guest."""
-
-    def __init__(self, fd: int, loop: asyncio.AbstractEventLoop) -> None:
-        os.set_blocking(fd, False)
-        self._fd, self._loop = fd, loop
-        self._cap = 0
-        self._kept = bytearray()
-        self._cut = 0
-        loop.add_reader(fd, self._read)
-
-    def begin(self, cap: int) -> None:
-        """Keep the next call's output, `cap` bytes of it. What came in between belongs to no call."""
-        self._cap, self._kept, self._cut = cap, bytearray(), 0
-
-    def end(self) -> str:
-        """What the call wrote, with a marker where it was cut."""
-        while self._read():
-            pass
-        text = self._kept.decode(errors="replace")
-        marker = f"… [{self._cut} bytes cut]" if self._cut else ""
-        self._cap, self._kept = 0, bytearray()
-        return text + marker
-
-    def close(self) -> None:
-        """Read no more."""
-        self._loop.remove_reader(self._fd)
-        os.close(self._fd)
-
-    def _read(self) -> bool:
-        """Take what is there; whether there may be more."""
-        try:
-            data = os.read(self._fd, _READ_BYTES)
-        except (BlockingIOError, InterruptedError):
-            return False
-        if not data:
-            self._loop.remove_reader(self._fd)
-            return False
-        room = self._cap - len(self._kept)
-        self._kept += data[:room] if room > 0 else b""
-        self._cut += max(0, len(data) - max(room, 0))
-        return len(data) == _READ_BYTES
+    notes, notes_of_worker = os.pipe2(os.O_CLOEXEC)
+    theirs = (control_of_worker.detach(), egress_of_worker.detach(), stdout_of_worker, stderr_of_worker, notes_of_worker)
+    return Wires(control, egress, stdout, stderr, notes), theirs

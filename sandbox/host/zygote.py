@@ -4,7 +4,7 @@ Run as `python -I -m sandbox.host.zygote FD`, FD a stream socket to the server, 
 nothing: it loads no guest, makes no `WasiConfig` (one made before the fork gives every worker the same `wasi:random`),
 starts no thread, and holds no secret.
 
-Frames in:  {"start", "fuel"} + passthrough · {"spawn": id} + control, egress, stdout, stderr
+Frames in:  {"start", "fuel"} + passthrough · {"spawn": id} + control, egress, stdout, stderr, notes
 Frames out: {"ready", "threads"} · {"spawned": id, "pid"} + pidfd · {"failed": id, "error"} · {"exited": id, "status", …}
 
 Rules: when the server is gone, so are the zygote and (PDEATHSIG) every worker; a dead child is reaped as its pidfd tells,
@@ -31,7 +31,7 @@ from sandbox.host.layers import namespaces, pdeathsig
 from sandbox.host.worker import worker
 from sandbox.host.worker.confine import Surroundings
 
-_SPAWN_DESCRIPTORS = 4
+_SPAWN_DESCRIPTORS = 5
 
 
 class Zygote:

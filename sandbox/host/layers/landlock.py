@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntFlag
 
 from sandbox.host.layers import libc
@@ -72,7 +72,7 @@ def abi() -> int:
         return 0
 
 
-def apply(paths: Sequence[tuple[int, Right]] = (), ports: Sequence[int] = ()) -> None:
+def apply(paths: Iterable[tuple[int, Right]] = (), ports: Sequence[int] = ()) -> None:
     """Refuse all but `rights` at and below each descriptor of `paths`, and dialling `ports`. For ever, children too."""
     version = abi()
     if not version:

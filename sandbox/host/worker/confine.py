@@ -26,8 +26,12 @@ from sandbox.template.template import Limits
 OWN_DESCRIPTORS = 32
 """What the worker itself holds open: its sockets and pipes, the engine's pollers; a guest's `open_files` come on top."""
 
-OWN_MEMORY_BYTES = 48 << 20
-"""What the host's side of a call may take on top of the guest's memory: arguments, results, the engine's threads."""
+OWN_MEMORY_BYTES = 32 << 20
+"""What the host's side of a call may take on top of the guest's memory: arguments, the engine's threads."""
+
+RESULT_EXPANSION = 64
+"""Bytes that the engine takes for each byte of a result: a list's element is two values of 32 bytes and more on its way out.
+Three quarters of `output` is the most that raw bytes can be, so this is enough for any result that is not too large."""
 
 _CPU_SPARE_SECONDS = 60
 _CPU_CALLS = 8
@@ -69,7 +73,7 @@ class Lockdown:
         """What the template narrows; `data_bytes` is what the process holds already."""
 
         def limit() -> None:
-            rlimits.limit_memory(data_bytes + limits.memory_bytes + OWN_MEMORY_BYTES + 4 * limits.output_bytes)
+            rlimits.limit_memory(data_bytes + limits.memory_bytes + OWN_MEMORY_BYTES + RESULT_EXPANSION * limits.output_bytes)
             rlimits.limit_descriptors(OWN_DESCRIPTORS + limits.open_files)
             rlimits.limit_cpu(cpu_seconds_of_life(limits))
 

@@ -26,6 +26,8 @@ _TRAP_KINDS = {
     "integer overflow": "an integer overflowed",
     "integer divide by zero": "an integer was divided by zero",
     "invalid conversion to integer": "a float does not fit an integer",
+    "handle limit exceeded": "it holds too many handles",
+    "exceeds limit": "it asked for more at once than the host gives",
     "unreachable": "`unreachable` was executed",
     "cannot enter component instance": "the component was entered while it was running",
     "cannot leave component instance": "the component called out where it may not",

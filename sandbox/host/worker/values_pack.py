@@ -104,9 +104,7 @@ def _number(value: Any) -> float:
     if type(value) is str and value in _NOT_FINITE:
         return _NOT_FINITE[value]
     if type(value) is not float and type(value) is not int:
-        raise Refused(
-            f"expected a number, got {quoted(value)}", help='what is not finite is `"NaN"`, `"Infinity"` or `"-Infinity"`'
-        )
+        raise Refused(f"expected a number, got {quoted(value)}", help=_STRINGS)
     try:
         number = float(value)
     except OverflowError:
@@ -118,7 +116,7 @@ def _number(value: Any) -> float:
 
 def _pack_f32(value: Any) -> bytes:
     number = _number(value)
-    if type(value) is not str and not -forms.F32_MAX <= number <= forms.F32_MAX:
+    if type(value) is not str and not -forms.F32_MAX <= value <= forms.F32_MAX:
         raise Refused(f"{quoted(value)} is too large for f32")
     return _F32.pack(c.F32, number)
 

@@ -62,7 +62,7 @@ class Preloaded:
 
 
 def main(preloaded: Preloaded, descriptors: list[int]) -> NoReturn:
-    """Live. `descriptors` are control, egress, standard output and standard error."""
+    """Live. `descriptors` are control, egress, the guest's standard output and error, and our own."""
     status = 70
     try:
         Worker(preloaded, *descriptors).run()
@@ -77,12 +77,13 @@ def main(preloaded: Preloaded, descriptors: list[int]) -> NoReturn:
 class Worker:
     """One worker, from fork to end."""
 
-    def __init__(self, preloaded: Preloaded, control: int, egress: int, stdout: int, stderr: int) -> None:
+    def __init__(self, preloaded: Preloaded, control: int, egress: int, stdout: int, stderr: int, notes: int) -> None:
         self._gates = preloaded.gates
         self._engine = preloaded.engine
         self._stdout, self._stderr = stdout, stderr
         self._lockdown = Lockdown(preloaded.surroundings)
         os.setsid()
+        os.dup2(notes, 2)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         libc.prctl(_PR_SET_NAME, b"sandbox-worker")
         self._lockdown.as_spare((control, egress, stdout, stderr))

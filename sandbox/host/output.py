@@ -1,0 +1,96 @@
+"""What comes out of a worker beside its frames: the guest's two outputs, and the worker's own last words.
+
+Decides nothing. Rules: kept up to a cap, drained beyond it, since a full pipe stalls whoever writes; the guest can write to its
+outputs alone, so what a worker's standard error says is the host's (for the debug log), never a client's to see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+
+_DEBUG = logging.getLogger("sandbox.debug")
+_READ_BYTES = 1 << 16
+_TAIL_BYTES = 4 << 10
+
+
+class Output:
+    """A pipe that a guest writes to: kept up to a cap, drained beyond it, since a full pipe stalls the guest."""
+
+    def __init__(self, fd: int, loop: asyncio.AbstractEventLoop) -> None:
+        os.set_blocking(fd, False)
+        self._fd, self._loop = fd, loop
+        self._cap = 0
+        self._kept = bytearray()
+        self._cut = 0
+        loop.add_reader(fd, self._read)
+
+    def begin(self, cap: int) -> None:
+        """Keep the next call's output, `cap` bytes of it. What came in between belongs to no call."""
+        self._cap, self._kept, self._cut = cap, bytearray(), 0
+
+    def end(self) -> str:
+        """What the call wrote, with a marker where it was cut."""
+        while self._read():
+            pass
+        text = self._kept.decode(errors="replace")
+        marker = f"… [{self._cut} bytes cut]" if self._cut else ""
+        self._cap, self._kept = 0, bytearray()
+        return text + marker
+
+    def close(self) -> None:
+        """Read no more."""
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+
+    def _read(self) -> bool:
+        """Take what is there; whether there may be more."""
+        try:
+            data = os.read(self._fd, _READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return False
+        if not data:
+            self._loop.remove_reader(self._fd)
+            return False
+        room = self._cap - len(self._kept)
+        self._kept += data[:room] if room > 0 else b""
+        self._cut += max(0, len(data) - max(room, 0))
+        return len(data) == _READ_BYTES
+
+
+class Notes:
+    """A worker's own standard error: to the debug log, its end kept to tell what the worker died of."""
+
+    def __init__(self, fd: int, name: str, loop: asyncio.AbstractEventLoop) -> None:
+        os.set_blocking(fd, False)
+        self._fd, self._name, self._loop = fd, name, loop
+        self._tail = b""
+        loop.add_reader(fd, self._read)
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the last that it said is that an allocation of the engine's failed."""
+        return b"memory allocation of " in self._tail or b"MemoryError" in self._tail
+
+    def close(self) -> None:
+        """Read what is left, and no more."""
+        while self._read():
+            pass
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+
+    def _read(self) -> bool:
+        """Take what is there; whether there may be more."""
+        try:
+            data = os.read(self._fd, _TAIL_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return False
+        if not data:
+            self._loop.remove_reader(self._fd)
+            return False
+        if _DEBUG.isEnabledFor(logging.DEBUG):
+            for line in data.decode(errors="replace").splitlines():
+                _DEBUG.debug("%s: %s", self._name, line)
+        self._tail = (self._tail + data)[-_TAIL_BYTES:]
+        return True
