@@ -127,13 +127,8 @@ class Dispatch:
 
     def _refused(self, request: CallRequest, call: Call, decision: Decision, found: object) -> SandboxError:
         """The error of a call that is not admitted; it is recorded first."""
-        told = {
-            "decision": decision.effect.value,
-            "rules": decision.rules,
-            "reason": decision.reason,
-            "arguments": call.arguments,
-        }
-        self.log.append(Event(EventType.ACCESS_DENIED, **_who(request), **told), Redactor())
+        told: dict[str, Any] = {"decision": decision.effect.value, "rules": decision.rules, "reason": decision.reason}
+        self.log.append(Event(EventType.ACCESS_DENIED, arguments=call.arguments, **told, **_who(request)), Redactor())
         if not request.arguments_digest:
             return SandboxError(decision.reason, code=Code.INVALID_ARGUMENTS)
         if found is None:
