@@ -18,6 +18,7 @@ from sandbox.template.template import Limits
 
 _BY_CPU = (-signal.SIGPROF, -signal.SIGXCPU)
 _CRASHED = "the tool crashed"
+_ELEMENT_BYTES = 48
 
 _ORDERED = {
     Ending.REVOKED: "the call was stopped: a permission that it ran under was taken away",
@@ -61,13 +62,8 @@ def _ending(ended: Ended, limits: Limits) -> tuple[Ending, str, str | None, Any]
     if ended.done is None:
         if ended.status in _BY_CPU:
             return Ending.LIMIT, spell(limits, "cpu_time_ms"), "cpu_time", None
-        if ended.out_of_memory:
-            return (
-                Ending.LIMIT,
-                f"the call's values do not fit beside the tool's memory: {spell(limits, 'memory_bytes')}",
-                "memory",
-                None,
-            )
+        if ended.failed_allocation is not None:
+            return _out_of_memory(ended.failed_allocation, limits)
         return Ending.CRASHED, _CRASHED, None, None
     done = ended.done
     try:
@@ -75,6 +71,18 @@ def _ending(ended: Ended, limits: Limits) -> tuple[Ending, str, str | None, Any]
     except (KeyError, ValueError):
         # A worker that says what no worker says has been taken over, or is broken.
         return Ending.CRASHED, _CRASHED, None, None
+
+
+def _out_of_memory(asked: int, limits: Limits) -> tuple[Ending, str, str | None, Any]:
+    """Which limit a failed allocation of the engine's own means.
+
+    It takes at most `_ELEMENT_BYTES` for each element of a list on its way out, and an element is a byte of output at least:
+    one allocation for more elements than that is a result that is too large.
+    """
+    if asked // _ELEMENT_BYTES > limits.output_bytes:
+        return Ending.LIMIT, spell(limits, "output_bytes"), "output", None
+    said = f"the call's values do not fit beside the tool's memory: {spell(limits, 'memory_bytes')}"
+    return Ending.LIMIT, said, "memory", None
 
 
 def _usage(ended: Ended, events: list[dict[str, Any]]) -> Usage:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 
 _DEBUG = logging.getLogger("sandbox.debug")
 _READ_BYTES = 1 << 16
 _TAIL_BYTES = 4 << 10
+_FAILED = re.compile(rb"memory allocation of (\d{1,18}) bytes failed")
 
 
 class Output:
@@ -69,9 +71,12 @@ class Notes:
         loop.add_reader(fd, self._read)
 
     @property
-    def out_of_memory(self) -> bool:
-        """Whether the last that it said is that an allocation of the engine's failed."""
-        return b"memory allocation of " in self._tail or b"MemoryError" in self._tail
+    def failed_allocation(self) -> int | None:
+        """The bytes of the allocation that the worker died of (0 where it did not say), or None: it died of something else."""
+        found = _FAILED.search(self._tail)
+        if found is not None:
+            return int(found[1])
+        return 0 if b"MemoryError" in self._tail else None
 
     def close(self) -> None:
         """Read what is left, and no more."""

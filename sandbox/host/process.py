@@ -37,8 +37,8 @@ class Ended:
     """The exit status of a worker that died: negative for a signal, None where nobody saw it."""
     killed_for: str | None = None
     stale: bool = False
-    out_of_memory: bool = False
-    """Whether a worker that died said that the host's side of the call got no more memory."""
+    failed_allocation: int | None = None
+    """Of a worker that died because the host's side of the call got no more memory: the bytes it asked for."""
     preparing: bool = False
     """Whether it died before it could have begun the call: preparing an instance."""
     denials: list[dict[str, Any]] = field(default_factory=list)
@@ -212,7 +212,7 @@ class Worker:
             ended.status, ended.killed_for = self.status, self.killed_for
             ended.cpu_ms = None if self._cpu_ms is None else max(0.0, self._cpu_ms - self._cpu_known_ms)
             ended.preparing = self.preparing and self.killed_for is None
-            ended.out_of_memory = self._notes.out_of_memory
+            ended.failed_allocation = self._notes.failed_allocation
         if not call.done():
             call.set_result(ended)
 

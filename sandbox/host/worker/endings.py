@@ -32,7 +32,9 @@ _TRAP_KINDS = {
     "cannot enter component instance": "the component was entered while it was running",
     "cannot leave component instance": "the component called out where it may not",
     "invalid char": "a character is no Unicode scalar value",
+    "string pointer/length out of bounds": "a string reaches beyond the memory",
     "string content out-of-bounds": "a string reaches beyond the memory",
+    "list pointer/length out of bounds": "a list reaches beyond the memory",
     "list content out-of-bounds": "a list reaches beyond the memory",
     "unaligned pointer": "a pointer is not aligned",
     "invalid utf-8": "a string is no UTF-8",
@@ -90,10 +92,10 @@ def _of_trap(text: str, limits: Limits, peak_bytes: int) -> End:
 
 
 def _trap_kind(text: str) -> str:
-    """The engine's kind of trap. Only its own words are looked at: `wasm trap:` begins the cause, after the backtrace."""
-    _, found, cause = text.rpartition("wasm trap: ")
+    """The engine's kind of trap. Its own words stand after the backtrace, in which the guest's names are."""
+    _, found, cause = text.rpartition("Caused by:")
     for words, said in _TRAP_KINDS.items():
-        if (cause if found else text).find(words) >= 0:
+        if words in (cause if found else text):
             return said
     return "the engine stopped it"
 
