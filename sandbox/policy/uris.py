@@ -22,6 +22,7 @@ SCHEME = "fs://"
 UNGRANTABLE = ("/proc", "/sys", "/dev", "/run")
 """Trees of the kernel and of running services: no path in them is a file that a tool may be given (ATTACKS FS-11)."""
 
+_VARIABLE_HELP = "a variable stands first and alone: `fs://${NAME}/…`"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 
 
@@ -94,12 +95,14 @@ def _anchor(text: str, rest: str) -> tuple[Anchor, str | None, str]:
     variable = _VARIABLE.fullmatch(first)
     if variable is not None:
         return Anchor.VARIABLE, variable[1], below
+    if "$" in first:
+        raise Refusal(f"{quoted(text)} has a `$` inside", _VARIABLE_HELP)
     return Anchor.DATA, None, rest
 
 
 def _refuse_characters(text: str) -> None:
-    if "$" in text.removeprefix(SCHEME).partition("/")[2] or ("$" in text and not text.startswith(f"{SCHEME}${{")):
-        raise Refusal(f"{quoted(text)} has a `$` inside", "a variable stands first and alone: `fs://${NAME}/…`")
+    if "$" in text.removeprefix(SCHEME).partition("/")[2]:
+        raise Refusal(f"{quoted(text)} has a `$` inside", _VARIABLE_HELP)
     if not text.isprintable():
         raise Refusal(f"{quoted(text)} has a control character", "write printable characters only")
     if "\\" in text:

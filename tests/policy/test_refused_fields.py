@@ -1,0 +1,111 @@
+"""Fields that are refused by name: what is not enforced yet, and what WASI cannot have (unless waived by name)."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.errors import PolicyError
+from sandbox.policy import load_policy
+from sandbox.policy.refused import IMPOSSIBLE, NOT_YET, NOT_YET_1
+
+
+def refused(text: str, **options: tuple[str, ...]) -> PolicyError:
+    with pytest.raises(PolicyError) as caught:
+        load_policy(text, file="p.yaml", **options)
+    return caught.value
+
+
+STORAGE = "permissions: {storage: {allow: [{uri: fs:///srv/a, access: [read], %s}]}}"
+NETWORK = "permissions: {network: {allow: [{host: a.example, %s}]}}"
+
+TWO = [
+    ("scope: workflow", "scope"),
+    ("components: [a]", "components"),
+    ("shared_permissions: {storage: []}", "shared_permissions"),
+    ("permissions: {storage: {ask: [{uri: fs:///srv/a, access: [read]}]}}", "ask"),
+    ("permissions: {network: {ask: []}}", "ask"),
+    ("permissions: {environment: {ask: []}}", "ask"),
+    ("permissions: {state: {keyvalue: {max_size: 10Mi}}}", "state"),
+    (STORAGE % "max_file_size: 10Mi", "max_file_size"),
+    (STORAGE % "max_total_size: 10Mi", "max_total_size"),
+    (NETWORK % "limits: {requests: 60/min}", "limits"),
+    (NETWORK % "credential: {secret: A, header: B}", "credential"),
+    ("permissions: {environment: {allow: [{key: A, secret: b}]}}", "secret"),
+    ("permissions: {resources: {limits: {cpu: 500m}}}", "cpu"),
+    ("permissions: {resources: {limits: {file_ops: 1000/s}}}", "file_ops"),
+    (NETWORK % "protocols: [tcp]", "tcp"),
+    (NETWORK % "protocols: [https, udp]", "udp"),
+    ('permissions: {storage: {allow: [{uri: "fs://${roots}/**", access: [read]}]}}', "${roots}"),
+]
+
+
+@pytest.mark.parametrize(("line", "field"), TWO)
+def test_a_field_that_is_not_enforced_yet_is_refused_by_name(line: str, field: str) -> None:
+    error = refused(f'version: "2.0"\n{line}\n')
+    assert len(error.problems) == 1, "the field is the only thing wrong with the document"
+    assert f"`{field}` is not enforced yet: " in error.problems[0].message
+    assert error.problems[0].where.startswith("p.yaml:2:")
+    assert error.problems[0].help
+
+
+ONE = [
+    ("resources: {limits: {cpu: 500m}}", "cpu"),
+    ("resources: {cpu: 50}", "cpu"),
+    ("resources: {io: 1000}", "io"),
+]
+
+
+@pytest.mark.parametrize(("line", "field"), ONE)
+def test_a_field_of_version_1_that_is_not_enforced_yet_is_refused_by_name(line: str, field: str) -> None:
+    error = refused(f'version: "1.0"\npermissions: {{{line}}}\n')
+    assert len(error.problems) == 1
+    assert f"`{field}` is not enforced yet: " in error.problems[0].message
+
+
+def test_every_entry_of_the_tables_has_a_row_here() -> None:
+    assert {str(path[-1]) for path in NOT_YET} <= {field for _, field in TWO}
+    assert {str(path[-1]) for path in NOT_YET_1} <= {field for _, field in ONE}
+    assert set(IMPOSSIBLE.values()) == {field for _, field in NEVER if field != "execute"} | {"execute"}
+
+
+NEVER = [
+    ("permissions: {ipc: {allow: []}}", "ipc"),
+    ("permissions: {runtime: {docker: {security: {}}}}", "runtime.docker"),
+    ("permissions: {runtime: {hyperlight: {}}}", "runtime.hyperlight"),
+    ("permissions: {execute: {allow: [sh]}}", "execute"),
+    ("permissions: {storage: {allow: [{uri: fs:///srv/a, access: [read, execute]}]}}", "execute"),
+]
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize(("line", "field"), NEVER[:4])
+def test_what_wasi_cannot_have_is_refused_and_may_be_waived_by_name(line: str, field: str, version: str) -> None:
+    text = f'version: "{version}"\n{line}\n'
+    error = refused(text)
+    assert f"`{field}` is refused: WASI has no such thing to grant" in str(error)
+    assert f"--waive {field}" in str(error)
+    document = load_policy(text, file="p.yaml", waive=(field,))
+    assert [(waiver.field, waiver.origin.split(":")[1]) for waiver in document.waivers] == [(field, "2")]
+
+
+def test_execute_as_an_access_may_be_waived_too() -> None:
+    text = f'version: "2.0"\n{NEVER[4][0]}\n'
+    assert "`execute` is refused" in str(refused(text))
+    document = load_policy(text, file="p.yaml", waive=("execute",))
+    assert document.permissions.storage.allow[0].access == ("read",)
+    assert document.waivers[0].field == "execute"
+
+
+def test_a_waiver_covers_its_field_alone() -> None:
+    text = 'version: "2.0"\npermissions: {ipc: {}, runtime: {docker: {}}}\n'
+    assert "runtime.docker" in str(refused(text, waive=("ipc",)))
+
+
+@pytest.mark.parametrize("field", ["ask", "cpu", "storage", "runtime", ""])
+def test_what_is_not_enforced_yet_cannot_be_waived(field: str) -> None:
+    assert "cannot be waived" in str(refused('version: "2.0"\n', waive=(field,)))
+
+
+def test_a_waiver_is_part_of_the_digest() -> None:
+    text = 'version: "2.0"\npermissions: {ipc: {}}\n'
+    assert load_policy(text, file="p", waive=("ipc",)).digest != load_policy('version: "2.0"\n', file="p").digest
