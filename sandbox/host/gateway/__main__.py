@@ -7,6 +7,7 @@ SSL_CERT_DIR, the system's way to name its trust store, where the server was giv
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import signal
 import socket
@@ -23,7 +24,14 @@ def main(arguments: list[str]) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     nameserver = parse_nameserver(arguments[1]) if len(arguments) > 1 else None
-    asyncio.run(serve(socket.socket(fileno=int(arguments[0])), nameserver))
+    asyncio.run(_serve_and_leave(socket.socket(fileno=int(arguments[0])), nameserver))
+
+
+async def _serve_and_leave(control: socket.socket, nameserver: tuple[str, int] | None) -> None:
+    await serve(control, nameserver)
+    # What was reset is closed in the loop's next turn. No end by `asyncio.run`: it would wait for lookups that hang.
+    await asyncio.sleep(0)
+    os._exit(0)
 
 
 def parse_nameserver(text: str) -> tuple[str, int]:

@@ -11,6 +11,7 @@ import array
 import asyncio
 import hmac
 import json
+import os
 import re
 import socket
 from collections.abc import Callable
@@ -30,6 +31,7 @@ _TARGET = re.compile(rb"/([0-9A-Za-z_-]{16,128})/([0-9]{1,12})", re.ASCII)
 _LAST_WORDS_SECONDS = 2.0
 _CONNECTIONS_OVER_CAP = 4
 _DESCRIPTOR = array.array("i").itemsize
+_NONSENSE = "the worker sent what no worker sends"
 _FIELDS = {"call": str, "n": int, "method": str, "scheme": str, "authority": str, "path": str}
 
 
@@ -94,23 +96,34 @@ class Worker:
 
     def drain(self) -> None:
         """Read what the worker has announced so far; at its end, or at nonsense, drop it."""
-        while not self.closed:
-            try:
-                data, ancillary, flags, _ = self._egress.recvmsg(
-                    MESSAGE_BYTES, socket.CMSG_SPACE(_DESCRIPTOR), socket.MSG_CMSG_CLOEXEC
-                )
-            except (BlockingIOError, InterruptedError):
+        # Bounded, so that a worker that never stops sending does not stop the others.
+        for _ in range(PENDING):
+            if self.closed or not self._hear_one():
                 return
-            except OSError:
-                data, ancillary, flags = b"", [], 0
-            listeners = [socket.socket(fileno=fd) for fd in _descriptors(ancillary)]
-            if not data or flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+
+    def _hear_one(self) -> bool:
+        try:
+            data, ancillary, flags, _ = self._egress.recvmsg(
+                MESSAGE_BYTES, socket.CMSG_SPACE(_DESCRIPTOR), socket.MSG_CMSG_CLOEXEC
+            )
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            data, ancillary, flags = b"", [], 0
+        descriptors = _descriptors(ancillary)
+        try:
+            if not data:
                 self.close()
-                return
-            try:
-                self._heard(json.loads(data), listeners)
-            except (ValueError, TypeError, KeyError, OSError):
-                self.close("the worker sent what no worker sends")
+            elif flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                self.close(_NONSENSE)
+            else:
+                self._heard(json.loads(data), descriptors)
+        except (ValueError, TypeError, KeyError, OSError, RecursionError):
+            self.close(_NONSENSE)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        return True
 
     def claim(self, request: h11.Request) -> Announcement:
         """The announcement that belongs to the request, once. Raises `Refused`."""
@@ -124,16 +137,17 @@ class Worker:
             raise Refused("the request is not the one that was announced", "not a request of this worker")
         return announced
 
-    def _heard(self, message: Any, listeners: list[socket.socket]) -> None:
+    def _heard(self, message: Any, descriptors: list[int]) -> None:
         if not isinstance(message, dict):
             raise TypeError("not an object")
         if "listen" in message:
-            (listener,) = listeners
-            self._listen(listener, str(message["token"]).encode("ascii"))
+            (descriptor,) = descriptors
+            self._listen(socket.socket(fileno=os.dup(descriptor)), str(message["token"]).encode("ascii"))
             return
         fields = {name: message[name] for name in _FIELDS}
         if any(type(fields[name]) is not kind for name, kind in _FIELDS.items()):
             raise TypeError("a field of the wrong type")
+        fields["method"].encode("ascii")
         self._announced[fields["n"]] = Announcement(**fields)
         while len(self._announced) > PENDING:
             del self._announced[next(iter(self._announced))]
@@ -166,14 +180,20 @@ class Worker:
 
     async def _serve(self, guest: Peer) -> None:
         """Every request of one connection, one after the other."""
+        finished = False
         try:
             while isinstance(request := await self._next_request(guest), h11.Request):
                 if not await self._carry(guest, request):
                     break
                 guest.http.start_next_cycle()
             await _finish(guest)
+            finished = True
         except (OSError, h11.RemoteProtocolError, TimeoutError):
-            guest.reset()
+            # The guest went away, or spoke no HTTP: there is nobody to tell.
+            pass
+        finally:
+            if not finished:
+                guest.reset()
 
     async def _next_request(self, guest: Peer) -> Any:
         async with asyncio.timeout(self.caps.idle_ms / 1000):

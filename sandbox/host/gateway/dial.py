@@ -55,7 +55,7 @@ def judge_address(target: Target, rules: NetworkRules, address: Address) -> None
     host, port = target.authority.host, target.authority.port
     decided = rules.decide_address(host, port, address, scheme=target.scheme, method=target.method, path=target.path)
     if not decided.allowed:
-        raise Refused(f"{address}: {decided.reason}", _REFUSED_ADDRESS, origin=decided.origin)
+        raise Refused(decided.reason, _REFUSED_ADDRESS, origin=decided.origin, address=str(address))
 
 
 async def dial(target: Target, addresses: tuple[Address, ...], context: ssl.SSLContext) -> tuple[Peer, Address]:
@@ -66,7 +66,7 @@ async def dial(target: Target, addresses: tuple[Address, ...], context: ssl.SSLC
             return await _connect(target, address, context), address
         except ssl.SSLError as error:
             raise Failed(f"{address}: TLS: {error.reason or error}", "the server's TLS was not accepted") from error
-        except OSError as error:
+        except (OSError, ValueError) as error:
             failure = error
     raise Failed(f"the connection failed: {failure}", "the connection failed")
 

@@ -28,6 +28,7 @@ from sandbox.template.addresses import Address
 from sandbox.template.authority import AuthorityError, normalise_authority
 
 _LAST_WORDS_SECONDS = 2.0
+_SHOWN = 300
 _UPSTREAM_ERRORS = (OSError, h11.ProtocolError)
 
 
@@ -54,6 +55,7 @@ class Exchange:
             self._end("allow", "the guest closed the connection before the answer was complete")
             self.reset()
         except NotSent as refusal:
+            self.ending.address = refusal.address or self.ending.address
             self._end(refusal.decision, refusal.reason, refusal.origin)
             await self._refuse(refusal)
         finally:
@@ -104,7 +106,7 @@ class Exchange:
         try:
             authority = normalise_authority(announced.authority, announced.scheme)
         except AuthorityError as error:
-            ending.host = announced.authority
+            ending.host = announced.authority[:_SHOWN]
             raise Refused(str(error)) from error
         ending.host, ending.port = authority.host, authority.port
         return Target(announced.scheme, authority, announced.method, announced.path)

@@ -12,17 +12,21 @@ from sandbox.errors import Code
 
 
 class NotSent(Exception):  # noqa: N818 - an ending of a request, not an error of ours
-    """A request that does not go through. `reason` is for the record; `told` is all that the guest learns."""
+    """A request that does not go through. `reason` is for the record; `told` is all that the guest learns.
+
+    `address` is the refused one: for the operator alone, since a name's address says what the host's network looks like.
+    """
 
     decision = "error"
     status = 502
     code: str = Code.NETWORK_ERROR.value
 
-    def __init__(self, reason: str, told: str | None = None, *, origin: str | None = None) -> None:
+    def __init__(self, reason: str, told: str | None = None, *, origin: str | None = None, address: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.told = reason if told is None else told
         self.origin = origin
+        self.address = address
 
     def body(self) -> bytes:
         """The JSON that the guest gets: a code and a sentence, nothing about the host's network."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import tempfile
 from collections.abc import Callable
+from ipaddress import ip_address
 
 import h11
 import pytest
@@ -15,6 +17,7 @@ from tests.host.gateway.upstream import Nameserver, Upstream, answer, read_head
 
 Serve = Callable[..., Upstream]
 HERE = "127.0.0.1/32"
+SURROGATE = b'{"call":"c","n":1,"method":"\\ud800","scheme":"http","authority":"ok.test","path":"/"}'
 
 
 def hello(sock: socket.socket) -> None:
@@ -82,7 +85,8 @@ def test_a_name_that_changes_its_mind_is_refused(
     assert not any(part in got.body.decode() for part in ("10.1.2.3", "169.254", "127.0.0", "private", "metadata"))
     (event,) = gateway.events()
     assert event["decision"] == "deny"
-    assert event["reason"].split(":")[0] in " ".join(second) or "ffff" in event["reason"]
+    assert ip_address(event["address"]) == ip_address(second[-1])
+    assert event["address"] not in event["reason"]
     assert server.connections == 1
 
 
@@ -260,7 +264,9 @@ def test_an_announcement_is_good_for_one_request_with_its_method(gateway: Gatewa
 
 
 @pytest.mark.parametrize(
-    "message", [b"{}", b"[]", b"nonsense", b'{"call":1}', b'{"listen":1,"token":"x"}', b"\xff", b"x" * 200_000], ids=range(7)
+    "message",
+    [b"{}", b"[]", b"nonsense", b'{"call":1}', b'{"listen":1,"token":"x"}', b"\xff", b"x" * 200_000, b"[" * 100_000, SURROGATE],
+    ids=range(9),
 )
 def test_a_worker_that_sends_nonsense_is_dropped(gateway: Gateway, message: bytes) -> None:
     """A worker that sends what no worker sends is not one; others go on."""
@@ -269,6 +275,16 @@ def test_a_worker_that_sends_nonsense_is_dropped(gateway: Gateway, message: byte
     assert worker.is_dropped()
     assert gateway.events() == []
     assert gateway.gone == [gateway.workers]
+    assert denied(gateway, gateway.attach(), "http://ok.test/")
+
+
+def test_a_descriptor_that_is_no_listener_drops_its_worker(gateway: Gateway) -> None:
+    """A file, a socket that does not listen, two at once: none of them is kept."""
+    with tempfile.TemporaryFile() as file, socket.socket() as idle:
+        for descriptors in ([file.fileno()], [idle.fileno()], [idle.fileno(), file.fileno()]):
+            ours = gateway.adopt(rule("ok.test"))
+            socket.send_fds(ours, [b'{"listen":1,"token":"a-token-of-sixteen-or-more"}'], descriptors)
+            assert ours.recv(1) == b""
     assert denied(gateway, gateway.attach(), "http://ok.test/")
 
 
