@@ -41,9 +41,6 @@ MAX_DEPTH = 40
 MAX_FUNCTIONS = 1_000
 """Exported functions of one component."""
 
-MAX_NESTING = 4
-"""Levels of exported instances within instances."""
-
 _PRIMITIVES: dict[type, WitType] = {
     reflected.Bool: Primitive("bool"),
     reflected.S8: Primitive("s8"),
@@ -66,6 +63,9 @@ _PRIMITIVES: dict[type, WitType] = {
 }
 
 
+_Items = dict[str, reflected.ComponentExtern]
+
+
 def describe(engine: Engine, component: Component) -> World:
     """The world of a component: ids of its imports in its order, and its exported functions. `docs` stay empty.
 
@@ -73,7 +73,7 @@ def describe(engine: Engine, component: Component) -> World:
     """
     world = component.type
     exports: list[Export] = []
-    for export in _functions(engine, world.exports(engine), None, 0):
+    for export in _functions(engine, world.exports(engine), None):
         if len(exports) == MAX_FUNCTIONS:
             raise ComponentError(f"the component exports more than {MAX_FUNCTIONS} functions")
         exports.append(export)
@@ -87,18 +87,17 @@ def _needed(imports: dict[str, reflected.ComponentExtern]) -> Iterator[str]:
             yield name
 
 
-def _functions(
-    engine: Engine, items: dict[str, reflected.ComponentExtern], interface: str | None, level: int
-) -> Iterator[Export]:
+def _functions(engine: Engine, items: _Items, interface: str | None) -> Iterator[Export]:
     for name, item in items.items():
         kind = item.ty
         if isinstance(kind, reflected.FuncType):
             yield _export(interface, name, kind)
         elif isinstance(kind, reflected.ComponentInstanceType):
-            if level == MAX_NESTING:
-                raise ComponentError(f"the component nests exported instances more than {MAX_NESTING} deep")
-            inner = name if interface is None else f"{interface}/{name}"
-            yield from _functions(engine, kind.exports(engine), inner, level + 1)
+            if interface is None:
+                yield from _functions(engine, kind.exports(engine), name)
+            else:
+                # WIT has no interface within an interface, so nothing could name its functions.
+                yield Export(interface, name, (), Unsupported("an instance within an instance"))
 
 
 def _export(interface: str | None, name: str, function: reflected.FuncType) -> Export:
