@@ -52,7 +52,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         parser.error(f"unknown option `{unknown[0]}`")
     arguments.words = [*arguments.words, *rest]
     low, high = arguments.word_count
-    if not low <= len(arguments.words) <= (high or sys.maxsize):
+    if not low <= len(arguments.words) <= (sys.maxsize if high is None else high):
         wanted = f"wants {arguments.wanted}" if arguments.words == [] or len(arguments.words) < low else "has a word too many"
         parser.error(f"`{arguments.spelled}` {wanted}")
     return arguments

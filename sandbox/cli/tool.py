@@ -14,6 +14,7 @@ from sandbox.cli.hosting import hosting
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.values import arguments_from
 from sandbox.errors import Code, SandboxError
+from sandbox.host.outcome import Ending
 from sandbox.result import CallResult
 from sandbox.wit.tools import Tool
 
@@ -41,6 +42,8 @@ async def _call(arguments: Namespace, terminal: Terminal) -> int:
         tool = _tool(sandbox, name)
         called = await sandbox.call(tool.name, arguments_from(words, tool.input_schema))
     _show(called, terminal)
+    if called.outcome.ending is Ending.INVALID_ARGUMENTS:
+        return Exit.USAGE
     return Exit.OK if called.outcome.ok else Exit.REFUSED
 
 

@@ -27,6 +27,7 @@ from sandbox.errors import NotFound, SandboxError
 from sandbox.host.outcome import Denial, Outcome
 from sandbox.result import CallResult
 from sandbox.server.tools import Listed
+from sandbox.wit.schema import OUTPUT_KEY
 
 META_ERROR = "sandbox/error"
 META_REQUEST = "sandbox/request"
@@ -57,7 +58,7 @@ async def call_tool(
         raise unknown_tool(listed.tool.name) from error
     except SandboxError as error:
         return failed(error.to_json(), structured=structured)
-    return shown(called, structured_errors=structured)
+    return shown(called, listed, structured_errors=structured)
 
 
 def unknown_tool(name: str) -> MCPError:
@@ -65,12 +66,14 @@ def unknown_tool(name: str) -> MCPError:
     return MCPError(t.INVALID_PARAMS, f"Unknown tool: {name[:80]!a}")
 
 
-def shown(called: CallResult, *, structured_errors: bool) -> t.CallToolResult:
+def shown(called: CallResult, listed: Listed, *, structured_errors: bool) -> t.CallToolResult:
     """A call's end as MCP shows it."""
     meta = {META_REQUEST: called.request_id, **_printed(called.outcome), **_denied(called.outcome.denials)}
     if called.body is not None:
         return failed(called.body, structured=structured_errors, meta=meta)
-    value = called.outcome.value
+    if listed.tool.output_schema is None:
+        return t.CallToolResult(content=[t.TextContent(text="null")], _meta=meta)
+    value = {OUTPUT_KEY: called.outcome.value}
     return t.CallToolResult(content=[t.TextContent(text=_text(value))], structured_content=value, _meta=meta)
 
 

@@ -82,20 +82,22 @@ class SandboxServer(Server[Any]):
         options = notification_options or NotificationOptions(tools_changed=True)
         return super().create_initialization_options(options, experimental_capabilities, extensions)
 
-    def changed(self) -> None:
-        """The host's tools or policies changed; to be called on the server's loop."""
-        self._changed.set()
-
     def close_listeners(self) -> None:
         """End every `subscriptions/listen` with its answer."""
         self._listen.close()
 
     async def announce(self) -> None:
-        """Tell every connection of changes, as they come, until cancelled."""
+        """Tell every connection when the tools are no longer those that were listed, until cancelled."""
+        before = await self._tools()
+        self.sandbox.on_change(self._changed.set)
         while True:
             await self._changed.wait()
             self._changed.clear()
-            self._list = None
+            self._list = ToolList.of(self.sandbox.tools())
+            # A grant changes what a tool may do, and no list.
+            if before == self._list:
+                continue
+            before = self._list
             await self._bus.publish(ToolsListChanged())
             for session in tuple(self._legacy.values()):
                 await session.send_tool_list_changed()
@@ -133,7 +135,6 @@ class SandboxServer(Server[Any]):
 @contextlib.asynccontextmanager
 async def _announcing(server: Server[Any]) -> AsyncIterator[None]:
     assert isinstance(server, SandboxServer)
-    server.sandbox.on_change(server.changed)
     task = asyncio.create_task(server.announce())
     try:
         yield None
