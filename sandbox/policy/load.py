@@ -41,9 +41,8 @@ def load_policy(text: bytes | str, *, file: str, waive: tuple[str, ...] = ()) ->
     """
     tree = read_tree(text, file=file)
     if not isinstance(tree.data, dict):
-        raise PolicyError(
-            (tree.problem((), "the document is no mapping", 'begin with `version: "2.0"`'),), code=Code.INVALID_FORMAT
-        )
+        problem = tree.problem((), "the document is no mapping", 'begin with `version: "2.0"`')
+        raise PolicyError((*tree.problems, problem), code=Code.INVALID_FORMAT)
     version_1 = tree.data.get("version") == "1.0"
     data, problems, waivers = strip_refused(tree, version_1=version_1, waive=waive)
     if version_1:

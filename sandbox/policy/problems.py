@@ -68,6 +68,9 @@ def _wrong_type(tree: Tree, path: Path, kind: str, detail: Any) -> tuple[str, st
         return f"YAML reads {quoted(text)} as {place.read_as}, and text is meant", f'quote it: `{_last_name(path)}"{text}"`'
     if kind in _SCALARS:
         return f"{_shown(tree, path, value)} stands where {_SCALARS[kind]} is meant", _scalar_help(kind)
+    if kind == "less_than_equal":
+        most = detail["ctx"]["le"]
+        return f"{_shown(tree, path, value)} is more than this host gives", f"write at most `{most}`"
     return f"{_shown(tree, path, value)} is refused: {detail['msg'][:1].lower()}{detail['msg'][1:]}", None
 
 

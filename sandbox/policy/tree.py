@@ -4,8 +4,8 @@ Reads PyYAML's event stream, never its constructors: no tag, anchor, alias or me
 with the text is collected in `Tree.problems`; only what cannot be read at all raises.
 
 Rules: UTF-8, at most 256 KiB (looked at before parsing), one document, at most 16 levels, every key once. A plain scalar is
-what YAML 1.1 makes of it, for that is what other readers of the same file see; whoever wants text where YAML sees a
-boolean, a number or a date is told to quote it (`Misread`).
+what YAML 1.1 makes of it (or, for numbers, 1.2), for that is what other readers of the same file see; whoever wants text where
+YAML sees a boolean, a number or a date is told to quote it (`Misread`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sandbox.policy.refusal import quoted
 MAX_BYTES = 256 << 10
 MAX_DEPTH = 16
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})", re.ASCII)
+_NUMBER_1_2 = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+", re.ASCII)
 _resolve: Callable[..., object] = yaml.resolver.Resolver().resolve
 _READ_AS = {"bool": "a boolean", "null": "nothing", "int": "a number", "float": "a number", "timestamp": "a date"}
 
@@ -178,6 +179,8 @@ def _scalar(event: Any) -> tuple[Any, str | None]:
     if not event.implicit[0]:
         return text, None
     tag = str(_resolve(yaml.ScalarNode, text, (True, False))).removeprefix("tag:yaml.org,2002:")
+    if tag == "str" and _NUMBER_1_2.fullmatch(text):
+        return Misread(text, "a number"), "a number"
     if tag == "str":
         return text, None
     read_as = _READ_AS.get(tag, "something else than text")

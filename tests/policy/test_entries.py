@@ -294,8 +294,8 @@ def test_more_lines_than_can_be_compared_are_refused_rather_than_half_looked_at(
             "is allowed in vain",
         ),
         (
-            "{storage: {allow: [{uri: fs:///a/b, access: [read, write]}],"
-            " deny: [{uri: fs:///a/**, access: [read]}, {uri: fs:///a/*, access: [write]}]}}",
+            "{storage: {allow: [{uri: fs:///a/b, access: [read, write]}], "  # noqa: ISC004
+            "deny: [{uri: fs:///a/**, access: [read]}, {uri: fs:///a/*, access: [write]}]}}",  # noqa: ISC004 - one text of two lines
             "is allowed in vain",
         ),
         ('{network: {allow: [{host: a.example}], deny: [{host: "*.example"}]}}', "is allowed in vain"),
