@@ -114,7 +114,7 @@ def _check_format(data: bytes) -> None:
         raise ComponentError("the file is empty", help="build the component again")
     if data.startswith(CORE):
         raise ComponentError("this is a core module, not a component", help=_CORE)
-    if MAGIC.startswith(data[:4]) or (data.startswith(MAGIC) and len(data) < 8):
+    if len(data) < len(COMPONENT) and MAGIC.startswith(data[:4]):
         raise ComponentError("the file ends within its header", help="it is truncated: fetch or build it again")
     if data.startswith(MAGIC):
         raise ComponentError(

@@ -39,7 +39,7 @@ _SUSPICIOUS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "has a tag as prompts use them",
         re.compile(
-            r"<\s*/?\s*\|?\s*(?:important|system|assistant|user|human|instructions?|secret|critical|prompt|im_start|im_end)\b"
+            r"<\s*/?\s*\|?\s*(?:important|system|assistant|user|human|instructions?|secret|critical|prompt|im start|im end)\b"
         ),
     ),
     (
@@ -64,7 +64,7 @@ _SUSPICIOUS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "names credentials",
-        re.compile(r"\bid_rsa\b|\.ssh\b|\.env\b|\bapi[ _-]?keys?\b|\bpasswords?\b|\bprivate keys?\b|\bcredentials?\b"),
+        re.compile(r"\bid rsa\b|\.ssh\b|\.env\b|\bapi[ _-]?keys?\b|\bpasswords?\b|\bprivate keys?\b|\bcredentials?\b"),
     ),
 )
 

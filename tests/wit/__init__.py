@@ -1,0 +1,1 @@
+"""What a component says it is, judged without wasm."""
