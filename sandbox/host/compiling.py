@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,16 +27,19 @@ _WORLD_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class CompileLimits:
-    """What one compilation may use."""
+    """What one compilation may use. An 18 MB CPython component takes 12–14 s of CPU and 370 MiB.
 
-    wall_ms: int = 60_000
-    cpu_ms: int = 120_000
-    memory_bytes: int = 2 << 30
+    The bound that counts is CPU time, which does not depend on what else the machine does; `wall_ms` is behind it.
+    """
+
+    cpu_ms: int = 60_000
+    memory_bytes: int = 1 << 30
+    wall_ms: int = 180_000
 
     @property
     def words(self) -> str:
         """The limits as one text: a quarantine holds for these only."""
-        return f"{self.wall_ms} ms, {self.cpu_ms} ms of CPU, {self.memory_bytes} bytes"
+        return f"{self.cpu_ms} ms of CPU, {self.memory_bytes} bytes, {self.wall_ms} ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +127,7 @@ class Compiling:
         except TimeoutError:
             raise self._give_up(source, variant, f"it took longer than {self._limits.wall_ms // 1000}s") from None
         except _Died as death:
-            reason = f"it used more than {self._limits.memory_bytes >> 20}Mi of memory or {self._limits.cpu_ms // 1000}s of CPU"
-            raise self._give_up(source, variant, f"{reason} (exit status {death.status})") from None
+            raise self._give_up(source, variant, _cause(death.status, self._limits)) from None
         finally:
             os.close(sealed)
             child.kill()
@@ -152,6 +155,14 @@ class _Died(Exception):  # noqa: N818 - it is a fact, not an error of ours
     def __init__(self, status: int) -> None:
         super().__init__(f"exit status {status}")
         self.status = status
+
+
+def _cause(status: int, limits: CompileLimits) -> str:
+    if status in (-signal.SIGXCPU, -signal.SIGKILL):
+        return f"it used more than {limits.cpu_ms // 1000}s of CPU time"
+    if status == -signal.SIGABRT:
+        return f"it used more than {limits.memory_bytes >> 20}Mi of memory"
+    return f"the compiler failed (exit status {status})"
 
 
 def _stopped(reason: str) -> ComponentError:

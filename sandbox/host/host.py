@@ -287,6 +287,7 @@ class Host:
         compiled = await self._artefacts.compiled(digest, fuel=key.fuel)
         if template.network:
             self._outward.attach(worker, template)
+            await self._outward.ready()
         order = {
             "template": to_wire(template),
             "exports": self._exports[digest],

@@ -9,6 +9,7 @@ at the next worker that needs one, and the workers it served are of no more use 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from sandbox.template.wire import network_to_wire
 
 _TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _FLUSH_SECONDS = 1.0
+_START_SECONDS = 10.0
 _EVENTS = 1_000
 """Kept of one call; more are counted by the gateway's own caps."""
 
@@ -32,6 +34,7 @@ class Outward:
         self._nameserver = nameserver
         self._on_lost = on_lost
         self._child: Child | None = None
+        self._answered: Child | None = None
         self._attached: set[int] = set()
         self._events: dict[tuple[int, str], list[dict[str, Any]]] = {}
         self._numbers = itertools.count(1)
@@ -51,6 +54,13 @@ class Outward:
         channel.send(rules)
         self._attached.add(worker.id)
 
+    async def ready(self) -> None:
+        """Wait until the gateway answers: a call's `wall_time` is not for the gateway's start."""
+        if self._answered is not None and self._answered is self._child:
+            return
+        await self._flush(_START_SECONDS)
+        self._answered = self._child
+
     def reset(self, worker: Worker) -> None:
         """Cut everything that a worker has on the way."""
         if self._child is not None and worker.id in self._attached:
@@ -60,17 +70,7 @@ class Outward:
         """What the gateway saw of a call that has ended; empty where it is gone."""
         if self._child is None or worker.id not in self._attached or not self._child.alive:
             return []
-        number = next(self._numbers)
-        flushed = self._flushing[number] = asyncio.get_running_loop().create_future()
-        self._child.channel.send({"flush": number})
-        try:
-            async with asyncio.timeout(_FLUSH_SECONDS):
-                await flushed
-        except TimeoutError:
-            # What came so far is told; the audit's record of the call is not held up for the rest.
-            pass
-        finally:
-            self._flushing.pop(number, None)
+        await self._flush(_FLUSH_SECONDS)
         return self._events.pop((worker.id, call_id), [])
 
     def begin(self, worker: Worker, call_id: str) -> None:
@@ -88,6 +88,17 @@ class Outward:
         """End the gateway."""
         if self._child is not None:
             await self._child.close()
+
+    async def _flush(self, seconds: float) -> None:
+        """Have the gateway tell all it has seen so far; what it does not tell in time is not waited for."""
+        assert self._child is not None
+        number = next(self._numbers)
+        flushed = self._flushing[number] = asyncio.get_running_loop().create_future()
+        self._child.channel.send({"flush": number})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await flushed
+        del self._flushing[number]
 
     def _running(self) -> Child:
         if self._child is None or not self._child.alive:
