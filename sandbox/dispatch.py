@@ -168,8 +168,8 @@ class Dispatch:
             ending=outcome.ending.value,
             code=None if code is None else code.value,
             reason=outcome.message or None,
+            detail=_detail(outcome),
             denials=tuple({"code": one.code.value, **one.target} for one in outcome.denials[:MAX_KEPT]),
-            detail={"denials": len(outcome.denials)} if outcome.denials else {},
             stdout=outcome.stdout,
             stderr=outcome.stderr,
             usage=dataclasses.asdict(outcome.usage),
@@ -205,6 +205,12 @@ def _end_of_worker(outcome: Outcome) -> EventType | None:
         return EventType.WORKER_CRASHED
     killed = outcome.ending in _KILLED or (outcome.ending is Ending.LIMIT and outcome.limit in ("wall_time", "cpu_time"))
     return EventType.WORKER_KILLED if killed else None
+
+
+def _detail(outcome: Outcome) -> dict[str, Any]:
+    """What the guest itself said was wrong, and how many of its effects were refused."""
+    said = {"error": outcome.value} if outcome.ending is Ending.GUEST_ERROR else {}
+    return {**said, "denials": len(outcome.denials)} if outcome.denials else said
 
 
 def _failed(error: BaseException) -> Outcome:

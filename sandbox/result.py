@@ -27,6 +27,13 @@ _CODES = {
     Ending.UNAVAILABLE: Code.UNAVAILABLE,
 }
 
+_SAID = {ending: f"the call ended: {ending.value.replace('_', ' ')}" for ending in Ending} | {
+    Ending.GUEST_ERROR: "the tool reported an error",
+    Ending.REVOKED: "a permission that the call held was revoked while it ran",
+    Ending.CANCELLED: "the call was cancelled",
+    Ending.CRASHED: "the tool crashed",
+}
+
 # A call that ended thus may have ended so because of a denial: the guest saw an error and gave up.
 _MAY_FOLLOW_A_DENIAL = frozenset({Ending.GUEST_ERROR, Ending.TRAPPED, Ending.EXITED})
 
@@ -59,14 +66,19 @@ def code_of(outcome: Outcome) -> Code | None:
 def body_of(
     outcome: Outcome, kept: tuple[StoredDenial, ...], *, request_id: str, template: WasiTemplate
 ) -> dict[str, Any] | None:
-    """The machine-readable body of a call that failed, or None. `kept` are its denials with their ids."""
+    """The machine-readable body of a call that failed, or None. `kept` are its denials with their ids.
+
+    `error` is the guest's own `err`, where it returned one.
+    """
     if outcome.ok:
         return None
     cause = _cause(outcome)
     stored = next((one for one in reversed(kept) if one.denial == cause), None) if cause is not None else None
+    said = {"error": outcome.value} if outcome.ending is Ending.GUEST_ERROR else {}
     if stored is None:
-        return {"code": _CODES[outcome.ending].value, "message": outcome.message, "request_id": request_id}
-    body = {**denial_body(stored, template), "request_id": request_id}
+        message = outcome.message or _SAID[outcome.ending]
+        return {"code": _CODES[outcome.ending].value, "message": message, **said, "request_id": request_id}
+    body = {**denial_body(stored, template), **said, "request_id": request_id}
     others = [denial_body(one, template) for one in kept if one is not stored][:MAX_LISTED]
     return {**body, "also_denied": others} if others else body
 

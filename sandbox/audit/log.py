@@ -96,7 +96,7 @@ class AuditLog:
 
     def _head(self, head_file: int, now: float) -> Head:
         """The chain's end, repaired where a writer died or somebody touched the files."""
-        if os.fstat(head_file).st_nlink != 1:
+        if not os.path.samestat(os.fstat(head_file), os.lstat(self.folder / "head")):
             raise HostUnavailable("the record's folder was taken away", help="start again")
         told = Head.from_bytes(os.pread(head_file, 4096, 0)) or Head(file=self._newest())
         newest = max(told.file, _day(now))

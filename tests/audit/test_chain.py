@@ -271,7 +271,10 @@ def test_a_folder_taken_away_refuses(log: AuditLog) -> None:
     log.folder.mkdir(mode=0o700)
     for path in log.folder.with_name("elsewhere").iterdir():
         path.unlink()
-    with pytest.raises(HostUnavailable):
+    with pytest.raises(HostUnavailable, match="cannot be written"):
+        write(log, 1)
+    (log.folder / "head").touch()
+    with pytest.raises(HostUnavailable, match="taken away"):
         write(log, 1)
 
 
