@@ -7,10 +7,11 @@ Source: wasi:filesystem/types@0.2.12, `enum error-code`, whose order the passthr
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 
 from sandbox.host.gates import ffi, values
-from sandbox.host.gates.values import Err, Name, Ok, Slot, none
+from sandbox.host.gates.values import Err, Name, Ok, Slot
 
 
 class Error(IntEnum):
@@ -55,18 +56,52 @@ class Error(IntEnum):
     CROSS_DEVICE = 36
 
 
-DIRECTORY, SYMBOLIC_LINK, REGULAR_FILE = 3, 5, 6
-"""`descriptor-type`, in the order of the WIT."""
-FAILED = 256
-"""A step that failed answers with this and the error code; below it, with the type of what it met."""
-
-
 class Refusal(Exception):  # noqa: N818 - it is an answer to the guest
     """The answer to a guest is an error code."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
         self.code = code
+
+
+_ERRNO = {
+    errno.EACCES: Error.ACCESS,
+    errno.EAGAIN: Error.WOULD_BLOCK,
+    errno.EBADF: Error.BAD_DESCRIPTOR,
+    errno.EBUSY: Error.BUSY,
+    errno.EDQUOT: Error.QUOTA,
+    errno.EEXIST: Error.EXIST,
+    errno.EFBIG: Error.FILE_TOO_LARGE,
+    errno.EILSEQ: Error.ILLEGAL_BYTE_SEQUENCE,
+    errno.EINTR: Error.INTERRUPTED,
+    errno.EINVAL: Error.INVALID,
+    errno.EIO: Error.IO,
+    errno.EISDIR: Error.IS_DIRECTORY,
+    errno.ELOOP: Error.LOOP,
+    errno.EMFILE: Error.INSUFFICIENT_MEMORY,
+    errno.EMLINK: Error.TOO_MANY_LINKS,
+    errno.ENAMETOOLONG: Error.NAME_TOO_LONG,
+    errno.ENFILE: Error.INSUFFICIENT_MEMORY,
+    errno.ENODEV: Error.NO_DEVICE,
+    errno.ENOENT: Error.NO_ENTRY,
+    errno.ENOMEM: Error.INSUFFICIENT_MEMORY,
+    errno.ENOSPC: Error.INSUFFICIENT_SPACE,
+    errno.ENOTDIR: Error.NOT_DIRECTORY,
+    errno.ENOTEMPTY: Error.NOT_EMPTY,
+    errno.ENOTSUP: Error.UNSUPPORTED,
+    errno.ENXIO: Error.NO_SUCH_DEVICE,
+    errno.EOVERFLOW: Error.OVERFLOW,
+    errno.EPERM: Error.NOT_PERMITTED,
+    errno.EROFS: Error.READ_ONLY,
+    errno.ESPIPE: Error.INVALID_SEEK,
+    errno.ETXTBSY: Error.TEXT_FILE_BUSY,
+    errno.EXDEV: Error.CROSS_DEVICE,
+}
+
+
+def code_of(error: OSError) -> Error:
+    """The error code for what the system said."""
+    return _ERRNO.get(error.errno or 0, Error.IO)
 
 
 def _made(value: object) -> Slot:
@@ -77,18 +112,6 @@ def _made(value: object) -> Slot:
 
 _REFUSALS = [_made(Err(Name(code.name.lower().replace("_", "-")))) for code in Error]
 _UNIT = _made(Ok())
-_FOLDER_STAT = _made(
-    Ok(
-        {
-            "type": Name("directory"),
-            "link-count": 1,
-            "size": 0,
-            "data-access-timestamp": none,
-            "data-modification-timestamp": none,
-            "status-change-timestamp": none,
-        }
-    )
-)
 _FOLDER_TYPE = _made(Ok(Name("directory")))
 
 
@@ -108,11 +131,6 @@ def refuse(results: int, code: int) -> None:
 def unit(results: int) -> None:
     """Answer that it is done."""
     ffi.val_clone(_UNIT.address, results)
-
-
-def folder_stat(results: int) -> None:
-    """Answer with what is known of a virtual folder."""
-    ffi.val_clone(_FOLDER_STAT.address, results)
 
 
 def folder_type(results: int) -> None:

@@ -6,14 +6,15 @@ whose number leads to a `Node` here.
 Rules:
 - `take` and `take_listing` turn a borrow among a callback's arguments into its record, which drops the borrow; a function
   takes all of its borrows before anything else;
-- each native handle that is opened here is a box of our own: dropped and freed once, in `release`; what the guest still
-  holds at the end is freed in `close`, and closed with the store.
+- a folder is a descriptor of this process (`O_PATH`), a file a native handle, a box of our own: each is closed once, when the
+  guest drops it; what it still holds at the end is closed in `close`, and the native ones with the store.
 """
 
 from __future__ import annotations
 
+import os
 from ctypes import byref, c_size_t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sandbox.errors import Code
 from sandbox.host.gates import ffi, values
@@ -21,7 +22,8 @@ from sandbox.host.gates.answers import Error, Refusal
 from sandbox.host.gates.call import Call
 from sandbox.host.gates.mounts import Mount, below, normal
 from sandbox.host.gates.native import check
-from sandbox.host.gates.steps import Steps
+from sandbox.host.gates.natives import Opener
+from sandbox.host.gates.stats import identity
 from sandbox.host.outcome import Denial
 from sandbox.template.template import Access
 
@@ -29,32 +31,49 @@ DESCRIPTOR, DIRECTORY_ENTRY_STREAM = 1, 2
 """The numbers of our resource types."""
 RECORDS = 20_000
 """How many handles of ours a guest may hold at all, the preopens that it asks for again and again included."""
+_READ = int(Access.READ)
 
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """An open file or folder, or (`native` is 0) a virtual folder above the mounts."""
+    """An open folder (`fd`), an open file (`native`), or neither: a virtual folder above the mounts."""
 
-    native: int
-    host: str
     guest: str
-    mount: Mount | None
-    folder: bool
+    host: str = ""
+    mount: Mount | None = None
+    fd: int = -1
+    """The folder itself, opened with `O_PATH`; -1 for a file and a virtual folder."""
+    native: int = 0
+    """The box of the file's native handle; 0 for a folder."""
     access: int = 0
     """What may be done through the descriptor itself, as bits of `Access`."""
+    identity: tuple[int, int] = (0, 0)
+    """What makes two descriptors the same file."""
     owned: bool = True
-    """Whether the handle is this node's own: a mount's is the call's."""
+    """Whether it is closed with this node: a mount's own folder is not."""
+
+    @property
+    def folder(self) -> bool:
+        """Whether it is a folder, be it virtual."""
+        return self.native == 0
+
+    @property
+    def virtual(self) -> bool:
+        """Whether it is a folder that only the gate knows."""
+        return self.native == 0 and self.fd < 0
+
+    def inside(self) -> str:
+        """The path from the mount's own folder, without links: its names, or "" for that folder itself."""
+        assert self.mount is not None
+        return self.guest[len(self.mount.guest) :].lstrip("/")
 
 
 @dataclass(slots=True, eq=False)
 class Listing:
-    """An open directory stream: what is still to be told before the native one's entries."""
+    """An open directory stream: what is still to be told, last first."""
 
-    native: int
-    node: Node
-    first: list[str] = field(default_factory=list)
-    hidden: frozenset[str] = frozenset()
-    """Names that were told already."""
+    entries: list[tuple[str, str]]
+    """The `descriptor-type` and the name of each."""
 
 
 class Files:
@@ -67,12 +86,12 @@ class Files:
         self.indices = call.passthrough.indices
         self.rules = call.bound.rules
         self.mounts = call.bound.mounts
-        self.steps = Steps(call.passthrough, call.native)
+        self.opener = Opener(call.passthrough, call.native)
         self.records: dict[int, Node | Listing] = {}
         self._limit = call.bound.template.limits.open_files
         self._open = 0
         self._next = 0
-        self._roots: dict[str, Node] = {}
+        self._natives: dict[int, int] = {}
         self._out = c_size_t()
         self._out_at = byref(self._out)
         self._slot = values.Slot()
@@ -135,47 +154,58 @@ class Files:
     def dropped(self, rep: int) -> None:
         """A guest dropped a handle of ours."""
         record = self.records.pop(rep)
-        if isinstance(record, Node) and not record.owned:
-            return
-        self._open -= 1
-        if record.native:
-            self.native.drop(record.native)
+        if isinstance(record, Listing):
+            self._open -= 1
+        elif record.owned:
+            self._open -= 1
+            self.release(record)
 
     def release(self, node: Node) -> None:
-        """Close a folder that a walk went through."""
-        if node.owned and node.native:
-            pointer, node.native = node.native, 0
-            self.native.drop(pointer)
+        """Close what a node has open, if that is its own."""
+        if not node.owned:
+            return
+        if node.fd >= 0:
+            fd, node.fd = node.fd, -1
+            os.close(fd)
+        if node.native:
+            native, node.native = node.native, 0
+            self.native.drop(native)
+
+    def access(self, node: Node, host: str) -> int:
+        """What may be done with a host path in a node's mount, as bits of `Access`."""
+        access = int(self.rules.access(host))
+        # The rules and the mounts come from one document; a mount that is only read stays so whatever a rule says.
+        return access if node.mount is not None and node.mount.writable else access & _READ
 
     def point(self, guest: str) -> Node | None:
         """The mount's own folder, or the virtual folder, at a guest path; None where there is neither."""
         mount = self.mounts.mounts.get(guest)
         if mount is not None:
-            if not self._roots:
-                self._open_roots()
-            return self._roots[guest]
-        if guest in self.mounts.listed:
-            return Node(0, "", guest, None, folder=True, owned=False)
-        return None
+            fd = self.call.bound.descriptors[mount.number]
+            node = Node(guest, mount.host, mount, fd, owned=False)
+            node.access, node.identity = self.access(node, mount.host), identity(os.fstat(fd))
+            return node
+        return Node(guest, owned=False) if guest in self.mounts.listed else None
 
-    def _open_roots(self) -> None:
+    def root(self, mount: Mount) -> int:
+        """The native handle of a mount's own folder."""
+        if not self._natives:
+            self._open_natives()
+        return self._natives[mount.number]
+
+    def _open_natives(self) -> None:
         slot = values.Slot()
         self.native.call(self.indices["get-directories"], 0, 0, slot.address)
-        mounts = {str(mount.number): mount for mount in self.mounts.mounts.values()}
         data, size = values.word(slot.address + ffi.VEC_DATA), values.word(slot.address + ffi.VEC_SIZE)
         for at in range(data, data + size * ffi.SIZE, ffi.SIZE):
             pair = values.word(at + ffi.VEC_DATA)
-            mount = mounts[values.text(pair + ffi.SIZE)]
-            access = int(self.rules.access(mount.host))
-            self._roots[mount.guest] = Node(
-                values.move(pair), mount.host, mount.guest, mount, folder=True, access=access, owned=False
-            )
+            self._natives[int(values.text(pair + ffi.SIZE))] = values.move(pair)
         slot.clear()
 
     def moved(self, old: str, host: str, guest: str, mount: Mount | None) -> None:
         """A file or folder has another place: descriptors in it are judged by that from now on."""
         for node in self.records.values():
-            if isinstance(node, Node) and (node.host == old or node.host.startswith(below(old))):
+            if isinstance(node, Node) and node.owned and (node.host == old or node.host.startswith(below(old))):
                 rest = node.host[len(old) :]
                 node.host, node.guest, node.mount = host + rest, guest + rest, mount
 
@@ -192,14 +222,16 @@ class Files:
         return Refusal(Error.NOT_PERMITTED)
 
     def close(self) -> None:
-        """Free the boxes of what is still open; the store closes the rest."""
-        kept = [record for record in self.records.values() if isinstance(record, Listing) or record.owned]
-        for record in (*kept, *self._roots.values()):
-            pointer, record.native = record.native, 0
-            if pointer:
-                ffi.any_delete(pointer)
+        """Close the folders that are still open and free the boxes of the files; the store closes those."""
+        for record in self.records.values():
+            if isinstance(record, Node) and record.owned:
+                native, record.native = record.native, 0
+                if native:
+                    ffi.any_delete(native)
+                self.release(record)
         self.records.clear()
-        self._roots.clear()
+        while self._natives:
+            ffi.any_delete(self._natives.popitem()[1])
 
 
 def join(folder: str, name: str) -> str:

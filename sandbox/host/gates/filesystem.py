@@ -30,7 +30,6 @@ _DESCRIPTOR: dict[str, Method] = {
     "set-times-at": paths.set_times_at,
     "rename-at": paths.rename_at,
     "link-at": paths.link_at,
-    "read-directory": methods.read_directory,
 }
 
 
@@ -77,6 +76,8 @@ def _answered(method: Method) -> Handler:
             method(call.files or _files(call), arguments, results)
         except Refusal as refusal:
             answers.refuse(results, refusal.code)
+        except OSError as error:  # what the system says of a guest's file is for the guest
+            answers.refuse(results, answers.code_of(error))
 
     return handler
 

@@ -7,8 +7,7 @@ is kept in the repository, and nothing in it comes from a component.
 
 Python cannot call a native WASI function, but a component can. This one imports the native interfaces and exports each
 function through a trampoline: lower, call, drop the borrows, lift. A `post-return` gives the memory back, so a store can
-be called for ever. Four exports of its own (`gate-…`) do in one step what the walk needs at each name, and answer with
-numbers: an error of theirs is a descriptor type (the name is not what was wanted), or 256 and an error code.
+be called for ever. One export is its own: `gate-open` is `open-at` with numbers for flags and for the error.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ HEADER = """;; Do not edit: `wasm-tools component wit DIR --json | python -m san
 ;; DIR holds the WIT of WASI {version} and `world passthrough {{ {world} }}`.
 """
 RESULTS = 1024  # where a lowered function writes what it returns
-ANSWER = 2048  # where a `gate-…` function does
 HEAP = 4096  # where strings and lists begin, and where `reset` puts the next one
 
 MEMORY = f"""(core module $memory
@@ -59,92 +57,27 @@ MEMORY = f"""(core module $memory
   (alias core export $m "realloc" (core func $realloc))
   (alias core export $m "reset" (core func $reset))"""
 
-DIRECTORY, REGULAR_FILE = 3, 6  # of `descriptor-type`
-CREATE_EXCLUSIVE, OPEN_DIRECTORY, READ = 5, 2, 1  # bits of `open-flags`, of `descriptor-flags`
-
-# The types of the `gate-…` functions: their results are read as numbers, so that Python meets no strings.
+# The one function of our own: its arguments and its error are numbers, so that Python meets no strings.
 GATES = {
-    "gate-type": ('(param "dir" (borrow {d})) (param "name" string) (result u32)', ""),
-    "gate-enter": ('(param "dir" (borrow {d})) (param "name" string) (result (result (own {d}) (error u32)))', "i32"),
     "gate-open": (
         (
-            '(param "dir" (borrow {d})) (param "name" string) (param "open-flags" u32) (param "flags" u32)'
-            " (result (result (tuple (own {d}) u32) (error u32)))"
+            '(param "dir" (borrow {d})) (param "path" string) (param "open-flags" u32) (param "flags" u32)'
+            " (result (result (own {d}) (error u32)))"
         ),
         "i32",
     ),
-    "gate-link": ('(param "dir" (borrow {d})) (param "name" string) (result (result string (error u32)))', "i32"),
 }
 GATE_CODE = f"""
-    (func $refuse (param $code i32) (result i32)
-      (i32.store8 (i32.const {ANSWER}) (i32.const 1))
-      (i32.store (i32.const {ANSWER + 4}) (local.get $code))
-      (i32.const {ANSWER}))
-    ;; The type of the name itself, a link not followed; or 256 and the error.
-    (func $type (param $dir i32) (param $at i32) (param $size i32) (result i32)
-      (call $descriptor-stat-at (local.get $dir) (i32.const 0) (local.get $at) (local.get $size) (i32.const {RESULTS}))
-      (i32.or
-        (i32.shl (i32.load8_u (i32.const {RESULTS})) (i32.const 8))
-        (i32.load8_u (i32.const {RESULTS + 8}))))
-    ;; Open the name, a link not followed: the handle, or minus (256 and the error).
-    (func $open (param $dir i32) (param $at i32) (param $size i32) (param $how i32) (param $flags i32) (result i32)
-      (call $descriptor-open-at (local.get $dir) (i32.const 0) (local.get $at) (local.get $size)
-        (local.get $how) (local.get $flags) (i32.const {RESULTS}))
-      (if (i32.load8_u (i32.const {RESULTS}))
-        (then (return (i32.sub (i32.const -256) (i32.load8_u (i32.const {RESULTS + 4}))))))
-      (i32.load (i32.const {RESULTS + 4})))
-    (func (export "gate-type") (param $dir i32) (param $at i32) (param $size i32) (result i32)
-      (call $type (local.get $dir) (local.get $at) (local.get $size))
-      (call $drop-descriptor (local.get $dir)))
-    (func $enter (param $dir i32) (param $at i32) (param $size i32) (result i32)
-      (local $type i32)
-      (local.set $type (call $type (local.get $dir) (local.get $at) (local.get $size)))
-      ;; Looked at before it is opened: opening a FIFO would wait, opening a device may do something.
-      (if (i32.ne (local.get $type) (i32.const {DIRECTORY})) (then (return (call $refuse (local.get $type)))))
-      (local.set $type (call $open (local.get $dir) (local.get $at) (local.get $size)
-        (i32.const {OPEN_DIRECTORY}) (i32.const {READ})))
-      (if (i32.lt_s (local.get $type) (i32.const 0))
-        (then (return (call $refuse (i32.sub (i32.const 0) (local.get $type))))))
-      (i32.store8 (i32.const {ANSWER}) (i32.const 0))
-      (i32.store (i32.const {ANSWER + 4}) (local.get $type))
-      (i32.const {ANSWER}))
-    (func (export "gate-enter") (param $dir i32) (param $at i32) (param $size i32) (result i32)
-      (call $enter (local.get $dir) (local.get $at) (local.get $size))
-      (call $drop-descriptor (local.get $dir)))
-    (func $ordinary (param $type i32) (result i32)
-      (i32.or (i32.eq (local.get $type) (i32.const {DIRECTORY})) (i32.eq (local.get $type) (i32.const {REGULAR_FILE}))))
-    (func $open-checked (param $dir i32) (param $at i32) (param $size i32) (param $how i32) (param $flags i32) (result i32)
-      (local $type i32) (local $handle i32)
-      (if (i32.ne (i32.and (local.get $how) (i32.const {CREATE_EXCLUSIVE})) (i32.const {CREATE_EXCLUSIVE}))
-        (then
-          (local.set $type (call $type (local.get $dir) (local.get $at) (local.get $size)))
-          (if (i32.eqz (call $ordinary (local.get $type))) (then (return (call $refuse (local.get $type)))))))
-      (local.set $handle (call $open (local.get $dir) (local.get $at) (local.get $size) (local.get $how) (local.get $flags)))
-      (if (i32.lt_s (local.get $handle) (i32.const 0))
-        (then (return (call $refuse (i32.sub (i32.const 0) (local.get $handle))))))
-      ;; Looked at again after it is opened: another process may have changed what the name means.
-      (call $descriptor-get-type (local.get $handle) (i32.const {RESULTS}))
-      (local.set $type (i32.or
-        (i32.shl (i32.load8_u (i32.const {RESULTS})) (i32.const 8))
-        (i32.load8_u (i32.const {RESULTS + 1}))))
-      (if (i32.eqz (call $ordinary (local.get $type)))
-        (then
-          (call $drop-descriptor (local.get $handle))
-          (return (call $refuse (local.get $type)))))
-      (i32.store8 (i32.const {ANSWER}) (i32.const 0))
-      (i32.store (i32.const {ANSWER + 4}) (local.get $handle))
-      (i32.store (i32.const {ANSWER + 8}) (local.get $type))
-      (i32.const {ANSWER}))
     (func (export "gate-open") (param $dir i32) (param $at i32) (param $size i32) (param $how i32) (param $flags i32)
       (result i32)
-      (call $open-checked (local.get $dir) (local.get $at) (local.get $size) (local.get $how) (local.get $flags))
-      (call $drop-descriptor (local.get $dir)))
-    (func (export "gate-link") (param $dir i32) (param $at i32) (param $size i32) (result i32)
-      (call $descriptor-readlink-at (local.get $dir) (local.get $at) (local.get $size) (i32.const {ANSWER}))
+      ;; No path flag: a link is not followed.
+      (call $descriptor-open-at (local.get $dir) (i32.const 0) (local.get $at) (local.get $size)
+        (local.get $how) (local.get $flags) (i32.const {RESULTS}))
       (call $drop-descriptor (local.get $dir))
-      (if (i32.load8_u (i32.const {ANSWER}))
-        (then (return (call $refuse (i32.or (i32.const 256) (i32.load8_u (i32.const {ANSWER + 4})))))))
-      (i32.const {ANSWER}))"""
+      ;; The error is a byte where the handle would be: the answer has room for a number.
+      (if (i32.load8_u (i32.const {RESULTS}))
+        (then (i32.store (i32.const {RESULTS + 4}) (i32.load8_u (i32.const {RESULTS + 4})))))
+      (i32.const {RESULTS}))"""
 
 
 def export_name(function: str) -> str:

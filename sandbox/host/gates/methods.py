@@ -3,41 +3,31 @@
 Decides by what the descriptor was opened for: reading needs READ, writing, resizing and times WRITE, as the rules gave them at
 `open-at`. A directory stream leaves out what no rule lets be seen, and what is neither file, folder nor link.
 
-Rules: streams, and errors of streams, are Wasmtime's own, and stay so: their bytes never pass through here.
+Rules: a file's operations go on to its native descriptor as they came; its streams, and their errors, are Wasmtime's own, and
+their bytes never pass through here. A folder's are answered here: it has no native descriptor.
 """
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable
 
 from sandbox.host.gates import answers, ffi, values
 from sandbox.host.gates.answers import Error, Refusal
 from sandbox.host.gates.descriptors import Files, Listing, Node, join
 from sandbox.host.gates.native import check
-from sandbox.host.gates.paths import virtual_hash
-from sandbox.host.gates.steps import Frame
+from sandbox.host.gates.natives import Frame
+from sandbox.host.gates.paths import set_times_of
+from sandbox.host.gates.stats import type_name, write_hash, write_stat, write_virtual
 from sandbox.template.template import Access
 
 Method = Callable[[Files, int, int], None]
-_READ, _WRITE = int(Access.READ), int(Access.WRITE)
-_frame = Frame((ffi.RESOURCE,) * 4, 1)
-_LISTED = (b"directory", b"regular-file", b"symbolic-link")
-
-
-def _virtual_flags(_node: Node, results: int) -> None:
-    values.build(results, values.Ok(values.Flags(("read",))))
-
-
-# What a virtual folder answers where it answers at all; to anything else it is a directory that nothing can be done with.
-_VIRTUAL: dict[str, Callable[[Node, int], None]] = {
-    "stat": lambda _node, results: answers.folder_stat(results),
-    "get-type": lambda _node, results: answers.folder_type(results),
-    "get-flags": _virtual_flags,
-    "metadata-hash": lambda node, results: virtual_hash(node.guest, results),
-    "sync": lambda _node, results: answers.unit(results),
-    "sync-data": lambda _node, results: answers.unit(results),
-}
-# Each method without a path: how many arguments it has, and what the descriptor must have been opened for.
+_READ, _WRITE, _CREATE, _DELETE = (int(bit) for bit in (Access.READ, Access.WRITE, Access.CREATE, Access.DELETE))
+_frame = Frame(4)
+_LISTED = (stat.S_IFDIR, stat.S_IFREG, stat.S_IFLNK)
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# Each method of a file: how many arguments it has, and what the descriptor must have been opened for.
 _NEEDS = {
     "read-via-stream": (2, _READ),
     "write-via-stream": (2, _WRITE),
@@ -52,96 +42,132 @@ _NEEDS = {
     "write": (3, _WRITE),
     "sync": (1, 0),
     "stat": (1, 0),
-    "metadata-hash": (1, 0),
+}
+
+
+def _folder_stat(_files: Files, folder: Node, _arguments: int, results: int) -> None:
+    if folder.virtual:
+        write_virtual(results)
+    else:
+        write_stat(results, os.fstat(folder.fd))
+
+
+def _folder_type(_files: Files, _folder: Node, _arguments: int, results: int) -> None:
+    answers.folder_type(results)
+
+
+def _folder_flags(_files: Files, folder: Node, _arguments: int, results: int) -> None:
+    changes = folder.access & (_WRITE | _CREATE | _DELETE)
+    values.build(results, values.Ok(values.Flags(("read", "mutate-directory") if changes else ("read",))))
+
+
+def _folder_sync(_files: Files, folder: Node, _arguments: int, results: int) -> None:
+    if not folder.virtual:
+        opened = os.open(".", _OPEN, dir_fd=folder.fd)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+    answers.unit(results)
+
+
+def _folder_times(files: Files, folder: Node, arguments: int, results: int) -> None:
+    set_times_of(files, folder, None, arguments, 1)
+    answers.unit(results)
+
+
+# What a folder answers; to anything else it is a directory that nothing can be done with.
+_FOLDER: dict[str, Callable[[Files, Node, int, int], None]] = {
+    "stat": _folder_stat,
+    "get-type": _folder_type,
+    "get-flags": _folder_flags,
+    "set-times": _folder_times,
+    "sync": _folder_sync,
+    "sync-data": _folder_sync,
 }
 
 
 def _passing(name: str, count: int, need: int) -> Method:
-    """A method that goes to the native descriptor as it came, where the descriptor was opened for it."""
-    export, virtual = f"descriptor-{name}", _VIRTUAL.get(name)
+    """A method that goes on to the native descriptor, where the descriptor was opened for it."""
+    export, folder = f"descriptor-{name}", _FOLDER.get(name)
+    wrong = Error.IS_DIRECTORY if name == "read-via-stream" else Error.BAD_DESCRIPTOR
 
     def method(files: Files, arguments: int, results: int) -> None:
         node = files.take(arguments)
-        if need & ~node.access:
-            raise _not_opened_for(files, node, need)
         if node.native:
+            if need & ~node.access:
+                raise _not_opened_for(files, node, need)
             _frame.forward(node.native, arguments, count)
             files.native.call(files.indices[export], _frame.address, count, results)
-        elif virtual is not None:
-            virtual(node, results)
+        elif folder is not None:
+            folder(files, node, arguments, results)
         else:
-            raise Refusal(Error.IS_DIRECTORY)
+            raise Refusal(wrong)
 
     return method
 
 
 def _not_opened_for(files: Files, node: Node, need: int) -> Refusal:
-    if node.folder and need == _READ:
-        return Refusal(Error.IS_DIRECTORY)
-    if node.native and not need & ~int(files.rules.access(node.host)):
+    if not need & ~files.access(node, node.host):
         return Refusal(Error.BAD_DESCRIPTOR)  # the rules would have allowed it: the guest did not ask
-    operation = "write" if need & _WRITE else "read"
-    return files.deny(node.guest, operation, need, node.host if node.native else None)
+    return files.deny(node.guest, "write" if need & _WRITE else "read", need, node.host)
+
+
+def metadata_hash(files: Files, arguments: int, results: int) -> None:
+    """`metadata-hash`: of what was opened, so that it is the same as `metadata-hash-at` of its path."""
+    node = files.take(arguments)
+    write_hash(results, node.guest if node.virtual else node.identity)
 
 
 def is_same_object(files: Files, arguments: int, results: int) -> None:
     """`is-same-object`."""
     one, other = files.take(arguments), files.take(arguments + ffi.SIZE)
-    if not (one.native and other.native):
-        values.build(results, not one.native and not other.native and one.guest == other.guest)
-        return
-    _frame.point(0, one.native)
-    _frame.point(1, other.native)
-    files.native.call(files.indices["descriptor-is-same-object"], _frame.address, 2, results)
+    same = one.guest == other.guest if one.virtual and other.virtual else one.identity == other.identity
+    values.build(results, same and one.virtual == other.virtual)
 
 
 def read_directory(files: Files, arguments: int, results: int) -> None:
-    """`read-directory`."""
-    node = files.take(arguments)
-    if not node.folder:
+    """`read-directory`: what may be seen of it, at this moment."""
+    folder = files.take(arguments)
+    if not folder.folder:
         raise Refusal(Error.NOT_DIRECTORY)
     files.count()
-    points = files.mounts.listed.get(node.guest, ()) if node.mount is None or node.mount.crossings else ()
-    if not node.native:
-        files.give(results, Listing(0, node, list(points)))
-        return
-    points = tuple(name for name in points if join(node.guest, name) in files.mounts.mounts)
-    slot = values.Slot()
-    _frame.point(0, node.native)
-    files.native.call(files.indices["descriptor-read-directory"], _frame.address, 1, slot.address)
-    if not values.is_ok(slot.address):
-        values.transfer(slot.address, results)
-        return
-    pointer = values.move(values.payload(slot.address))
-    slot.clear()
-    files.give(results, Listing(pointer, node, list(points), frozenset(points)))
+    points = files.mounts.listed.get(folder.guest, ())
+    entries = [("directory", name) for name in points if folder.virtual or join(folder.guest, name) in files.mounts.mounts]
+    if not folder.virtual:
+        entries += _entries(files, folder, {name for _, name in entries})
+    entries.reverse()
+    files.give(results, Listing(entries))
+
+
+def _entries(files: Files, folder: Node, told: set[str]) -> list[tuple[str, str]]:
+    opened = os.open(".", _OPEN, dir_fd=folder.fd)
+    try:
+        with os.scandir(opened) as found:
+            names = [entry.name for entry in found if entry.name not in told]
+        seen = [name for name in names if files.rules.visible(join(folder.host, name))]
+        modes = ((name, _mode(opened, name)) for name in seen)
+        return [(type_name(mode), name) for name, mode in modes if stat.S_IFMT(mode) in _LISTED]
+    finally:
+        os.close(opened)
+
+
+def _mode(folder: int, name: str) -> int:
+    try:
+        name.encode()  # a name that is no text cannot be told, and is left out
+        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+    except (FileNotFoundError, UnicodeEncodeError):
+        return 0
 
 
 def read_directory_entry(files: Files, arguments: int, results: int) -> None:
-    """`read-directory-entry`: the next entry that may be seen."""
+    """`read-directory-entry`."""
     listing = files.take_listing(arguments)
-    if listing.first:
-        entry = {"type": values.Name("directory"), "name": listing.first.pop(0)}
-        values.build(results, values.Ok(values.some(entry)))
-        return
-    if not listing.native:
+    if not listing.entries:
         values.build(results, values.Ok(values.none))
         return
-    index = files.indices["directory-entry-stream-read-directory-entry"]
-    while True:
-        _frame.point(0, listing.native)
-        files.native.call(index, _frame.address, 1, results)
-        entry_at = values.word(values.payload(results) + ffi.PAYLOAD) if values.is_ok(results) else 0
-        if not entry_at or _seen(files, listing, entry_at):
-            return
-
-
-def _seen(files: Files, listing: Listing, entry: int) -> bool:
-    fields = values.word(entry + ffi.VEC_DATA)  # `type`, then `name`
-    if values.raw(fields + ffi.ENTRY_VAL) not in _LISTED:
-        return False
-    name = values.text(fields + ffi.ENTRY + ffi.ENTRY_VAL)
-    return name not in listing.hidden and files.rules.visible(join(listing.node.host, name))
+    kind, name = listing.entries.pop()
+    values.build(results, values.Ok(values.some({"type": values.Name(kind), "name": name})))
 
 
 def filesystem_error_code(files: Files, arguments: int, results: int) -> None:
@@ -162,5 +188,9 @@ def get_directories(files: Files, _arguments: int, results: int) -> None:
         ffi.any_delete(handle.pointer)
 
 
-METHODS: dict[str, Method] = {name: _passing(name, count, need) for name, (count, need) in _NEEDS.items()}
-"""The methods of `descriptor` that take no path and nothing but values, by their names."""
+METHODS: dict[str, Method] = {
+    **{name: _passing(name, count, need) for name, (count, need) in _NEEDS.items()},
+    "metadata-hash": metadata_hash,
+    "read-directory": read_directory,
+}
+"""The methods of `descriptor` that take no path, by their names."""

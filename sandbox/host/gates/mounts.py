@@ -18,6 +18,7 @@ class Mount:
     number: int
     host: str
     guest: str
+    writable: bool
     crossings: bool
     """Whether other mount points lie below this one."""
 
@@ -47,7 +48,7 @@ class Mounts:
         if len(set(guests)) != len(guests):
             raise ValueError("two preopens have the same guest path")
         self.mounts = {
-            guest: Mount(i, preopen.host_path, guest, any(other != guest and other.startswith(below(guest)) for other in guests))
+            guest: Mount(i, preopen.host_path, guest, preopen.writable, crossings=_crossed(guest, guests))
             for i, (preopen, guest) in enumerate(zip(preopens, guests, strict=True))
         }
         self.listed: dict[str, tuple[str, ...]] = self._list()
@@ -67,3 +68,7 @@ class Mounts:
     def is_point(self, guest: str) -> bool:
         """Whether `guest` is a mount point or lies above one: such a name cannot be removed or replaced."""
         return guest in self.mounts or guest in self.listed
+
+
+def _crossed(guest: str, guests: list[str]) -> bool:
+    return any(other != guest and other.startswith(below(guest)) for other in guests)

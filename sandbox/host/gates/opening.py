@@ -4,19 +4,23 @@ Decides by the rules at the place where the walk ends: `read` and `write` of the
 `create` where nothing is there yet. A folder may be opened where it may be seen; what is done below it is judged then.
 
 Rules:
-- only regular files and folders are opened; what else lies there is looked at before it is opened, and again after;
-- nothing is created before it is known that it is missing: then the name is opened with create and exclusive, and if it is
-  there after all, the whole is tried again.
+- the name is held first (`HELD`), and what is held is judged and opened: only regular files and folders are;
+- nothing is created before it is known that it is missing: then it is made exclusively, and if it is there after all, the
+  whole is tried again;
+- where nothing may be seen, what is there is not told.
 """
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass
 
 from sandbox.host.gates import ffi, values
-from sandbox.host.gates.answers import DIRECTORY, FAILED, SYMBOLIC_LINK, Error, Refusal
+from sandbox.host.gates.answers import Error, Refusal
 from sandbox.host.gates.descriptors import Files, Node
-from sandbox.host.gates.resolver import Walk
+from sandbox.host.gates.resolver import HELD, Walk
+from sandbox.host.gates.stats import identity
 from sandbox.template.template import Access
 
 # The bits of `open-flags` and of `descriptor-flags`, by their names.
@@ -32,6 +36,7 @@ _FLAGS = {
     b"mutate-directory": 32,
 }
 _READ, _WRITE, _CREATE = int(Access.READ), int(Access.WRITE), int(Access.CREATE)
+_NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_WRONLY
 RETRIES = 64
 """How often another process may change what the name is before we give up."""
 
@@ -59,7 +64,7 @@ def open_at(files: Files, arguments: int, results: int) -> None:
     with Walk(files, base, path, operation, wish.access or _READ) as walk:
         for _ in range(RETRIES):
             name = walk.last()
-            node = _open(files, walk, name, wish) if name else _itself(files, walk, wish)
+            node = _open(files, walk, name, wish) if name else _itself(walk.at, wish)
             if node is not None:
                 files.give(results, node)
                 return
@@ -69,95 +74,116 @@ def open_at(files: Files, arguments: int, results: int) -> None:
 def _wish(arguments: int) -> _Wish:
     how = sum(_HOW[name] for name in values.flag_names(arguments + 3 * ffi.SIZE))
     flags = sum(_FLAGS[name] for name in values.flag_names(arguments + 4 * ffi.SIZE))
-    writes = flags & WRITE or how & TRUNCATE
-    access = (_READ if flags & READ else 0) | (_WRITE if writes else 0)
+    if how & FOLDER and how & ~FOLDER:
+        raise Refusal(Error.INVALID)
+    access = (_READ if flags & READ else 0) | (_WRITE if flags & WRITE or how & TRUNCATE else 0)
     return _Wish(how, flags, follows(arguments + ffi.SIZE), access)
 
 
-def _itself(files: Files, walk: Walk, wish: _Wish) -> Node:
+def _itself(at: Node, wish: _Wish) -> Node:
     """Open the folder that the walk ends in."""
-    at = walk.at
+    if at.virtual:
+        _folder_only(wish)
+        return Node(at.guest)
+    return _folder(at, at.guest, at.host, os.dup(at.fd), wish, at.access)
+
+
+def _folder(at: Node, guest: str, host: str, fd: int, wish: _Wish, access: int) -> Node:
+    """The folder that `fd` holds, which is closed if it may not be had so."""
+    try:
+        _folder_only(wish)
+        return Node(guest, host, at.mount, fd, access=access, identity=identity(os.fstat(fd)))
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _folder_only(wish: _Wish) -> None:
     if wish.how & CREATE and wish.how & EXCLUSIVE:
         raise Refusal(Error.EXIST)
     if wish.access & _WRITE or wish.how & CREATE:
         raise Refusal(Error.IS_DIRECTORY)
-    if not at.native:
-        return Node(0, "", at.guest, None, folder=True)
-    pointer, code = files.steps.open(at.native, ".", FOLDER, wish.flags)
-    if not pointer:
-        raise Refusal(code - FAILED if code >= FAILED else Error.NOT_DIRECTORY)
-    return Node(pointer, at.host, at.guest, at.mount, folder=True, access=int(files.rules.access(at.host)))
 
 
 def _open(files: Files, walk: Walk, name: str, wish: _Wish) -> Node | None:
     """Open the walk's last name; None to try again, after a link or a change."""
-    host = walk.host(name)
-    access = int(files.rules.access(host))
-    if walk.folder:
-        wish.how |= FOLDER
-    may = not wish.access & ~access and bool(access or files.rules.visible(host))
-    if wish.how & CREATE and wish.how & (EXCLUSIVE | FOLDER):
-        pointer, code = 0, files.steps.type(walk.at.native, name)
-    elif may:
-        pointer, code = files.steps.open(walk.at.native, name, wish.how & ~(CREATE | EXCLUSIVE), wish.flags)
-    else:
-        pointer, code = _open_visible(files, walk, name, wish)
-    if not pointer:
-        return _missing(files, walk, name, wish, code, may=may)
-    folder = code == DIRECTORY
-    return Node(pointer, host, walk.guest(name), walk.at.mount, folder, access if folder else access & wish.access)
+    at, host = walk.at, walk.host(name)
+    access = files.access(at, host)
+    try:
+        held = os.open(name, HELD, dir_fd=at.fd)
+    except FileNotFoundError:
+        return _create(files, walk, name, wish, access)
+    except OSError:
+        if not files.rules.visible(host):
+            raise walk.deny(host) from None
+        raise
+    mode = os.fstat(held).st_mode
+    if stat.S_ISDIR(mode) and files.rules.visible(host):
+        return _folder(at, walk.guest(name), host, held, wish, access)
+    try:
+        if stat.S_ISLNK(mode):
+            _link(files, walk, name, wish, host)
+            return None
+        _judge(files, walk, wish, mode, access, host)
+        return _file(files, walk, name, wish, access, held)
+    finally:
+        os.close(held)
 
 
-def _open_visible(files: Files, walk: Walk, name: str, wish: _Wish) -> tuple[int, int]:
-    """Open what may be seen but not had as it was wished: a folder."""
-    code = files.steps.type(walk.at.native, name)
-    if code != DIRECTORY or not files.rules.visible(walk.host(name)):
-        return 0, SYMBOLIC_LINK if code == SYMBOLIC_LINK else -1
-    if wish.access & _WRITE:
-        return 0, FAILED + Error.IS_DIRECTORY
-    return files.steps.open(walk.at.native, name, FOLDER, wish.flags)
-
-
-def _missing(files: Files, walk: Walk, name: str, wish: _Wish, code: int, *, may: bool) -> Node | None:
-    """What to do where nothing was opened: follow the link, create the file, or refuse."""
+def _link(files: Files, walk: Walk, name: str, wish: _Wish, host: str) -> None:
     exclusive = wish.how & CREATE and wish.how & EXCLUSIVE
-    if code == SYMBOLIC_LINK and not exclusive:
-        if not (wish.follow or walk.folder):
-            raise Refusal(Error.LOOP)
-        walk.follow(name)
-        return None
-    if not may and code not in (FAILED + Error.IS_DIRECTORY, FAILED + Error.NOT_DIRECTORY):
-        raise _denied(files, walk, name, wish, code)
-    if code == FAILED + Error.NO_ENTRY and wish.how & CREATE:
-        return _create(files, walk, name, wish)
-    if code >= FAILED:
-        raise Refusal(code - FAILED)
-    if wish.how & CREATE and wish.how & (EXCLUSIVE | FOLDER):
-        raise Refusal(Error.EXIST if exclusive else Error.IS_DIRECTORY)
-    raise walk.deny(walk.host(name), "it is neither a regular file nor a directory")
+    if exclusive or not (wish.follow or walk.folder):
+        if not files.rules.visible(host):
+            raise walk.deny(host)
+        raise Refusal(Error.EXIST if exclusive else Error.LOOP)
+    walk.follow(name)
 
 
-def _denied(files: Files, walk: Walk, name: str, wish: _Wish, code: int) -> Refusal:
-    if wish.how & CREATE and (code < 0 or code == FAILED + Error.NO_ENTRY):
-        code = files.steps.type(walk.at.native, name)
-        if code == FAILED + Error.NO_ENTRY:
-            walk.operation = "create"
-            walk.wanted = wish.access | _CREATE
-    return walk.deny(walk.host(name))
-
-
-def _create(files: Files, walk: Walk, name: str, wish: _Wish) -> Node | None:
-    if wish.how & FOLDER:
-        raise Refusal(Error.IS_DIRECTORY)
-    host = walk.host(name)
-    access = int(files.rules.access(host))
-    if not access & _CREATE:
-        walk.operation = "create"
-        walk.wanted = wish.access | _CREATE
+def _judge(files: Files, walk: Walk, wish: _Wish, mode: int, access: int, host: str) -> None:
+    """Refuse what is there where it may not be opened so."""
+    if wish.access & ~access or not (access or files.rules.visible(host)):
         raise walk.deny(host)
-    pointer, code = files.steps.open(walk.at.native, name, wish.how | CREATE | EXCLUSIVE, wish.flags)
-    if pointer:
-        return Node(pointer, host, walk.guest(name), walk.at.mount, folder=False, access=access & wish.access)
-    if code == FAILED + Error.EXIST and not wish.how & EXCLUSIVE:
+    if not stat.S_ISREG(mode):
+        raise walk.deny(host, "it is neither a regular file nor a directory")
+    if wish.how & CREATE and wish.how & EXCLUSIVE:
+        raise Refusal(Error.EXIST)
+    if walk.folder or wish.how & FOLDER:
+        raise Refusal(Error.NOT_DIRECTORY)
+
+
+def _file(files: Files, walk: Walk, name: str, wish: _Wish, access: int, held: int) -> Node | None:
+    """Open the regular file that is held; None if the path leads to another one by now."""
+    at, guest = walk.at, walk.guest(name)
+    assert at.mount is not None
+    node = Node(guest, walk.host(name), at.mount, access=access & wish.access, identity=identity(os.fstat(held)))
+    truncate = bool(wish.how & TRUNCATE)
+    flags = wish.flags | (WRITE if truncate else 0)
+    native = files.opener.open(files.root(at.mount), node.inside(), held, flags, truncate=truncate)
+    if native is None:
         return None
-    raise Refusal(code - FAILED if code >= FAILED else Error.IO)
+    node.native = native
+    return node
+
+
+def _create(files: Files, walk: Walk, name: str, wish: _Wish, access: int) -> Node | None:
+    """Make the file that is missing, where that was asked."""
+    host = walk.host(name)
+    if not wish.how & CREATE:
+        if wish.access & ~access or not (access or files.rules.visible(host)):
+            raise walk.deny(host)
+        raise Refusal(Error.NO_ENTRY)
+    if (wish.access | _CREATE) & ~access:
+        walk.operation, walk.wanted = "create", wish.access | _CREATE
+        raise walk.deny(host)
+    if walk.folder:
+        raise Refusal(Error.IS_DIRECTORY)
+    try:
+        made = os.open(name, _NEW, 0o666, dir_fd=walk.at.fd)
+    except FileExistsError:
+        if wish.how & EXCLUSIVE:
+            raise
+        return None
+    try:
+        return _file(files, walk, name, wish, access, made)
+    finally:
+        os.close(made)

@@ -5,7 +5,8 @@ is for the operation to decide, on the very handle that the walk reached: what w
 folders for links meanwhile.
 
 Rules:
-- no step follows a link: the walk reads it and goes on with its words, at most `LINKS` times; an absolute target is refused;
+- no step follows a link (`O_NOFOLLOW`): the walk reads it and goes on with its words, at most `LINKS` times; an absolute
+  target is refused;
 - `..` goes back to the folder that the walk came from; it never leaves the folder that the walk began in, and the words of a
   link never leave their mount;
 - a path is at most `PATH` bytes and `STEPS` names, links included, and never deeper than `DEPTH` folders (each is an open file);
@@ -15,13 +16,18 @@ Rules:
 
 from __future__ import annotations
 
+import os
+import stat
 from types import TracebackType
 
-from sandbox.host.gates.answers import DIRECTORY, FAILED, SYMBOLIC_LINK, Error, Refusal
+from sandbox.host.gates.answers import Error, Refusal
 from sandbox.host.gates.descriptors import Files, Node, join
 from sandbox.host.gates.mounts import normal
 
 LINKS, PATH, STEPS, DEPTH = 40, 4096, 1024, 128
+HELD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+"""How a name is held, whatever it is: nothing is read, no link followed, no FIFO waited for, no device woken."""
+FOLDER = HELD | os.O_DIRECTORY
 
 
 class Walk:
@@ -48,6 +54,8 @@ class Walk:
             raise Refusal(Error.NO_ENTRY)
         if len(path) > PATH or len(path.encode()) > PATH:
             raise Refusal(Error.NAME_TOO_LONG)
+        if "\0" in path:
+            raise Refusal(Error.INVALID)
         absolute = path[0] == "/"
         self.asked = normal(path if absolute else f"{base.guest}/{path}")
         """The path as the guest means it, for a refusal to name."""
@@ -97,11 +105,9 @@ class Walk:
         self._links += 1
         if self._links > LINKS:
             raise Refusal(Error.LOOP)
-        target, code = self._files.steps.link(self.at.native, name)
-        if code == FAILED + Error.NOT_PERMITTED or target.startswith("/"):  # native code does not read an absolute one
+        target = os.readlink(name, dir_fd=self.at.fd)
+        if target.startswith("/"):
             raise self.deny(self.host(name), "it leads through a link to an absolute path")
-        if code:
-            raise Refusal(code - FAILED)
         # Only the end of a path says something about its last name.
         folder = self.folder if self._names else self.folder or _is_folder(target)
         self._names += self._words(target)
@@ -136,12 +142,12 @@ class Walk:
 
     def _crosses(self, name: str) -> bool:
         at = self.at
-        if at.native and (at.mount is None or not at.mount.crossings):
+        if not at.virtual and (at.mount is None or not at.mount.crossings):
             return False
         node = self._files.point(self.guest(name))
-        if node is None and not at.native:
+        if node is None and at.virtual:
             raise self.deny(None, "no directory is mounted there")
-        if node is None or (node.native == 0 and at.native):
+        if node is None or (node.virtual and not at.virtual):
             return False  # a virtual folder is only where no real one is
         self._enter(node)
         return True
@@ -149,21 +155,26 @@ class Walk:
     def _down(self, name: str) -> None:
         files, at, host = self._files, self.at, self.host(name)
         if files.rules.visible(host):
-            pointer, code = files.steps.enter(at.native, name)
-            if pointer:
-                self._enter(Node(pointer, host, self.guest(name), at.mount, folder=True))
+            try:
+                fd = os.open(name, FOLDER, dir_fd=at.fd)
+            except NotADirectoryError:
+                if not is_link(at, name):
+                    raise
+                self.follow(name)
                 return
-        else:
-            # A link is judged by where it ends; whether anything else is there is not told.
-            code = files.steps.type(at.native, name)
-            if code != SYMBOLIC_LINK:
-                raise self.deny("/".join([host, *reversed(self._names)]) if ".." not in self._names else host)
-        if code == SYMBOLIC_LINK:
+            self._enter(Node(self.guest(name), host, at.mount, fd))
+        elif is_link(at, name):  # a link is judged by where it ends; whether anything else is there is not told
             self.follow(name)
-        elif code == DIRECTORY or code >= FAILED:
-            raise Refusal(code - FAILED if code >= FAILED else Error.IO)
         else:
-            raise Refusal(Error.NOT_DIRECTORY)
+            raise self.deny("/".join([host, *reversed(self._names)]) if ".." not in self._names else host)
+
+
+def is_link(folder: Node, name: str) -> bool:
+    """Whether the name is a symbolic link; not, where it is nothing at all."""
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=folder.fd, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
 
 
 def _is_folder(path: str) -> bool:
