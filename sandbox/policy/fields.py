@@ -123,4 +123,10 @@ AccessWords = Annotated[tuple[AccessWord, ...], Field(strict=False), Distinct]
 Protocols = Annotated[tuple[Protocol, ...], Field(strict=False), Distinct]
 Methods = Annotated[tuple[Method, ...], Field(strict=False), Distinct]
 UrlPaths = Annotated[tuple[UrlPath, ...], Field(strict=False), Distinct]
-Ports = Annotated[tuple[int | str, ...], Field(strict=False), Distinct, AfterValidator(_ports), BeforeValidator(_port_list)]
+Ports = Annotated[
+    tuple[int | str, ...],
+    Field(strict=False),
+    Distinct,
+    AfterValidator(_ports),
+    BeforeValidator(_port_list, json_schema_input_type=tuple[int | str, ...] | Literal["any"]),
+]

@@ -24,9 +24,12 @@ def read_policy_file(path: Path) -> bytes:
         if path.is_symlink():
             raise _refused(path, "the file is a symlink", "name the file it leads to") from None
         raise _refused(path, f"the file cannot be opened: {error.strerror}", None) from None
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - it takes over the descriptor
+    try:
         _refuse_foreign(path, os.fstat(descriptor))
-        return file.read(MAX_BYTES + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
 
 
 def _refuse_foreign(path: Path, status: os.stat_result) -> None:

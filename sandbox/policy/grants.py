@@ -142,6 +142,7 @@ def _limits(written: ResourceLimits, held: list[Grant]) -> ResourceLimits:
     values, origins = written.model_dump(exclude_none=True), written.origins
     for grant in held:
         if grant.kind == "resource":
+            _model(grant.kind, grant.effect)
             values |= grant.entry
             origins |= dict.fromkeys(grant.entry, grant.origin)
     return _read(ResourceLimits, values, "resource", "allow").from_lines(origins)

@@ -295,7 +295,7 @@ def test_more_lines_than_can_be_compared_are_refused_rather_than_half_looked_at(
         ),
         (
             "{storage: {allow: [{uri: fs:///a/b, access: [read, write]}], "  # noqa: ISC004
-            "deny: [{uri: fs:///a/**, access: [read]}, {uri: fs:///a/*, access: [write]}]}}",  # noqa: ISC004 - one text of two lines
+            "deny: [{uri: fs:///a/**, access: [read]}, {uri: fs:///a/*, access: [write]}]}}",
             "is allowed in vain",
         ),
         ('{network: {allow: [{host: a.example}], deny: [{host: "*.example"}]}}', "is allowed in vain"),
