@@ -32,7 +32,7 @@ def parse_arguments(text: str | bytes) -> dict[str, Any]:
     """The arguments that a JSON text holds. Raises `ArgumentError`."""
     decoded = _decoded(text)
     try:
-        value = json.loads(decoded, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite)
+        value = _DECODER.decode(decoded)
     except json.JSONDecodeError as error:
         raise ArgumentError(ROOT, f"not JSON: {error.msg.lower()} at character {error.pos}") from None
     except RecursionError:
@@ -50,7 +50,7 @@ def canonical(arguments: Mapping[str, Any]) -> str:
     """The one JSON text of some arguments. Raises `ArgumentError` for whatever `parse_arguments` would not have given."""
     _check_depth(arguments)
     try:
-        text = json.dumps(arguments, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text = _ENCODER.encode(arguments)
     except (TypeError, ValueError) as error:
         raise ArgumentError(ROOT, f"not JSON: {str(error).lower()}") from None
     _check_size(len(_encoded(text)))
@@ -137,3 +137,7 @@ def _checked(item: Any) -> Any:
     if isinstance(item, str) and not item.isascii():
         _encoded(item)
     return item
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

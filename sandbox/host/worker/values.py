@@ -26,6 +26,8 @@ from sandbox.wit import forms
 from sandbox.wit.refusal import ArgumentError
 from sandbox.wit.types import Export, ResultOf, WitType
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 __all__ = ["ArgumentError", "Codec", "OutputTooLarge", "Returned"]
 
 
@@ -84,7 +86,7 @@ class Codec:
     def _lift(self, result: int, output_bytes: int) -> Returned:
         slot = c.string_at(result, c.SLOT) if self._results else b""
         is_err, value = self._read(slot, 0, Budget(output_bytes))
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = _ENCODER.encode(value)
         if len(text) > output_bytes or (not text.isascii() and len(text.encode()) > output_bytes):
             raise OutputTooLarge(output_bytes)
         return Returned(text, is_err)
