@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -194,6 +196,24 @@ def test_a_path_with_two_readings_fits_no_allow_and_every_deny(path: str) -> Non
         NetworkRules((rule("h.test"), rule("h.test", effect=DENY, paths=("/admin",), methods=("POST",)))), "h.test", path
     )
     assert allows(NetworkRules((rule("h.test"),)), "h.test", path)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["/", ".", "..", "%2e", "%2F", "%5c", "%25", "2e", ";", "a", "B", "%41", "%C3%BC", "\\", "?", "%", "%00"]
+        ),
+        max_size=12,
+    )
+)
+def test_a_normal_path_has_one_reading(parts: list[str]) -> None:
+    """Whatever it is built of: decoding it again changes nothing, and nothing in it climbs, hides or repeats a slash."""
+    path = normalise_path("/" + "".join(parts))
+    if path is None:
+        return
+    assert path.startswith("/")
+    assert not re.search(r"//|/\.{1,2}(/|$)|[\\;\x00-\x1f]|%[0-9a-fA-F]{2}", path)
+    assert unquote(path) == path
 
 
 @pytest.mark.parametrize("path", ["", "x", "*", "http://h.test/", "/a b", "/a\r\nb", "/a\x00", "/ü", "/a#b", "/" + "a" * 20_000])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import h11
 import pytest
 from wasmtime import WasiConfig
 from wasmtime.component import Component
@@ -25,8 +27,21 @@ Serve = Callable[..., Upstream]
 HERE = "127.0.0.1/32"
 
 
+def echo_chunks(sock: socket.socket) -> None:
+    """Answers at once, then sends back every chunk as it comes."""
+    http = h11.Connection(h11.SERVER)
+    while not isinstance(event := http.next_event(), h11.EndOfMessage):
+        if event is h11.NEED_DATA:
+            http.receive_data(sock.recv(65536))
+        elif isinstance(event, h11.Request):
+            sock.sendall(http.send(h11.Response(status_code=200, headers=[("transfer-encoding", "chunked")])) or b"")
+        elif isinstance(event, h11.Data):
+            sock.sendall(http.send(h11.Data(data=bytes(event.data))) or b"")
+    sock.sendall(http.send(h11.EndOfMessage()) or b"")
+
+
 class Sandboxed:
-    """The guest `escape_network` under a template, one fresh store for each call."""
+    """A guest under a template, one fresh store for each call."""
 
     def __init__(self, gates: Gates, component: Component, gateway: Gateway) -> None:
         self.gates = gates
@@ -245,3 +260,38 @@ def test_refusals_leave_nothing_behind(sandboxed: Sandboxed) -> None:
         assert len(sandboxed.denials) == 1
     finally:
         sandboxed.gates.close(prepared)
+
+
+@pytest.fixture
+def duplex(gates: Gates, gateway: Gateway) -> Iterator[Sandboxed]:
+    yield Sandboxed(gates, Component(gates.engine, guest("http_duplex").read_bytes()), gateway)
+    gates.bind(WasiTemplate(), (), None, lambda _: None)
+
+
+def test_bodies_stream_in_both_directions_through_the_guests_own_streams(duplex: Sandboxed, serve: Serve) -> None:
+    """The guest reads back each chunk before it writes the next one: nothing waits for the end of a body."""
+    duplex.permit(rule("ok.test", methods=("POST",)), rule(cidr=HERE))
+    assert duplex.call("duplex", f"ok.test:{serve(echo_chunks).port}", 50, 4096) == 50 * 4096
+    assert duplex.requests == 1
+    assert duplex.denials == []
+
+
+def test_options_go_with_a_request_and_are_dropped_with_a_refused_one(duplex: Sandboxed) -> None:
+    """Ten thousand refusals with options leave nothing behind: native handles are bounded by their table."""
+    duplex.permit(rule("other.test"))
+    assert duplex.call("refused", "ok.test", 10_000) == 10_000
+    assert len(duplex.denials) == 1
+
+
+def test_a_revoke_ends_a_guest_that_waits(duplex: Sandboxed, serve: Serve) -> None:
+    """RST reaches the guest's streams: it fails, and does not take the cut for the end."""
+
+    def silent(sock: socket.socket) -> None:
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        threading.Timer(0.2, duplex.gateway.send, [{"reset": duplex.gateway.workers}]).start()
+        while sock.recv(65536):
+            pass
+
+    duplex.permit(rule("ok.test"), rule(cidr=HERE))
+    assert duplex.call("duplex", f"ok.test:{serve(silent).port}", 1, 10) == "read"
