@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.errors import Code, ComponentError
+from sandbox.errors import Code, ComponentError, HostUnavailable
 from sandbox.host.cache import CompileCache, Compiled, Variant
 from sandbox.host.child import Child
 from sandbox.wit.types import Digest
@@ -61,6 +61,7 @@ class Compiling:
         self._turn = asyncio.Semaphore(1)
         self._under_way: dict[tuple[Digest, Variant], asyncio.Task[Compiled]] = {}
         self._children: set[Child] = set()
+        self._closed = False
 
     async def get(self, source: Source, variant: Variant) -> Compiled:
         """The artefact, from the cache or compiled now. Raises ComponentError where it cannot be."""
@@ -74,7 +75,8 @@ class Compiling:
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """Stop what is being compiled."""
+        """Stop what is being compiled; it says nothing about the component."""
+        self._closed = True
         for child in list(self._children):
             child.kill()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
@@ -127,6 +129,8 @@ class Compiling:
         except TimeoutError:
             raise self._give_up(source, variant, f"it took longer than {self._limits.wall_ms // 1000}s") from None
         except _Died as death:
+            if self._closed:
+                raise HostUnavailable("the host was closed while the component was compiled") from None
             raise self._give_up(source, variant, _cause(death.status, self._limits)) from None
         finally:
             os.close(sealed)

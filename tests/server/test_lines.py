@@ -148,6 +148,17 @@ def test_a_signal_ends_it_at_once_with_a_call_in_flight(tmp_path: Path, number: 
         client.process.stderr.close()
 
 
+def test_a_server_that_is_stopped_while_it_compiles_condemns_no_component(tmp_path: Path) -> None:
+    """A client's probe process lives for a moment only; what it began must not be taken for a compilation without end."""
+    serving = Serving(tmp_path)
+    with lines(serving) as client:
+        while not any(serving.home.glob("cache/*")):
+            assert client.process.poll() is None
+        client.process.send_signal(signal.SIGTERM)
+        client.process.wait(SECONDS)
+    assert "files__read" in {tool["name"] for tool in serving.json("tool", "list", str(serving.components[0]))}
+
+
 def test_a_client_that_reads_no_more_ends_it(tmp_path: Path) -> None:
     with lines(Serving(tmp_path, [guest("exhaust_sleep")])) as client:
         client.handshake()
