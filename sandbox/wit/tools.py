@@ -111,9 +111,17 @@ def _sort(world: World) -> _Sorted:
     return found
 
 
+HOOKS: dict[tuple[str | None, str], tuple[str, ...]] = {
+    ("exports", "init"): ("app-name", "symbols"),
+    (None, "init"): ("shim", "script"),
+}
+"""Build hooks by interface and name, with the parameters they begin with: componentize-py's, and the JavaScript toolchain's on
+QuickJS. They are called while the component is built and mean nothing afterwards; a component's own `init` is a tool."""
+
+
 def _is_hook(export: Export) -> bool:
-    """componentize-py exports an instance `exports` with `init`, the JavaScript toolchain on QuickJS a function `init`."""
-    return export.name == "init" and export.interface in (None, "exports") and not export.result
+    begins = HOOKS.get((export.interface, export.name))
+    return begins is not None and tuple(name for name, _wit in export.params[: len(begins)]) == begins
 
 
 def _unfit(export: Export) -> str | None:
