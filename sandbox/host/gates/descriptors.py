@@ -21,7 +21,7 @@ from sandbox.host.gates import ffi, values
 from sandbox.host.gates.answers import Error, Refusal
 from sandbox.host.gates.call import Call
 from sandbox.host.gates.mounts import Mount, below, normal
-from sandbox.host.gates.native import check
+from sandbox.host.gates.native import Native, check
 from sandbox.host.gates.natives import Opener
 from sandbox.host.gates.stats import identity
 from sandbox.host.outcome import Denial
@@ -82,11 +82,10 @@ class Files:
     def __init__(self, call: Call) -> None:
         self.call = call
         self.context = call.context
-        self.native = call.native
         self.indices = call.passthrough.indices
         self.rules = call.bound.rules
         self.mounts = call.bound.mounts
-        self.opener = Opener(call.passthrough, call.native)
+        self._opener: Opener | None = None
         self.records: dict[int, Node | Listing] = {}
         self._limit = call.bound.template.limits.open_files
         self._open = 0
@@ -95,6 +94,18 @@ class Files:
         self._out = c_size_t()
         self._out_at = byref(self._out)
         self._slot = values.Slot()
+
+    @property
+    def native(self) -> Native:
+        """Wasmtime's own implementation, made when it is first needed."""
+        return self.call.native
+
+    @property
+    def opener(self) -> Opener:
+        """What opens files natively."""
+        if self._opener is None:
+            self._opener = Opener(self.call.passthrough, self.native)
+        return self._opener
 
     def take(self, argument: int) -> Node:
         """The record of the borrowed descriptor that lies at `argument`."""

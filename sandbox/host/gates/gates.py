@@ -105,6 +105,21 @@ class Gates:
             for interface in module.interfaces(self.passthrough):
                 self._definitions.define(self.linker, interface)
 
+    def self_test(self, probe: Component) -> None:
+        """Hold the linker to its first rule, with the compiled `probe_text`; without a WASI context, as in the parent.
+
+        Raises RuntimeError where a version of WASI is not answered by the gate: then no guest may run.
+        """
+        for version in ("first", "far"):
+            prepared = self.instantiate(probe)
+            try:
+                self._call = prepared.call
+                func = prepared.instance.get_func(prepared.store, version)
+                if func is None or func(prepared.store) != 1:  # the virtual root; Wasmtime's own has no preopen
+                    raise RuntimeError(f"wasi:filesystem, {version} version, is not answered by the gate")
+            finally:
+                self.close(prepared)
+
     def bind(
         self,
         template: WasiTemplate,

@@ -26,6 +26,11 @@ def passthrough_text() -> str:
     return FILE.read_text(encoding="utf-8")
 
 
+def probe_text() -> str:
+    """The guest of `Gates.self_test` as text, for whoever compiles it."""
+    return FILE.with_name("probe.wat").read_text(encoding="utf-8")
+
+
 class Trap(Exception):  # noqa: N818 - it is how a guest ends, not how we fail
     """A native function ended the call: `pointer` is Wasmtime's error, for the callback to hand on."""
 

@@ -223,6 +223,8 @@ def _renames(files: Files, old: Walk, old_name: str, new: Walk, new_name: str) -
     if (old.folder or new.folder) and not stat.S_ISDIR(mode):
         raise Refusal(Error.NOT_DIRECTORY)
     old_host, new_host = old.host(old_name), new.host(new_name)
+    if files.mounts.is_point(old.guest(old_name)) or files.mounts.is_point(new.guest(new_name)):
+        raise Refusal(Error.BUSY)
     if _is_there(new.at, new_name) and not files.access(new.at, new_host) & _DELETE:
         new.operation, new.wanted = "delete", _DELETE
         raise new.deny(new_host)
