@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from wasmtime import Store, WasmtimeError
+from wasmtime import Engine, Store, WasmtimeError
 from wasmtime.component import Component, Linker
 
 from sandbox.errors import ComponentError
@@ -194,3 +194,22 @@ def test_a_type_that_json_cannot_carry_is_refused_before_any_call(wit: WitType) 
         Codec(Export(None, "f", (("x", wit),), None))
     with pytest.raises(ComponentError):
         Codec(Export(None, "f", (), wit))
+
+
+@pytest.mark.parametrize(("spelling", "wit"), [("u8", U8), ("$x", EnumOf(("a",)))])
+def test_a_list_that_a_guest_only_claims_to_have_takes_no_memory(engine: Engine, spelling: str, wit: WitType) -> None:
+    """Sixty million one-byte elements would be gigabytes of values: Wasmtime's own bound on what it copies ends the call."""
+    text = f"""(component
+      (core module $m
+        (memory (export "m") 1024)
+        (data (i32.const 0) "\\10\\00\\00\\00\\00\\87\\93\\03")
+        (func (export "f") (result i32) (i32.const 0)))
+      (core instance $i (instantiate $m))
+      (type $e (enum "a")) (export $x "x" (type $e))
+      (func $f (result (list {spelling})) (canon lift (core func $i "f") (memory (core memory $i "m"))))
+      (export "f" (func $f)))"""
+    store = Store(engine)
+    func = Linker(engine).instantiate(store, Component(engine, text)).get_func(store, "f")
+    assert func is not None
+    with pytest.raises(WasmtimeError, match="too much data is being copied"):
+        Codec(Export(None, "f", (), ListOf(wit))).call(store, func, {}, 2**20)
