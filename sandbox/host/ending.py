@@ -114,3 +114,7 @@ def _gateway_denials(events: list[dict[str, Any]]) -> Iterable[Denial]:
             target = {name: event.get(name) for name in ("scheme", "host", "port", "method", "path")}
             reason = str(event.get("reason") or "the gateway refused it")
             yield Denial(Code.NETWORK_ACCESS_DENIED, target, reason, event.get("origin"), {"address": event.get("address")})
+        elif event.get("decision") == "cap":
+            # The guest saw a reset, which says nothing: this says what was reached.
+            cap = {"resource": event.get("resource"), "limit": event.get("limit")}
+            yield Denial(Code.RESOURCE_LIMIT_EXCEEDED, cap, str(event.get("reason") or "a cap of the gateway was reached"))

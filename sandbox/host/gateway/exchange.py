@@ -56,6 +56,8 @@ class Exchange:
             self.reset()
         except NotSent as refusal:
             self.ending.address = refusal.address or self.ending.address
+            if isinstance(refusal, Cut):
+                self.ending.resource, self.ending.limit = refusal.resource, refusal.limit
             self._end(refusal.decision, refusal.reason, refusal.origin)
             await self._refuse(refusal)
         finally:
@@ -113,7 +115,8 @@ class Exchange:
 
     def _judge_request(self, target: Target, request: h11.Request) -> None:
         if self._owner.crowded:
-            raise Cut(f"more than {self._owner.caps.connections} connections at a time")
+            most = self._owner.caps.connections
+            raise Cut(f"more than {most} connections at a time", "connections", most)
         if target.scheme not in ("http", "https") or target.method.upper() == "CONNECT":
             raise Refused(f"`{target.method}` over `{target.scheme}` is no request that can be judged")
         if headers.asks_for_upgrade(request.headers):
@@ -167,8 +170,9 @@ class Exchange:
             event = await self._from_guest()
             if isinstance(event, h11.Data):
                 self.ending.bytes_out += len(event.data)
-                if self.ending.bytes_out > self._owner.caps.request_bytes:
-                    raise Cut(f"a request body beyond {self._owner.caps.request_bytes} bytes")
+                cap = self._owner.caps.request_bytes
+                if self.ending.bytes_out > cap:
+                    raise Cut(f"a request body beyond {cap} bytes", "request_bytes", cap)
                 event = h11.Data(data=event.data)
             try:
                 await upstream.send(event)
@@ -237,9 +241,10 @@ class Exchange:
         cap = self._owner.caps.response_bytes
         self.ending.bytes_in += size
         if self.ending.bytes_in > cap:
-            raise Cut(f"an answer beyond {cap} bytes")
+            raise Cut(f"an answer beyond {cap} bytes", "response_bytes", cap)
         if upstream.received > 2 * cap + FRAMING_BYTES:
-            raise Cut(f"an answer of {upstream.received} bytes for a body of {self.ending.bytes_in}")
+            reason = f"an answer of {upstream.received} bytes for a body of {self.ending.bytes_in}"
+            raise Cut(reason, "response_bytes", cap)
 
     def _progress(self) -> None:
         if self._clock is not None:

@@ -3,7 +3,7 @@
     server → gateway   {"attach": worker} with its egress socket · {"rules": worker, "network": […], "ceiling": […] or null,
                        "caps": {…}} · {"reset": worker} · {"detach": worker} · {"flush": n}
     gateway → server   {"event": {"worker", "call", "n", "decision", "scheme", "host", "port", "address", "method", "path",
-                       "bytes_in", "bytes_out", "reason", "origin"}} · {"flushed": n} · {"gone": worker}
+                       "bytes_in", "bytes_out", "reason", "origin", "resource", "limit"}} · {"flushed": n} · {"gone": worker}
 
 Rules: a worker without rules reaches nothing; frames are answered in order, so `flushed` comes after every event of a request
 whose answer a guest has seen; when the server goes, everything ends.

@@ -52,10 +52,15 @@ class TimedOut(NotSent):
 
 
 class Cut(NotSent):
-    """A cap was reached: both connections are reset."""
+    """The cap `resource` (a field of `Caps`) was reached at `limit`: both connections are reset."""
 
     decision = "cap"
     code = Code.RESOURCE_LIMIT_EXCEEDED.value
+
+    def __init__(self, reason: str, resource: str, limit: int) -> None:
+        super().__init__(reason)
+        self.resource = resource
+        self.limit = limit
 
 
 class GuestGone(Exception):  # noqa: N818 - an ending, not an error

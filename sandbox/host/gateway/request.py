@@ -67,6 +67,9 @@ class Ending:
     n: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    resource: str | None = None
+    """Of a cap that was reached: its name, and `limit` its value."""
+    limit: int | None = None
     told: bool = field(default=False)
 
     def to_json(self) -> dict[str, Any]:

@@ -232,6 +232,8 @@ def test_the_record_has_the_bytes_of_both_bodies(gateway: Gateway, worker: Worke
         "path": "/a",
         "bytes_in": 7,
         "bytes_out": 5,
+        "resource": None,
+        "limit": None,
     }
 
 
