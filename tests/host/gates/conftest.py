@@ -1,0 +1,140 @@
+"""A real guest (`tests/guests/fs`) in the gates of this process, with a template of the test's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wasmtime import Engine, WasiConfig
+from wasmtime.component import Component
+
+from sandbox.errors import Code
+from sandbox.host.engine import make_engine
+from sandbox.host.gates import Gates, Prepared, passthrough_text
+from sandbox.host.gates.answers import Error
+from sandbox.host.outcome import Denial
+from sandbox.template.template import Access, Effect, FileRule, Limits, Preopen, WasiTemplate
+
+GUESTS = Path(__file__).parents[2] / "guests"
+READ, WRITE, CREATE, DELETE = Access.READ, Access.WRITE, Access.CREATE, Access.DELETE
+FOLLOW = 1
+O_CREATE, O_DIRECTORY, O_EXCLUSIVE, O_TRUNCATE = 1, 2, 4, 8
+FOLDER, LINK, FILE = 3, 5, 6  # of `descriptor-type`
+
+
+def allow(pattern: str | Path, access: Access = Access.ALL) -> FileRule:
+    return FileRule(Effect.ALLOW, str(pattern), access, "policy.yaml:1:1")
+
+
+def deny(pattern: str | Path, access: Access = Access.ALL) -> FileRule:
+    return FileRule(Effect.DENY, str(pattern), access, "policy.yaml:9:9")
+
+
+def refused(code: Error) -> int:
+    """What the guest answers for an error code."""
+    return -1 - code
+
+
+DENIED = refused(Error.NOT_PERMITTED)
+
+
+class Guest:
+    """The guest under one template. `guest.open_at(…)` calls its `open-at`; handle 0 is the first mount, the last one `/`."""
+
+    def __init__(self, gates: Gates, component: Component, template: WasiTemplate) -> None:
+        self.gates, self.component, self.template = gates, component, template
+        self.denials: list[Denial] = []
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        self.pins = tuple((preopen, os.open(preopen.host_path, flags)) for preopen in template.preopens)
+        gates.bind(template, self.pins, None, self.denials.append)
+        self.prepared: Prepared = gates.instantiate(component, WasiConfig())
+        self.mounts = self.preopens().decode().split()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        func = self.prepared.instance.get_func(self.prepared.store, name.replace("_", "-"))
+        assert func is not None, name
+
+        def call(*arguments: Any) -> Any:
+            returned = func(self.prepared.store, *arguments)
+            return bytes(returned) if isinstance(returned, bytes | bytearray | list) else returned
+
+        return call
+
+    @property
+    def root(self) -> int:
+        return self.mounts.index("/")
+
+    def open(self, path: str, how: int = 0, flags: int = 1, base: int = 0) -> int:
+        handle: int = self.open_at(base, FOLLOW, path, how, flags)
+        return handle
+
+    def content(self, path: str, base: int = 0) -> bytes | int:
+        """What a file holds, through a stream; or the error."""
+        handle = self.open(path, base=base)
+        if handle < 0:
+            return handle
+        data = self.read_stream(handle, 0)
+        self.drop(handle)
+        assert isinstance(data, bytes)
+        return data
+
+    def names(self, handle: int) -> list[str]:
+        return sorted(line[1:] for line in self.entries(handle).decode().splitlines())
+
+    def denied(self) -> list[tuple[str, str]]:
+        assert all(denial.code is Code.FILESYSTEM_ACCESS_DENIED for denial in self.denials)
+        return [(denial.target["path"], denial.target["operation"]) for denial in self.denials]
+
+    def close(self) -> None:
+        self.gates.close(self.prepared)
+        for _, pin in self.pins:
+            os.close(pin)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    return make_engine()
+
+
+@pytest.fixture(scope="session")
+def gates(engine: Engine) -> Gates:
+    return Gates(engine, Component(engine, passthrough_text()))
+
+
+@pytest.fixture(scope="session")
+def component(engine: Engine) -> Component:
+    return Component(engine, (GUESTS / "fs" / "fs.wasm").read_bytes())
+
+
+Start = Callable[..., Guest]
+
+
+@pytest.fixture
+def start(gates: Gates, component: Component) -> Iterator[Start]:
+    """Start the guest with mounts ({guest path: host folder}), rules and limits; closed after the test."""
+    started: list[Guest] = []
+
+    def make(mounts: dict[str, Path], *rules: FileRule, writable: bool = True, limits: Limits | None = None) -> Guest:
+        preopens = tuple(Preopen(str(host), guest, writable) for guest, host in mounts.items())
+        template = WasiTemplate(preopens=preopens, files=rules, limits=limits or Limits())
+        started.append(Guest(gates, component, template))
+        return started[-1]
+
+    yield make
+    for guest in started:
+        guest.close()
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A folder to mount, with a file and a folder; beside it `outside`, with a secret."""
+    folder = tmp_path / "work"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "f.txt").write_text("hello")
+    (folder / "sub" / "g").write_text("deep")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").write_text("SECRET")
+    return folder
