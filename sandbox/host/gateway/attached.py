@@ -70,7 +70,7 @@ class Worker:
             try:
                 exchange.judge_again()
             except Refused as refusal:
-                exchange.cut(f"revoked while it ran: {refusal.reason}", refusal.origin)
+                exchange.cut(f"revoked while it ran: {refusal.reason}", refusal)
                 task.cancel()
 
     def reset(self, reason: str) -> None:

@@ -55,19 +55,19 @@ class Exchange:
             self._end("allow", "the guest closed the connection before the answer was complete")
             self.reset()
         except NotSent as refusal:
-            self.ending.address = refusal.address or self.ending.address
             if isinstance(refusal, Cut):
                 self.ending.resource, self.ending.limit = refusal.resource, refusal.limit
-            self._end(refusal.decision, refusal.reason, refusal.origin)
+            self._end(refusal.decision, refusal.reason, refusal.origin, refusal.address)
             await self._refuse(refusal)
         finally:
             if self._upstream is not None:
                 self._upstream.close()
         return self._guest.http.our_state is h11.DONE and self._guest.http.their_state is h11.DONE
 
-    def cut(self, reason: str, origin: str | None = None) -> None:
+    def cut(self, reason: str, refusal: Refused | None = None) -> None:
         """End it from outside, at once: a revoke, or the worker is gone."""
-        self._end("deny", reason, origin)
+        origin, address = (None, None) if refusal is None else (refusal.origin, refusal.address)
+        self._end("deny", reason, origin, address)
         self.reset()
 
     def reset(self) -> None:
@@ -251,8 +251,11 @@ class Exchange:
             idle = asyncio.get_running_loop().time() + self._owner.caps.idle_ms / 1000
             self._clock.reschedule(min(idle, self._deadline))
 
-    def _end(self, decision: str, reason: str, origin: str | None = None) -> None:
+    def _end(self, decision: str, reason: str, origin: str | None = None, address: str | None = None) -> None:
         if not self.ending.told:
+            if decision == "deny":
+                # Of a denial, the address that was refused: none where it was not the address.
+                self.ending.address = address
             self.ending.told = True
             self.ending.decision, self.ending.reason, self.ending.origin = decision, reason, origin
             self._record(self.ending)

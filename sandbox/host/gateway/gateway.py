@@ -5,6 +5,8 @@
     gateway → server   {"event": {"worker", "call", "n", "decision", "scheme", "host", "port", "address", "method", "path",
                        "bytes_in", "bytes_out", "reason", "origin", "resource", "limit"}} · {"flushed": n} · {"gone": worker}
 
+`address` is the one that was dialled, or of a denial the one that was refused (null where it was not the address).
+
 Rules: a worker without rules reaches nothing; frames are answered in order, so `flushed` comes after every event of a request
 whose answer a guest has seen; when the server goes, everything ends.
 """

@@ -289,7 +289,7 @@ def test_a_reset_of_a_worker_reaches_both_sides(gateway: Gateway, serve: Serve) 
     assert is_cut(guest, seen)
     assert time.perf_counter() - start < 2
     (event,) = gateway.events()
-    assert (event["decision"], event["reason"]) == ("deny", "revoked while it ran")
+    assert (event["decision"], event["reason"], event["address"]) == ("deny", "revoked while it ran", None)
     assert ask(worker, serve(saying(answer(b"again")))).body == b"again"
 
 
@@ -307,6 +307,7 @@ def test_new_rules_cut_an_address_that_is_no_longer_named(gateway: Gateway, serv
     _, guest, seen = running_answer(gateway, serve)
     gateway.set_rules(rule("ok.test"))
     assert is_cut(guest, seen)
+    assert gateway.events()[0]["address"] == "127.0.0.1"
 
 
 def test_a_worker_that_is_gone_takes_its_connections_with_it(gateway: Gateway, serve: Serve) -> None:
