@@ -28,7 +28,8 @@ def _mount(text: str) -> str:
     names = text.split("/")[1:]
     if not text.startswith("/") or text == "/" or not all(names) or {".", ".."} & set(names):
         raise Refusal(f"{quoted(text)} is no place to mount at", "write an absolute path below `/` without `.` and `..`: `/data`")
-    if re.search(r"[*?\[{\\]", text) or not text.isprintable():
+    # Brackets and braces are names like others here: a mount is taken literally, and web projects have a file `[id].ts`.
+    if re.search(r"[*?\\]", text) or not text.isprintable():
         raise Refusal(f"{quoted(text)} is no plain path", "it is the guest's name for the part of the uri before its first `*`")
     return text
 

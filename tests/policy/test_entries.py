@@ -93,7 +93,7 @@ def test_a_uri_with_a_control_character_is_refused(char: str) -> None:
     assert "control character" in problems(text) or "may not stand in YAML" in problems(text)
 
 
-@pytest.mark.parametrize("mount", ["/", "data", "/data/", "/a//b", "/a/../b", "/a/./b", "/a*", "/{a}", "/[a]"])
+@pytest.mark.parametrize("mount", ["/", "data", "/data/", "/a//b", "/a/../b", "/a/./b", "/a*", "/a?", "/**"])
 def test_a_mount_is_a_plain_absolute_path(mount: str) -> None:
     assert "permissions.storage.allow[0].mount" in problems(storage("fs:///srv/a/**", more=f', mount: "{mount}"'))
 
