@@ -106,18 +106,9 @@ async def test_what_a_guest_prints_stays_in_its_result(tmp_path: Path) -> None:
         {"jsonrpc": "2.0", "method": "notifications/initialized"},
         {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": call},
     ]
-    command = [
-        Path(sys.executable).parent / "sandbox",
-        "run",
-        guest("prints"),
-        "--policy",
-        "deny-all",
-        "--home",
-        tmp_path / "home",
-    ]
-    done = subprocess.run(
-        command, input="".join(json.dumps(line) + "\n" for line in lines), capture_output=True, text=True, timeout=60
-    )
+    command = [Path(sys.executable).parent / "sandbox", "run", guest("prints"), "--policy", "deny-all", "--home", tmp_path / "h"]
+    said = "".join(json.dumps(line) + "\n" for line in lines)
+    done = subprocess.run(command, input=said, capture_output=True, text=True, timeout=60, check=True)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [answer["id"] for answer in answers if "id" in answer] == [0, 7]
     assert not [answer for answer in answers if answer.get("result", {}).get("forged")]

@@ -27,7 +27,7 @@ async def test_only_the_named_variables_are_there(stage: Stage) -> None:
 
     def check(result: CallResult) -> None:
         found = value(result)
-        assert {name: text for name, text in found["variables"]} == {"FOO": "from the host", "MODE": "test"}
+        assert dict(found["variables"]) == {"FOO": "from the host", "MODE": "test"}
         assert found["arguments"] == []
         assert found.get("cwd") is None
         assert found["stdin"] == ""
