@@ -7,6 +7,7 @@ import ssl
 import struct
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import h11
 import pytest
@@ -355,3 +356,25 @@ def test_the_token_of_one_worker_opens_nothing_at_another(gateway: Gateway, serv
     guest.send(h11.Request(method="GET", target=f"/{TOKEN}/{n}", headers=[("host", "x")]), h11.EndOfMessage())
     assert guest.read().status == 403
     assert server.connections == 0
+
+
+def descriptors(gateway: Gateway) -> int:
+    return len(list(Path(f"/proc/{gateway.process.pid}/fd").iterdir()))
+
+
+def test_requests_however_they_end_leave_nothing_open(gateway: Gateway, serve: Serve) -> None:
+    """Whole, refused, broken off, beyond a cap, left by the guest: every descriptor is given back."""
+    whole = serve(saying(answer(b"whole")))
+    broken = serve(saying(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"))
+    large = serve(saying(answer(b"x" * 1000)))
+    gateway.events()  # it has started
+    before = descriptors(gateway)
+    worker = gateway.attach(*OK, response_bytes=100)
+    for _ in range(40):
+        assert ask(worker, whole).complete
+        assert ask(worker, broken).reset
+        assert ask(worker, large).reset
+        assert worker.ask("GET", "http://other.test/").status == 403
+        worker.begin("POST", f"http://ok.test:{whole.port}/", (("content-length", "9"),)).sock.close()
+    worker.egress.close()
+    wait_for(lambda: descriptors(gateway) <= before)
