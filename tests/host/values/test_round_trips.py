@@ -44,7 +44,7 @@ def came_back(guest: Echo, wit: WitType, value: Any) -> bool:
     return same(wit, value, got)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_value_of_any_type_comes_back(data: st.DataObject, guest: Guest) -> None:
     wit = data.draw(wit_types())

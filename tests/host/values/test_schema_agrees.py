@@ -67,7 +67,7 @@ def agree(wit: WitType, value: Any) -> None:
         assert lifted(wit, shown) == (True, shown), "what is shown can be sent again"
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_schema_and_conversion_accept_the_same(data: st.DataObject) -> None:
     wit = data.draw(wit_types())
