@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 import os
+import stat
 from ctypes import byref, c_size_t
 from dataclasses import dataclass
 
@@ -187,6 +188,13 @@ class Files:
         access = int(self.rules.access(host))
         # The rules and the mounts come from one document; a mount that is only read stays so whatever a rule says.
         return access if node.mount is not None and node.mount.writable else access & _READ
+
+    def seen(self, host: str, mode: int) -> bool:
+        """Whether what lies at a host path may be known: a folder where rules go on below it, anything where one gives access.
+
+        `mode` is 0 where nothing is there: what may not be known is told in the same way.
+        """
+        return bool(self.rules.access(host)) or (stat.S_ISDIR(mode) and self.rules.visible(host))
 
     def point(self, guest: str) -> Node | None:
         """The mount's own folder, or the virtual folder, at a guest path; None where there is neither."""

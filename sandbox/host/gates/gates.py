@@ -110,15 +110,17 @@ class Gates:
 
         Raises RuntimeError where a version of WASI is not answered by the gate: then no guest may run.
         """
-        for version in ("first", "far"):
-            prepared = self.instantiate(probe)
-            try:
-                self._call = prepared.call
+        bound, self.bound = self.bound, Bound()
+        prepared = self.instantiate(probe)
+        try:
+            self._call = prepared.call
+            for version in ("first", "far"):
                 func = prepared.instance.get_func(prepared.store, version)
                 if func is None or func(prepared.store) != 1:  # the virtual root; Wasmtime's own has no preopen
                     raise RuntimeError(f"wasi:filesystem, {version} version, is not answered by the gate")
-            finally:
-                self.close(prepared)
+        finally:
+            self.close(prepared)
+            self.bound = bound
 
     def bind(
         self,

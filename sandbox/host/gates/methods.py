@@ -145,9 +145,12 @@ def _entries(files: Files, folder: Node, told: set[str]) -> list[tuple[str, str]
     try:
         with os.scandir(opened) as found:
             names = [entry.name for entry in found if entry.name not in told]
-        seen = [name for name in names if files.rules.visible(join(folder.host, name))]
-        modes = ((name, _mode(opened, name)) for name in seen)
-        return [(type_name(mode), name) for name, mode in modes if stat.S_IFMT(mode) in _LISTED]
+        modes = ((name, _mode(opened, name)) for name in names if files.rules.visible(join(folder.host, name)))
+        return [
+            (type_name(mode), name)
+            for name, mode in modes
+            if stat.S_IFMT(mode) in _LISTED and files.seen(join(folder.host, name), mode)
+        ]
     finally:
         os.close(opened)
 

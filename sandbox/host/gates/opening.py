@@ -61,14 +61,26 @@ def open_at(files: Files, arguments: int, results: int) -> None:
     files.count()
     operation = "write" if wish.access & _WRITE else "read"
     path = values.text(arguments + 2 * ffi.SIZE)
-    with Walk(files, base, path, operation, wish.access or _READ) as walk:
-        for _ in range(RETRIES):
-            name = walk.last()
-            node = _open(files, walk, name, wish) if name else _itself(walk.at, wish)
-            if node is not None:
-                files.give(results, node)
-                return
+    for _ in range(RETRIES):
+        with Walk(files, base, path, operation, wish.access or _READ) as walk:
+            node = _walked(files, walk, wish)
+        if node is not None:
+            files.give(results, node)
+            return
     raise Refusal(Error.IO)
+
+
+def _walked(files: Files, walk: Walk, wish: _Wish) -> Node | None:
+    """Walk, through links too, and open what is there; None if the path has changed meanwhile."""
+    while name := walk.last():
+        node = _open(files, walk, name, wish)
+        if not isinstance(node, _Followed):
+            return node
+    return _itself(walk.at, wish)
+
+
+class _Followed:
+    """The walk's last name was a link, and the walk goes on with its words."""
 
 
 def _wish(arguments: int) -> _Wish:
@@ -105,8 +117,8 @@ def _folder_only(wish: _Wish) -> None:
         raise Refusal(Error.IS_DIRECTORY)
 
 
-def _open(files: Files, walk: Walk, name: str, wish: _Wish) -> Node | None:
-    """Open the walk's last name; None to try again, after a link or a change."""
+def _open(files: Files, walk: Walk, name: str, wish: _Wish) -> Node | _Followed | None:
+    """Open the walk's last name; None if it has changed meanwhile."""
     at, host = walk.at, walk.host(name)
     access = files.access(at, host)
     try:
@@ -114,34 +126,34 @@ def _open(files: Files, walk: Walk, name: str, wish: _Wish) -> Node | None:
     except FileNotFoundError:
         return _create(files, walk, name, wish, access)
     except OSError:
-        if not files.rules.visible(host):
-            raise walk.deny(host) from None
-        raise
+        if files.seen(host, 0):
+            raise
+        raise walk.deny(host) from None
     mode = os.fstat(held).st_mode
-    if stat.S_ISDIR(mode) and files.rules.visible(host):
+    if stat.S_ISDIR(mode) and files.seen(host, mode):
         return _folder(at, walk.guest(name), host, held, wish, access)
     try:
         if stat.S_ISLNK(mode):
-            _link(files, walk, name, wish, host)
-            return None
-        _judge(files, walk, wish, mode, access, host)
+            return _link(files, walk, name, wish, host)
+        _judge(walk, wish, mode, access, host)
         return _file(files, walk, name, wish, access, held)
     finally:
         os.close(held)
 
 
-def _link(files: Files, walk: Walk, name: str, wish: _Wish, host: str) -> None:
+def _link(files: Files, walk: Walk, name: str, wish: _Wish, host: str) -> _Followed:
     exclusive = wish.how & CREATE and wish.how & EXCLUSIVE
     if exclusive or not (wish.follow or walk.folder):
-        if not files.rules.visible(host):
+        if not files.seen(host, 0):
             raise walk.deny(host)
         raise Refusal(Error.EXIST if exclusive else Error.LOOP)
     walk.follow(name)
+    return _Followed()
 
 
-def _judge(files: Files, walk: Walk, wish: _Wish, mode: int, access: int, host: str) -> None:
+def _judge(walk: Walk, wish: _Wish, mode: int, access: int, host: str) -> None:
     """Refuse what is there where it may not be opened so."""
-    if wish.access & ~access or not (access or files.rules.visible(host)):
+    if wish.access & ~access or not access:
         raise walk.deny(host)
     if not stat.S_ISREG(mode):
         raise walk.deny(host, "it is neither a regular file nor a directory")
@@ -169,7 +181,7 @@ def _create(files: Files, walk: Walk, name: str, wish: _Wish, access: int) -> No
     """Make the file that is missing, where that was asked."""
     host = walk.host(name)
     if not wish.how & CREATE:
-        if wish.access & ~access or not (access or files.rules.visible(host)):
+        if wish.access & ~access or not access:
             raise walk.deny(host)
         raise Refusal(Error.NO_ENTRY)
     if (wish.access | _CREATE) & ~access:

@@ -68,17 +68,17 @@ def _looked_at(files: Files, arguments: int) -> os.stat_result | Node:
 
 def _stat(files: Files, walk: Walk, name: str, *, follow: bool) -> os.stat_result | None:
     """What the system says of the last name; None after a link that is followed."""
-    host, found = walk.host(name), None
-    visible = files.rules.visible(host)
+    host = walk.host(name)
     try:
         found = os.stat(name, dir_fd=walk.at.fd, follow_symlinks=False)
     except OSError:
-        if visible:
+        if files.seen(host, 0):
             raise
-    if found is not None and follow and stat.S_ISLNK(found.st_mode):
+        raise walk.deny(host) from None
+    if follow and stat.S_ISLNK(found.st_mode):
         walk.follow(name)  # judged by where it ends
         return None
-    if found is None or not visible:
+    if not files.seen(host, found.st_mode):
         raise walk.deny(host)
     if walk.folder and not stat.S_ISDIR(found.st_mode):
         raise Refusal(Error.NOT_DIRECTORY)

@@ -159,7 +159,8 @@ class Walk:
                 fd = os.open(name, FOLDER, dir_fd=at.fd)
             except NotADirectoryError:
                 if not is_link(at, name):
-                    raise
+                    # A file that may not be known is not there.
+                    raise Refusal(Error.NOT_DIRECTORY if files.rules.access(host) else Error.NO_ENTRY) from None
                 self.follow(name)
                 return
             self._enter(Node(self.guest(name), host, at.mount, fd))
