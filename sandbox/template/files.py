@@ -70,13 +70,8 @@ class _Node:
             if rule.access & bit:
                 self.origins.setdefault((rule.effect, bit), rule.origin)
 
-    def after(self, name: str) -> Iterator[_Node]:
-        """The nodes that one more name of the path leads to."""
-        if self.deep_here:
-            yield self
-        node = self.literals.get(name)
-        if node is not None:
-            yield node
+    def matching(self, name: str) -> Iterator[_Node]:
+        """The nodes after the patterns that match the name."""
         for before, behind in self.shapes:
             if before + behind > len(name):
                 continue
@@ -152,9 +147,18 @@ class FileRules:
             return []
         nodes = _with_deep([self._root])
         for name in names:
-            nodes = _with_deep([child for node in nodes for child in node.after(name)])
-            if not nodes:
-                break
+            after: list[_Node] = []
+            for node in nodes:
+                if node.deep_here:
+                    after.append(node)
+                child = node.literals.get(name)
+                if child is not None:
+                    after.append(child)
+                if node.shapes:
+                    after.extend(node.matching(name))
+            if not after:
+                return after
+            nodes = _with_deep(after)
         return nodes
 
     def _origin(self, path: str, effect: Effect, wanted: Access) -> str | None:
@@ -167,10 +171,8 @@ class FileRules:
 
 def _with_deep(nodes: list[_Node]) -> list[_Node]:
     """The nodes and the `**` nodes that follow them, for `**` may stand for no name at all; each once."""
-    reached = nodes
-    if any(node.deep is not None for node in nodes):
-        reached = nodes + [node.deep for node in nodes if node.deep is not None]
-    return list(dict.fromkeys(reached)) if len(reached) > 1 else reached
+    deep = [node.deep for node in nodes if node.deep is not None]
+    return list(dict.fromkeys(nodes + deep)) if deep else nodes
 
 
 def _effective(nodes: Iterable[_Node]) -> Access:
