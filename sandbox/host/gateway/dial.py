@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import h11
 
 from sandbox.host.gateway.peer import Peer, Stream
-from sandbox.host.gateway.refusal import Failed, Refused
+from sandbox.host.gateway.refusal import Failed, Refused, TimedOut
 from sandbox.host.gateway.resolver import Resolver
 from sandbox.template.addresses import Address
 from sandbox.template.authority import Authority
@@ -58,16 +58,20 @@ def judge_address(target: Target, rules: NetworkRules, address: Address) -> None
         raise Refused(decided.reason, _REFUSED_ADDRESS, origin=decided.origin, address=str(address))
 
 
-async def dial(target: Target, addresses: tuple[Address, ...], context: ssl.SSLContext) -> tuple[Peer, Address]:
-    """A connection to the first of the addresses that answers. Raises `Failed`."""
+async def dial(target: Target, addresses: tuple[Address, ...], context: ssl.SSLContext, seconds: float) -> tuple[Peer, Address]:
+    """A connection to the first of the addresses that answers, each of them given its share. Raises `Failed`, `TimedOut`."""
+    tried = addresses[:_TRIED]
     failure: Exception | None = None
-    for address in addresses[:_TRIED]:
+    for address in tried:
         try:
-            return await _connect(target, address, context), address
+            async with asyncio.timeout(seconds / len(tried)):
+                return await _connect(target, address, context), address
         except ssl.SSLError as error:
             raise Failed(f"{address}: TLS: {error.reason or error}", "the server's TLS was not accepted") from error
         except (OSError, ValueError) as error:
             failure = error
+    if isinstance(failure, TimeoutError):
+        raise TimedOut(f"no connection within {seconds:g} s")
     raise Failed(f"the connection failed: {failure}", "the connection failed")
 
 

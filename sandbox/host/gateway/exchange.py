@@ -138,7 +138,7 @@ class Exchange:
 
     async def _connect(self, target: Target) -> Peer:
         addresses = await checked_addresses(target, self._owner.rules, self._outside.resolve)
-        self._upstream, self._address = await dial(target, addresses, self._outside.context)
+        self._upstream, self._address = await dial(target, addresses, self._outside.context, self._owner.caps.connect_ms / 1000)
         self.ending.address = str(self._address)
         # The rules may have changed while it was on the way.
         self.judge_again()

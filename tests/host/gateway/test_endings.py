@@ -129,6 +129,22 @@ def test_the_second_address_is_tried(gateway: Gateway, serve: Serve, zone: dict[
     assert worker.ask("GET", f"http://two.test:{serve(saying(answer(b'here'))).port}/").body == b"here"
 
 
+def test_an_address_that_swallows_connections_leaves_time_for_the_next(
+    gateway: Gateway, serve: Serve, zone: dict[str, list[tuple[str, ...]]]
+) -> None:
+    """A full backlog drops what arrives, as a firewall does."""
+    server = serve(saying(answer(b"here")))
+    with socket.socket() as full, socket.socket() as filler:
+        full.bind(("127.0.0.5", server.port))
+        full.listen(0)
+        filler.connect(("127.0.0.5", server.port))
+        zone["two.test"] = [("127.0.0.5", "127.0.0.1")]
+        zone["one.test"] = [("127.0.0.5",)]
+        worker = gateway.attach(rule("*"), rule(cidr="127.0.0.0/24"), connect_ms=400)
+        assert worker.ask("GET", f"http://two.test:{server.port}/").body == b"here"
+        assert worker.ask("GET", f"http://one.test:{server.port}/").status == 504
+
+
 def endless(start: bytes, piece: bytes) -> Callable[[socket.socket], None]:
     def handler(sock: socket.socket) -> None:
         read_head(sock)
