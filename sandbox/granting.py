@@ -156,11 +156,16 @@ class Granting:
     def _refuse_what_cannot_hold(self, component: str, digest: Digest, document: Accepted, grant: Grant) -> None:
         """Above the ceiling, on the host's own folders, on a link that leads elsewhere, …"""
         try:
-            self.changes.effective(component, digest, document, grant)
+            effective = self.changes.effective(component, digest, document, grant)
         except PolicyError as error:
             said = "; ".join(problem.message for problem in error.problems)
             help_ = "; ".join(problem.help for problem in error.problems if problem.help)
             raise GrantError(f"the grant cannot hold: {said}", help=help_ or None) from error
+        # A document may ask for more than the ceiling gives and is told so; a grant that gives less than it says is refused.
+        narrowed = [text for text in effective.warnings if text.startswith(f"{grant.origin}: ") and "the ceiling" in text]
+        if narrowed:
+            said = "; ".join(text.removeprefix(f"{grant.origin}: ") for text in narrowed)
+            raise GrantError(f"the grant is above the ceiling: {said}", help="grant what the ceiling allows")
 
     def _tell_others(self, since: int) -> asyncio.Task[tuple[ServerReceipt, ...]]:
         return asyncio.create_task(notify_all(self.run, since=since, besides=self.own_socket()))

@@ -56,8 +56,8 @@ class Home:
 
     @property
     def own(self) -> tuple[str, ...]:
-        """The folders that no policy may name: the host's own."""
-        return tuple(str(part) for part in (self.state, self.cache, self.audit, self.run))
+        """What no policy may name, but for a component's own data: the home, whole."""
+        return (str(self.path),)
 
     def data(self, component: str) -> Path:
         """The component's own data folder, made 0700 where it is missing: what `fs://NAME` without a slash lies in."""

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
-from sandbox import Sandbox
+from sandbox import Sandbox, api
 from sandbox.audit import records, verify
+from sandbox.host.host import Host
+from sandbox.host.settings import HostSettings
 
 
 @pytest.fixture
@@ -18,9 +21,35 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture
+class KeptHost(Host):
+    """One host for all tests here: a real one, whose start of a second each of them need not pay."""
+
+    async def start(self) -> None:
+        if self._state == "new":
+            await super().start()
+
+    async def close(self) -> None:
+        """Not with the test."""
+
+    async def end(self) -> None:
+        await super().close()
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def kept_host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KeptHost]:
+    host = KeptHost(HostSettings(cache_folder=tmp_path_factory.mktemp("cache"), spares=2))
+    yield host
+    await host.end()
+
+
+@pytest.fixture(autouse=True)
+def _one_host(kept_host: KeptHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "Host", lambda settings: kept_host)
+
+
+@pytest_asyncio.fixture(loop_scope="package")
 async def sandbox(home: Path) -> AsyncIterator[Sandbox]:
-    async with Sandbox(home, spares=1) as sandbox:
+    async with Sandbox(home) as sandbox:
         yield sandbox
         assert verify(home / "audit").ok
 
@@ -55,7 +84,7 @@ def recorded(home: Path, *events: str) -> list[dict[str, Any]]:
 async def until(true: Callable[[], object]) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(20):
-        while not true():  # noqa: ASYNC110 - what is waited for has no event
+        while not true():
             await asyncio.sleep(0.005)
 
 

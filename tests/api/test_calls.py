@@ -6,8 +6,6 @@ import asyncio
 import dataclasses
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,8 @@ from sandbox.host.outcome import Ending
 from tests.api.conftest import begun, policy, reads, recorded, until
 from tests.support.components import files_component
 from tests.support.guests import guest
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 CANARY = "canary-5fd1c07be9"
 
@@ -100,12 +100,6 @@ async def test_a_sandbox_that_is_not_open_refuses(home: Path) -> None:
         pass
     with pytest.raises(HostUnavailable):
         await closed.revoke("g-1")
-
-
-@pytest.mark.parametrize("nameserver", ["127.0.0.1", "host:", ":x", "h:0", "h:65536", ""])
-def test_a_nameserver_that_is_none_is_refused(nameserver: str) -> None:
-    with pytest.raises(SandboxError, match="no nameserver"):
-        Sandbox(nameserver=nameserver)
 
 
 async def test_nothing_is_granted_where_nobody_accepted_a_policy(sandbox: Sandbox, folder: Path) -> None:
@@ -209,7 +203,7 @@ async def test_a_cancelled_call_is_dead_and_recorded(sandbox: Sandbox, home: Pat
 async def test_attempt_and_outcome_are_two_records_of_one_id(sandbox: Sandbox, home: Path, folder: Path, tmp_path: Path) -> None:
     loaded = await sandbox.load(files_component(), policy=policy(tmp_path, reads(folder)))
     called = await sandbox.call("files__read", {"path": "/data/a.txt"}, subject="ann", session="s1")
-    assert called.outcome.value == "alpha" or called.outcome.value == {"result": "alpha"}
+    assert called.outcome.value == "alpha"
     assert called.body is None
     invoke, success = recorded(home, "tool_invoke", "tool_success")
     assert invoke["audit_id"] == success["audit_id"] == called.request_id
@@ -276,23 +270,3 @@ async def test_the_layers_are_told(sandbox: Sandbox) -> None:
     report = await sandbox.doctor()
     assert {layer.name for layer in report.layers} >= {"seccomp", "landlock", "namespaces"}
     assert all(dataclasses.is_dataclass(layer) for layer in report.layers)
-
-
-def modules_after(statement: str) -> set[str]:
-    script = f"import sys; {statement}; print(*sorted(sys.modules))"
-    said = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
-    return {name.partition(".")[0] for name in said.split()}
-
-
-def test_importing_the_package_is_light() -> None:
-    assert modules_after("import sandbox").isdisjoint({"wasmtime", "mcp", "pydantic", "asyncio", "sqlite3"})
-    assert modules_after("from sandbox import Sandbox").isdisjoint({"wasmtime", "mcp"})
-
-
-def test_every_promised_name_is_there() -> None:
-    assert package.__all__ == sorted(package.__all__)
-    for name in package.__all__:
-        assert getattr(package, name) is not None
-        assert name in dir(package)
-    with pytest.raises(AttributeError):
-        package.no_such_name  # noqa: B018 - the access is the test

@@ -1,0 +1,122 @@
+"""Every type of event is provoked, and nothing that no type names is recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from sandbox import NotFound, Sandbox
+from sandbox.audit import EventType, Severity
+from sandbox.state import Store
+from tests.api.conftest import begun, policy, recorded, until
+from tests.support.guests import guest
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+
+async def load(sandbox: Sandbox, home: Path) -> None:
+    await sandbox.load(guest("exhaust_sleep"), policy=policy(home.parent))
+
+
+async def update(sandbox: Sandbox, home: Path) -> None:
+    await load(sandbox, home)
+    await sandbox.update_component_policy("exhaust_sleep", policy(home.parent, "{resources: {limits: {memory: 1Mi}}}"))
+
+
+async def grant(sandbox: Sandbox, home: Path) -> None:
+    await load(sandbox, home)
+    await sandbox.grant_resource_permission("exhaust_sleep", memory="32Mi")
+
+
+async def revoke(sandbox: Sandbox, home: Path) -> None:
+    await grant(sandbox, home)
+    await sandbox.revoke(sandbox.grants()[0].id)
+
+
+async def succeed(sandbox: Sandbox, home: Path) -> None:
+    await load(sandbox, home)
+    await sandbox.call("exhaust_sleep__sleep", {"milliseconds": "1"})
+
+
+async def fail(sandbox: Sandbox, home: Path) -> None:
+    await sandbox.load(guest("traps"))
+    await sandbox.call("traps__unreachable", {})
+
+
+async def be_denied(sandbox: Sandbox, home: Path) -> None:
+    with pytest.raises(NotFound):
+        await sandbox.call("nothing__here", {})
+
+
+async def be_killed(sandbox: Sandbox, home: Path) -> None:
+    await load(sandbox, home)
+    await sandbox.update_component_policy("exhaust_sleep", policy(home.parent, "{resources: {limits: {wall_time: 50ms}}}"))
+    await sandbox.call("exhaust_sleep__sleep", {"milliseconds": "20000"})
+
+
+async def crash(sandbox: Sandbox, home: Path) -> None:
+    await load(sandbox, home)
+    call = asyncio.create_task(sandbox.call("exhaust_sleep__sleep", {"milliseconds": "20000"}))
+    await until(lambda: begun(sandbox))
+    assert sandbox._host is not None
+    (running,) = sandbox._host._running.values()
+    assert running.worker is not None
+    assert running.worker._pidfd is not None
+    signal.pidfd_send_signal(running.worker._pidfd, signal.SIGABRT)
+    await call
+
+
+async def set_the_clock_back(sandbox: Sandbox, home: Path) -> None:
+    store = Store(home / "state")
+    store.advance(time.time() + 86_400)
+    store.close()
+    async with Sandbox(home):
+        pass
+
+
+PROVOKED: dict[EventType, tuple[Callable[[Sandbox, Path], Awaitable[None]], Severity]] = {
+    EventType.COMPONENT_LOADED: (load, Severity.INFO),
+    EventType.POLICY_LOADED: (load, Severity.INFO),
+    EventType.POLICY_UPDATED: (update, Severity.INFO),
+    EventType.PERMISSION_GRANTED: (grant, Severity.INFO),
+    EventType.PERMISSION_REVOKED: (revoke, Severity.INFO),
+    EventType.TOOL_INVOKE: (succeed, Severity.INFO),
+    EventType.TOOL_SUCCESS: (succeed, Severity.INFO),
+    EventType.TOOL_FAILURE: (fail, Severity.WARNING),
+    EventType.ACCESS_DENIED: (be_denied, Severity.WARNING),
+    EventType.WORKER_KILLED: (be_killed, Severity.WARNING),
+    EventType.WORKER_CRASHED: (crash, Severity.WARNING),
+    EventType.SECURITY_ALERT: (set_the_clock_back, Severity.CRITICAL),
+}
+
+
+async def test_every_type_has_its_provocation() -> None:
+    assert set(PROVOKED) == set(EventType)
+
+
+@pytest.mark.parametrize("event", EventType)
+async def test_the_event_is_recorded(sandbox: Sandbox, home: Path, event: EventType) -> None:
+    provoke, severity = PROVOKED[event]
+    await provoke(sandbox, home)
+    found = recorded(home, event.value)
+    assert found
+    assert {one["severity"] for one in found} == {severity.value}
+    assert {one["event"] for one in recorded(home)} <= set(EventType)
+
+
+async def test_time_goes_on_from_the_latest_moment_where_the_clock_was_set_back(sandbox: Sandbox, home: Path) -> None:
+    """A grant that had expired by then does not come back, and a new one still ends."""
+    await load(sandbox, home)
+    await set_the_clock_back(sandbox, home)
+    async with Sandbox(home) as later:
+        first = await later.grant_resource_permission("exhaust_sleep", memory="32Mi", expires_in=3600)
+        assert first.created_at > time.time() + 80_000
+        short = await later.grant_resource_permission("exhaust_sleep", memory="64Mi", expires_in=0.05)
+        await asyncio.sleep(0.06)
+        assert [one.id for one in later.grants()] == [first.id]
+        assert short.id != first.id
