@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from sandbox.policy.entries import StorageAllow, StorageDeny
 from sandbox.policy.globs import NotExpressibleError, Segments, covers, intersect
 from sandbox.policy.models import Storage
+from sandbox.policy.overlap import Covering, Work
 from sandbox.policy.refusal import Refusal, quoted
 from sandbox.template.files import FileRules
 from sandbox.template.place import Located, Surroundings, locate, preopen
@@ -37,6 +38,7 @@ def compile_storage(document: Storage, ceiling: Storage | None, around: Surround
     """Compile one document's storage; what is wrong goes into `report`."""
     allows = [item for at, entry in enumerate(document.allow) for item in _located(at, entry, around, report, "allow")]
     denies = [item for at, entry in enumerate(document.deny) for item in _located(at, entry, around, report, "deny")]
+    _refuse_restrictions(allows, report)
     if ceiling is not None:
         allows = list(_inside_ceiling(allows, ceiling, around, report))
         denies += [item for entry in ceiling.deny for item in _located(0, entry, around, report, "deny")]
@@ -97,6 +99,27 @@ def _common(allow: Located, most: Iterable[Located]) -> Iterator[tuple[Segments,
 def _offers(ceiling: Storage) -> str:
     lines = ", ".join(f"{quoted(entry.uri)} ({', '.join(entry.access)})" for entry in ceiling.allow[:5])
     return f"the ceiling allows {lines}" if lines else "the ceiling allows no storage at all"
+
+
+def _refuse_restrictions(allows: Sequence[Located], report: Report) -> None:
+    """As in the document, now that anchors and links are resolved: an allow that reads like a restriction but is none.
+
+    Grants are left out: who grants more beside a narrower line means to.
+    """
+    lines = [allow for allow in allows if not allow.origin.startswith("grant ")]
+    covering = Covering([(allow.pattern,) for allow in lines], Work())
+    for narrow in lines:
+        try:
+            wider = [lines[number] for number in covering.of((narrow.pattern,))]
+        except Refusal as refusal:
+            report.refuse(narrow.origin, "permissions.storage", refusal)
+            return
+        for wide in wider:
+            more = wide.access & ~narrow.access
+            if more and wide.pattern != narrow.pattern:
+                words = ", ".join(more.words)
+                message = f"{quoted(narrow.shown)} reads like a restriction but is none: {wide.origin} gives {words} there too"
+                report.refuse(narrow.origin, "permissions.storage", Refusal(message, f"write a deny of {words}"))
 
 
 def _refuse_protected(allows: Sequence[Located], around: Surroundings, report: Report) -> None:

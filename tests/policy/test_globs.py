@@ -7,7 +7,7 @@ from fnmatch import translate
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.policy.globs import (
@@ -76,6 +76,7 @@ def test_time_grows_no_faster_than_the_name() -> None:
     assert seconds(40_000) < 40 * seconds(4_000)
 
 
+@settings(deadline=None)
 @given(name_patterns)
 def test_a_name_pattern_agrees_with_the_shell(pattern: str) -> None:
     import re
@@ -85,6 +86,7 @@ def test_a_name_pattern_agrees_with_the_shell(pattern: str) -> None:
     assert [name for name in NAMES if ours(name)] == [name for name in NAMES if shell.fullmatch(name)]
 
 
+@settings(deadline=None)
 @given(name_patterns)
 def test_shape_and_literal_say_what_is_true_of_every_match(pattern: str) -> None:
     form, match = shape(pattern), name_matcher(pattern)
@@ -96,18 +98,21 @@ def test_shape_and_literal_say_what_is_true_of_every_match(pattern: str) -> None
         assert [name for name in NAMES if match(name)] in ([literal(pattern)], [])
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=20).filter(lambda text: "/" not in text))
 def test_an_escaped_name_is_itself(name: str) -> None:
     assert literal(escape(name)) == name
     assert expand(escape(name)) == (escape(name),)
 
 
+@settings(deadline=None)
 @given(name_patterns, name_patterns)
 def test_a_name_pattern_that_covers_another_matches_all_that_it_does(wide: str, narrow: str) -> None:
     if name_covers(wide, narrow):
         assert all(name_matcher(wide)(name) for name in NAMES if name_matcher(narrow)(name))
 
 
+@settings(deadline=None)
 @given(name_patterns, name_patterns)
 def test_what_two_name_patterns_share_is_exactly_that(one: str, other: str) -> None:
     both = [name for name in NAMES if name_matcher(one)(name) and name_matcher(other)(name)]
@@ -126,17 +131,20 @@ def naive(pattern: Segments, names: Segments) -> bool:
     return bool(names) and name_matcher(pattern[0])(names[0]) and naive(pattern[1:], names[1:])
 
 
+@settings(deadline=None)
 @given(path_patterns)
 def test_a_path_pattern_matches_what_its_definition_says(pattern: Segments) -> None:
     assert [names for names in PATHS if matches(pattern, names)] == [names for names in PATHS if naive(pattern, names)]
 
 
+@settings(deadline=None)
 @given(path_patterns, path_patterns)
 def test_a_path_pattern_that_covers_another_matches_all_that_it_does(wide: Segments, narrow: Segments) -> None:
     if covers(wide, narrow):
         assert all(naive(wide, names) for names in PATHS if naive(narrow, names))
 
 
+@settings(deadline=None)
 @given(path_patterns, path_patterns)
 def test_what_two_path_patterns_share_is_exactly_that(one: Segments, other: Segments) -> None:
     try:

@@ -154,7 +154,7 @@ tails = st.lists(st.sampled_from([*NAMES, "*", "**", "?b", "a*"]), min_size=1, m
 accesses = st.sampled_from(["[read]", "[write]", "[read, write]"])
 
 
-@settings(max_examples=150)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(tails, min_size=1, max_size=3, unique=True), accesses, st.lists(tails, min_size=1, max_size=3, unique=True), accesses
 )
@@ -167,3 +167,39 @@ def test_the_ceiling_is_exact(asked: list[str], access: str, most: list[str], li
         return
     one, other = FileRules(compiled(document).template.files), FileRules(compiled(ceiling).template.files)
     assert [both.access(path) for path in PATHS] == [one.access(path) & other.access(path) for path in PATHS]
+
+
+REQUESTS = [
+    (scheme, host, port, method, path)
+    for scheme, port in (("https", 443), ("http", 80), ("https", 8443))
+    for host in ("a.example", "b.a.example", "example", "93.184.216.34")
+    for method in ("GET", "POST")
+    for path in ("/", "/v1", "/v1/x", "/v1/x/k", "/k", "/v2/k")
+]
+
+
+def maybe(*parts: str) -> st.SearchStrategy[str]:
+    return st.sampled_from(["", *parts])
+
+
+entries = st.tuples(
+    st.sampled_from(['host: "*"', "host: a.example", 'host: "*.example"', "cidr: 93.184.216.0/24", "cidr: 93.184.216.34/32"]),
+    maybe("ports: any", "ports: [8443]"),
+    maybe("protocols: [https]"),
+    maybe("methods: [GET]"),
+    maybe('paths: ["/v1/**"]', 'paths: ["/**/k", "/v1/*"]'),
+).map(lambda parts: "{" + ", ".join(filter(None, parts)) + "}")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(entries, min_size=1, max_size=2), st.lists(entries, min_size=1, max_size=2))
+def test_the_ceiling_of_the_network_is_exact(asked: list[str], most: list[str]) -> None:
+    """On every request the template allows what the document alone allows and the ceiling alone allows."""
+    document, ceiling = (f"{{network: {{allow: [{', '.join(lines)}]}}}}" for lines in (asked, most))
+    try:
+        both = NetworkRules(compiled(document, ceiling).template.network)
+        one, other = NetworkRules(compiled(document).template.network), NetworkRules(compiled(ceiling).template.network)
+    except PolicyError:
+        return
+    for request in REQUESTS:
+        assert both.decide(*request).allowed is (one.decide(*request).allowed and other.decide(*request).allowed)

@@ -6,6 +6,7 @@ import pytest
 
 from sandbox.policy import load_policy
 from sandbox.policy.grants import Grant, make_entry_storage, with_grants
+from sandbox.policy.named import named_policy, policy_names
 from sandbox.template.compile import compile_template
 from sandbox.template.files import FileRules
 from sandbox.template.template import Access, Effect, Limits, Preopen, WasiTemplate
@@ -193,6 +194,40 @@ def test_a_preopen_is_writable_where_any_rule_writes_there() -> None:
 def test_the_components_own_folders_are_named() -> None:
     text = storage("fs://cache/**", "fs://a/b.txt", "fs:///srv/x/**")
     assert compiled(text).own_folders == (f"{DATA}/a", f"{DATA}/cache")
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide", "links"),
+    [
+        ("fs://~/n/a", "fs:///home/me/n/**", {}),
+        ("fs://${WORK}/a", "fs:///srv/work/**", {}),
+        ("fs:///srv/x/a/**", "fs:///mnt/**", {"/srv/x": "/mnt/y"}),
+        ("fs:///srv/x/a/**", "fs:///srv/y/**", {"/srv/x": "/srv/y"}),
+    ],
+)
+def test_a_restriction_that_is_none_is_seen_through_anchors_and_links(narrow: str, wide: str, links: dict[str, str]) -> None:
+    text = f'{{storage: {{allow: [{{uri: "{narrow}", access: [read]}}, {{uri: "{wide}", access: [read, delete]}}]}}}}'
+    assert "reads like a restriction but is none" in refused(text, links=links)
+
+
+@pytest.mark.parametrize("name", policy_names())
+def test_a_named_policy_compiles(name: str) -> None:
+    template = compile_template(
+        named_policy(name),
+        digest=Digest("d"),
+        name="tool",
+        data_folder=DATA,
+        home=HOME,
+        host_environment={"WORKSPACE": "/srv/project"},
+        protected=(STATE,),
+        resolve=resolver({}),
+    ).template
+    rules = FileRules(template.files)
+    assert rules.access("/srv/project/src/a.py") == {"read-only": Access.READ, "workspace": Access.ALL}.get(name, Access.NONE)
+    assert not rules.access("/srv/project/deep/.env")
+    assert not rules.access("/srv/project/.ssh/id")
+    assert rules.access("/srv/project/.git/hooks/x") == (Access.READ if name in {"read-only", "workspace"} else Access.NONE)
+    assert bool(template.network) is (name == "one-host")
 
 
 def test_an_empty_document_is_the_empty_sandbox() -> None:

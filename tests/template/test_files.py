@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.policy.globs import DEEP, name_matcher
@@ -137,12 +137,14 @@ def naive_access(rules: list[FileRule], path: str) -> Access:
     return given[Effect.ALLOW] & ~given[Effect.DENY]
 
 
+@settings(deadline=None)
 @given(st.lists(file_rules, max_size=6))
 def test_the_index_agrees_with_every_rule_asked_in_turn(rules: list[FileRule]) -> None:
     index = FileRules(rules)
     assert [index.access(path) for path in PATHS] == [naive_access(rules, path) for path in PATHS]
 
 
+@settings(deadline=None)
 @given(st.lists(file_rules, max_size=6), st.integers(1, 15).map(Access))
 def test_a_decision_agrees_with_the_access(rules: list[FileRule], wanted: Access) -> None:
     index = FileRules(rules)
@@ -152,6 +154,7 @@ def test_a_decision_agrees_with_the_access(rules: list[FileRule], wanted: Access
         assert decision.allowed is not bool(decision.missing)
 
 
+@settings(deadline=None)
 @given(st.lists(file_rules, max_size=6))
 def test_what_is_given_is_visible_and_so_is_the_way_to_it(rules: list[FileRule]) -> None:
     index = FileRules(rules)
@@ -161,6 +164,7 @@ def test_what_is_given_is_visible_and_so_is_the_way_to_it(rules: list[FileRule])
             assert index.visible(path)
 
 
+@settings(deadline=None)
 @given(st.lists(file_rules, max_size=6))
 def test_below_a_uniform_folder_every_path_is_judged_as_the_folder(rules: list[FileRule]) -> None:
     index = FileRules(rules)

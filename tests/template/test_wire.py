@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.template.template import (
@@ -86,6 +86,7 @@ def test_a_row_of_another_shape_is_refused(change: dict[str, Any]) -> None:
         from_wire({**to_wire(WasiTemplate()), **change})
 
 
+@settings(deadline=None)
 @given(templates)
 def test_what_comes_out_is_what_went_in(template: WasiTemplate) -> None:
     arrived = from_wire(json.loads(json.dumps(to_wire(template))))
@@ -94,6 +95,7 @@ def test_what_comes_out_is_what_went_in(template: WasiTemplate) -> None:
     assert all(isinstance(rule.access, Access) and isinstance(rule.effect, Effect) for rule in arrived.files)
 
 
+@settings(deadline=None)
 @given(st.lists(network_rules, max_size=4).map(tuple))
 def test_the_network_rules_travel_alone_too(rules: tuple[NetworkRule, ...]) -> None:
     assert network_from_wire(json.loads(json.dumps(network_to_wire(rules)))) == rules
