@@ -25,7 +25,7 @@ from sandbox.admission import Admission, Authorizer, CallRequest, Decision, Ruli
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.components import Components, Loaded, Running
 from sandbox.errors import Code, HostUnavailable, NotFound, SandboxError
-from sandbox.host.outcome import Ending, Outcome
+from sandbox.host.outcome import Ending, Outcome, Usage
 from sandbox.result import CallResult, body_of, code_of
 from sandbox.state import Store, StoredDenial
 from sandbox.template.template import WasiTemplate
@@ -35,6 +35,7 @@ from sandbox.wit.types import Export
 MAX_KEPT = 16
 """Denials of one call that are kept and recorded each for itself; the outcome's record counts them all."""
 
+_USAGE = tuple(each.name for each in dataclasses.fields(Usage))
 _KILLED = {Ending.REVOKED, Ending.CANCELLED}
 
 
@@ -172,7 +173,7 @@ class Dispatch:
             denials=tuple({"code": one.code.value, **one.target} for one in outcome.denials[:MAX_KEPT]),
             stdout=outcome.stdout,
             stderr=outcome.stderr,
-            usage=dataclasses.asdict(outcome.usage),
+            usage={name: getattr(outcome.usage, name) for name in _USAGE},
             duration_ms=(self.clock() - attempt.began) * 1000,
         )
         self.log.append(ended, attempt.redactor)

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from sandbox.audit.folder import private_file, private_folder
@@ -63,6 +64,8 @@ class AuditLog:
         self._clock, self._source = clock, source
         self._head_file: int | None = private_file(self.folder / "head")
         self._file: tuple[str, int] | None = None
+        self._last: tuple[bytes, Head] = (b"", Head())
+        """The head as this process wrote it last: it need not be read again where nobody else wrote."""
 
     def append(self, event: Event, redactor: Redactor, *, sync: bool = False) -> Link:
         """Write one record and say where it stands; raises HostUnavailable if that failed. `sync` waits for the disk."""
@@ -98,7 +101,8 @@ class AuditLog:
         """The chain's end, repaired where a writer died or somebody touched the files."""
         if not os.path.samestat(os.fstat(head_file), os.lstat(self.folder / "head")):
             raise HostUnavailable("the record's folder was taken away", help="start again")
-        told = Head.from_bytes(os.pread(head_file, 4096, 0)) or Head(file=self._newest())
+        text = os.pread(head_file, 4096, 0)
+        told = self._last[1] if text == self._last[0] else Head.from_bytes(text) or Head(file=self._newest())
         newest = max(told.file, _day(now))
         if newest != told.file and not (self.folder / newest).exists():
             newest = told.file
@@ -133,7 +137,8 @@ class AuditLog:
             os.ftruncate(descriptor, size)
             raise HostUnavailable(f"the record cannot be written: {written} of {len(line)} bytes found room")
         new = Head(name, size + len(line), head.seq + 1, digest_of_line(line))
-        os.pwrite(head_file, new.to_bytes(), 0)
+        self._last = (new.to_bytes(), new)
+        os.pwrite(head_file, self._last[0], 0)
         if sync:
             os.fsync(descriptor)
         return new
@@ -172,7 +177,12 @@ class Tail:
 
 
 def _day(now: float) -> str:
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d") + SUFFIX
+    return _file_of_day(int(now // 86_400))
+
+
+@lru_cache(maxsize=4)
+def _file_of_day(day: int) -> str:
+    return datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d") + SUFFIX
 
 
 def _line_end(descriptor: int, before: int) -> int:

@@ -15,6 +15,7 @@ import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 Hide = Callable[[re.Match[str]], tuple[str, str] | None]
@@ -88,6 +89,8 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern("URL_PASSWORD", ("://",), re.compile(r"(://[^\s/?#@:]{0,256}+:)([^\s/?#]{1,512})@"), _userinfo),
 )
 
+_ANCHORS = re.compile("|".join(re.escape(anchor) for pattern in PATTERNS for anchor in pattern.anchors))
+
 _NAME = re.compile(
     r"""(?<![A-Za-z0-9_.-])(?:(?P<flag>--[A-Za-z0-9_-]++)[ \t]{1,8}"""
     r"""|(?P<name>[A-Za-z0-9_.-]++)\\*["']?[ \t]{0,8}(?P<sign>=|:(?!//))[ \t]{0,8})"""
@@ -113,6 +116,7 @@ _PAIRS = frozenset({("pass", "word"), ("pass", "phrase"), ("connection", "string
 _HARMLESS = re.compile(r"count|limit|length|size|type|policy|name|url|uri|endpoint|expiry|expires|ttl|hint|field|id|file|path")
 
 
+@lru_cache(maxsize=4096)
 def telling(name: str) -> bool:
     """Whether a variable, key or header of that name holds a secret: `GITHUB_TOKEN`, `db.password`, `x-api-key`."""
     words = [word.lower() for word in _WORDS.findall(name[:256])]
@@ -126,6 +130,8 @@ def telling(name: str) -> bool:
 
 def hide_assignments(text: str, hidden: set[str]) -> str:
     """`text` with the values of telling names replaced; the kinds go into `hidden`."""
+    if "=" not in text and ":" not in text and "--" not in text:
+        return text
     done, at, parts = 0, 0, []
     while found := _NAME.search(text, at):
         name, at = (found["flag"] or found["name"]).strip(".-"), found.end()
@@ -149,6 +155,8 @@ def _value(text: str, found: re.Match[str]) -> tuple[int, re.Match[str] | None]:
 
 def hide_credentials(text: str, hidden: set[str]) -> str:
     """`text` with every well-known credential replaced; the kinds go into `hidden`."""
+    if _ANCHORS.search(text) is None:
+        return text
     for pattern in PATTERNS:
         if any(anchor in text for anchor in pattern.anchors):
             text = pattern.expression.sub(lambda match, pattern=pattern: _apply(pattern, match, hidden), text)  # type: ignore[misc]

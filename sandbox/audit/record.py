@@ -104,37 +104,54 @@ class Link:
 
 def body(event: Event, *, now: float, source: str, redactor: Redactor) -> dict[str, Any]:
     """The record of `event` without its place in the chain: cut to its bounds, then redacted, with a list of what was hidden."""
-    redacted = redactor.redact({name: cut(getattr(event, name), bound) for name, bound in _TOLD.items()})
+    hidden: set[str] = set()
+    told = {name: _told(getattr(event, name), bound, redactor, hidden) for name, bound in _TOLD.items()}
     return {
-        **trim(redacted.value, max(MARGIN, redactor.longest)),
+        **told,
         "event": event.type.value,
         "severity": _SEVERITY.get(event.type, Severity.INFO).value,
         "time": datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "audit_id": event.audit_id,
         "arguments_digest": event.arguments_digest,
+        "code": event.code,
+        "decision": event.decision,
         "digest": event.digest,
-        "generation": event.generation,
         "duration_ms": None if event.duration_ms is None else round(event.duration_ms, 3),
-        "redactions": list(redacted.hidden),
+        "ending": event.ending,
+        "generation": event.generation,
+        "grants": event.grants,
+        "redactions": sorted(hidden),
+        "rules": event.rules,
         "source": source,
+        "usage": event.usage,
     }
 
 
 # The fields that may hold what somebody else wrote, and how many characters of each are kept. The others are digests, random
-# ids and numbers of our own.
+# ids, numbers and words of our own.
 _TOLD = {
-    **dict.fromkeys(("subject", "session", "component", "tool", "decision", "reason", "ending", "code"), 1 << 10),
-    **dict.fromkeys(("rules", "grants", "usage"), 4 << 10),
+    **dict.fromkeys(("subject", "session", "component", "tool", "reason"), 1 << 10),
     **dict.fromkeys(("arguments", "denials", "detail"), 16 << 10),
     # POLICY: `stdio` is kept for the record, 64Ki where nobody wrote another limit.
     **dict.fromkeys(("stdout", "stderr"), 64 << 10),
 }
 
 
+def _told(value: Any, bound: int, redactor: Redactor, hidden: set[str]) -> Any:
+    if not value:
+        return value
+    bounded, whole = cut(value, bound)
+    redacted = redactor.redact(bounded)
+    hidden.update(redacted.hidden)
+    return redacted.value if whole else trim(redacted.value, max(MARGIN, redactor.longest))
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
 def spell(body_of: Mapping[str, Any], link: Link) -> bytes:
     """The record's line, newline included."""
-    record = {**body_of, "seq": link.seq, "prev": link.prev}
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"
+    return _ENCODER.encode({**body_of, "seq": link.seq, "prev": link.prev}).encode("ascii") + b"\n"
 
 
 def digest_of_line(line: bytes) -> str:
@@ -142,28 +159,44 @@ def digest_of_line(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
 
 
-def cut(value: Any, bound: int) -> Any:
-    """A copy of a JSON value in at most about `bound` characters, `[CUT]` where something is missing.
+def cut(value: Any, bound: int) -> tuple[Any, bool]:
+    """A copy of a JSON value in at most about `bound` characters, `[CUT]` where something is missing; whether it is whole.
 
-    Comes before the redaction, which a megabyte of arguments would make slow; `trim` follows it.
+    Comes before the redaction, which a megabyte of arguments would make slow; `trim` follows it where it is not whole.
     """
-    return _cut(value, [bound], 0)
+    cutting = _Cutting(bound)
+    return cutting.copy(value, 0), cutting.whole
 
 
-def _cut(value: Any, left: list[int], depth: int) -> Any:
-    if left[0] <= 0 or depth > MAX_DEPTH:
-        return CUT
-    left[0] -= 8
-    if isinstance(value, str):
-        kept = value if len(value) <= left[0] + MARGIN else value[: left[0] + MARGIN] + CUT
-        left[0] -= len(kept)
+class _Cutting:
+    """How much of a value may still be kept."""
+
+    __slots__ = ("left", "whole")
+
+    def __init__(self, bound: int) -> None:
+        self.left, self.whole = bound, True
+
+    def copy(self, value: Any, depth: int) -> Any:
+        if self.left <= 0 or depth > MAX_DEPTH:
+            self.whole = False
+            return CUT
+        self.left -= 8
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, Mapping):
+            self.whole &= len(value) <= MAX_ITEMS
+            return {self.copy(str(key), depth + 1): self.copy(item, depth + 1) for key, item in islice(value.items(), MAX_ITEMS)}
+        if isinstance(value, list | tuple):
+            kept = [self.copy(item, depth + 1) for item in value[:MAX_ITEMS]]
+            return kept if len(kept) == len(value) else [*kept, CUT]
+        return value if not isinstance(value, float) or isfinite(value) else str(value)
+
+    def _text(self, text: str) -> str:
+        kept = text
+        if len(text) > self.left + MARGIN:
+            kept, self.whole = text[: self.left + MARGIN] + CUT, False
+        self.left -= len(kept)
         return kept
-    if isinstance(value, Mapping):
-        return {_cut(str(key), left, depth + 1): _cut(item, left, depth + 1) for key, item in islice(value.items(), MAX_ITEMS)}
-    if isinstance(value, list | tuple):
-        kept_items = [_cut(item, left, depth + 1) for item in value[:MAX_ITEMS]]
-        return kept_items if len(kept_items) == len(value) else [*kept_items, CUT]
-    return value if not isinstance(value, float) or isfinite(value) else str(value)
 
 
 def trim(value: Any, margin: int) -> Any:

@@ -77,6 +77,8 @@ class Redactor:
         return copy
 
     def _text(self, text: str, hidden: set[str], decodes: int) -> str:
+        if len(text) < MIN_LITERAL:
+            return text
         text = self._inside_json(text, hidden, decodes)
         for value, name in self._literals:
             if value in text:
