@@ -113,3 +113,28 @@ async def test_what_a_guest_prints_stays_in_its_result(tmp_path: Path) -> None:
     assert [answer["id"] for answer in answers if "id" in answer] == [0, 7]
     assert not [answer for answer in answers if answer.get("result", {}).get("forged")]
     assert answers[-1]["result"]["structuredContent"] == {"result": forged}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("tool", "sent"),
+    [
+        ("echo-string", "text " * 20),
+        ("echo-bytes", "AAECAwQFBgc="),
+        ("echo-points", [{"x": 1, "y": 2, "label": "a"}, {"x": 3, "y": 4}]),
+        ("echo-shapes", ["empty", {"circle": 1.5}, {"named": "b"}]),
+        ("echo-flags", ["read", "delete"]),
+        ("echo-lists", [[1, 2, 3], []]),
+    ],
+)
+async def test_twenty_thousand_calls_leave_no_memory_behind(stage: Stage, tool: str, sent: object) -> None:
+    """PY-08: workers are retired after a thousand calls; what is left must not grow either."""
+    await stage.load("every_type")
+    for _ in range(2_000):
+        await stage.call(f"every_type__{tool}", x=sent)
+    await stage.settled()
+    before = stage.traces()
+    for _ in range(18_000):
+        await stage.call(f"every_type__{tool}", x=sent)
+    await stage.settled()
+    assert stage.traces().memory < before.memory + (16 << 20)

@@ -1,0 +1,168 @@
+"""Documents, grants, descriptions and records that somebody prepared."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox.api import Sandbox
+from sandbox.audit import verify
+from sandbox.errors import HostUnavailable, PolicyError, SandboxError
+from sandbox.host.outcome import Ending
+from sandbox.policy import load_policy, load_policy_file
+from tests.attacks.stage import CANARY, NOTHING, Stage, attempts, policy, value
+from tests.support.guests import guest
+
+HEAD = 'version: "2.0"\n'
+TRAPS = {
+    "alias tree": HEAD + "description: &a [x, x]\npermissions: [*a, *a]\n",
+    "self reference": HEAD + "permissions: &a [*a]\n",
+    "merge key": HEAD + "permissions:\n  <<: {storage: {}}\n",
+    "the same key twice": HEAD + "permissions:\n  network: {}\n  network: {}\n",
+    "a near miss": HEAD + "permissions:\n  netwrok: {}\n",
+    "another case": HEAD + "permissions:\n  storage:\n    Allow: []\n",
+    "a tag": HEAD + "description: !!python/object/apply:os.system [id]\n",
+    "two documents": HEAD + "---\n" + HEAD,
+    "depth": HEAD + "permissions: " + "[" * 20_000 + "]" * 20_000 + "\n",
+    "length": HEAD + "description: " + "x" * (5 << 20) + "\n",
+    "not UTF-8": b'version: "2.0"\ndescription: "\xff"\n',
+}
+
+
+@pytest.mark.parametrize("kind", TRAPS)
+def test_a_document_that_is_a_trap_is_refused(kind: str) -> None:
+    """POL-01, POL-02, POL-03, POL-05: at once, with its place."""
+    began = time.monotonic()
+    with pytest.raises(PolicyError) as refused:
+        load_policy(TRAPS[kind], file="policy.yaml")
+    assert time.monotonic() - began < 1
+    assert refused.value.problems[0].where.startswith("policy.yaml")
+
+
+@pytest.mark.parametrize("how", ["symlink", "hard link", "writable by the group", "writable by all"])
+def test_a_policy_that_others_may_change_is_refused(tmp_path: Path, how: str) -> None:
+    """POL-07."""
+    path = tmp_path / "policy.yaml"
+    path.write_text(NOTHING)
+    path.chmod({"writable by the group": 0o660, "writable by all": 0o606}.get(how, 0o600))
+    if how == "symlink":
+        path.rename(tmp_path / "real.yaml")
+        path.symlink_to(tmp_path / "real.yaml")
+    elif how == "hard link":
+        os.link(path, tmp_path / "second.yaml")
+    with pytest.raises(SandboxError):
+        load_policy_file(path)
+
+
+@pytest.mark.parametrize("part", ["state", "cache", "audit", "run", ""])
+async def test_no_component_is_given_the_hosts_own_folders(stage: Stage, part: str) -> None:
+    """POL-07: a grant on its own record, cache or state would be a grant on everything."""
+    with pytest.raises(SandboxError):
+        await stage.sandbox.grant_storage_permission("traps", f"fs://{stage.home / part}/**", ["read"])
+
+
+async def test_deny_wins_in_every_section(stage: Stage, tmp_path: Path) -> None:
+    """POL-08."""
+    (tmp_path / "w/private").mkdir(parents=True)
+    (tmp_path / "w/private/secret").write_text(CANARY)
+    storage = f"""uri: "fs://{tmp_path}/w/**", access: [read], mount: /w
+                  deny uri: "fs://{tmp_path}/w/private/**", access: [read, write, create, delete]"""
+    await stage.load("escape_traversal", policy(storage))
+    got = attempts(await stage.call("escape_traversal__open-each", mount="/w", paths=["private/secret"]))
+    assert got["private/secret"] in {"not-permitted", "no-entry"}
+    await stage.load("escape_network", policy(network='host: "*", protocols: [http]\ndeny host: "denied.test"'))
+    refused = await stage.call(
+        "escape_network__request", method="GET", scheme="http", authority="denied.test", path="/", headers=[], body=""
+    )
+    assert refused.outcome.denials[0].origin is not None
+    environment = """key: HOME
+                     deny key: "H*\""""
+    await stage.load("escape_environment", policy(environment=environment))
+    assert value(await stage.call("escape_environment__look"))["variables"] == []
+
+
+async def test_a_granted_folder_swapped_for_a_link_is_not_followed(stage: Stage, tmp_path: Path) -> None:
+    """GRT-01: between the grant and the call somebody puts a link in its place."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/secret").write_text(CANARY)
+    (tmp_path / "d").mkdir()
+    await stage.load("escape_traversal", policy())
+    await stage.sandbox.grant_storage_permission("escape_traversal", f"fs://{tmp_path}/d/**", ["read"], mount="/d")
+    assert "/d" in value(await stage.call("escape_traversal__mounts"))
+    (tmp_path / "d").rename(tmp_path / "was")
+    (tmp_path / "d").symlink_to("outside")
+    result = await stage.call("escape_traversal__open-each", mount="/d", paths=["secret"])
+    assert CANARY not in str(result.outcome.value)
+    await stage.neighbour_is_well()
+
+
+async def test_a_revoke_ends_the_running_call(stage: Stage, tmp_path: Path) -> None:
+    """GRT-02: within a second, and the receipt says which call it was."""
+    (tmp_path / "d").mkdir()
+    await stage.load("exhaust_sleep", policy(limits="wall_time: 20s"))
+    grant = await stage.sandbox.grant_storage_permission("exhaust_sleep", f"fs://{tmp_path}/d/**", ["read"])
+    call = asyncio.create_task(
+        stage.sandbox.call("exhaust_sleep__sleep", {"milliseconds": "15000"}, call_id="the one that held it")
+    )
+    while not [record for record in stage.records() if record["event"] == "tool_invoke"]:
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.3)
+    began = time.monotonic()
+    receipt = await stage.sandbox.revoke(grant.id)
+    result = await call
+    assert time.monotonic() - began < 1
+    assert result.outcome.ending is Ending.REVOKED
+    assert [stopped.call_id for stopped in receipt.every_stop] == ["the one that held it"]
+
+
+async def test_another_component_under_the_same_name_has_no_grant(tmp_path: Path) -> None:
+    """TOOL-03: a grant stays with the component's digest, and what was accepted for it does too."""
+    (tmp_path / "d").mkdir()
+    changed = tmp_path / "changed.wasm"
+    changed.write_bytes(guest("escape_traversal").read_bytes() + b"\x00\x03\x01xy")
+    async with Sandbox(tmp_path / "home") as sandbox:
+        await sandbox.load(guest("escape_traversal"), policy="deny-all", name="tool")
+        await sandbox.grant_storage_permission("tool", f"fs://{tmp_path}/d/**", ["read"], mount="/d")
+        assert "/d" in value(await sandbox.call("tool__mounts", {}))
+    async with Sandbox(tmp_path / "home") as sandbox:
+        await sandbox.load(changed, name="tool")
+        assert "/d" not in value(await sandbox.call("tool__mounts", {}))
+
+
+async def test_a_description_is_cleaned_and_cut(stage: Stage) -> None:
+    """TOOL-01, TOOL-02: no control, colour, direction or hidden character, and no hundred kilobytes."""
+    loaded = await stage.sandbox.load(guest("hostile_docs"))
+    for tool in loaded.tools:
+        text = tool.description + str(tool.input_schema) + str(tool.output_schema)
+        assert len(text) < 20_000
+        hidden = [c for c in text if (ord(c) < 32 and c != "\n") or c in "\x7f\u202e\u202c\u200b\u2060" or ord(c) >= 0xE0000]
+        assert not hidden
+
+
+async def test_a_changed_record_is_named(stage: Stage) -> None:
+    """AUD-01: one letter, a line less, two lines exchanged."""
+    await stage.neighbour_is_well()
+    path = max((stage.home / "audit").glob("*.jsonl"))
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    assert verify(stage.home / "audit").ok
+    for changed in (whole.replace(b"traps", b"trapz", 1), b"".join(lines[1:]), b"".join([lines[1], lines[0], *lines[2:]])):
+        path.write_bytes(changed)
+        assert not verify(stage.home / "audit").ok
+    path.write_bytes(whole)
+    assert verify(stage.home / "audit").ok
+
+
+async def test_without_a_record_there_is_no_call(tmp_path: Path) -> None:
+    """AUD-06: the folder of the record is gone; the call is not made."""
+    async with Sandbox(tmp_path / "home") as sandbox:
+        await sandbox.load(guest("traps"))
+        shutil.rmtree(tmp_path / "home" / "audit")
+        (tmp_path / "home" / "audit").write_text("in the way")
+        with pytest.raises(HostUnavailable):
+            await sandbox.call("traps__fine", {"number": 1})
