@@ -16,6 +16,7 @@ from typing import Any
 from sandbox.errors import HostUnavailable
 from sandbox.host.cache import Variant
 from sandbox.host.child import Child
+from sandbox.host.outcome import Ending
 from sandbox.host.process import Worker, wires
 
 _IDS = itertools.count(1)
@@ -59,7 +60,7 @@ class Forker:
     async def close(self) -> None:
         """End the zygote and every worker of it."""
         for worker in list(self._workers.values()):
-            worker.kill("closed")
+            worker.kill(Ending.UNAVAILABLE)
         await asyncio.gather(*(worker.dead for worker in self._workers.values()))
         if self._child is not None:
             await self._child.close()

@@ -58,6 +58,7 @@ _NOT_PREPARABLE = (PREPARE_TOUCHED_WASI, -signal.SIGABRT)
 """Native code that finds no context aborts."""
 
 _ATTEMPTS = 4
+_UNREADY = 2
 _READY_SECONDS = 30.0
 
 
@@ -200,13 +201,18 @@ class Host:
     async def _run(self, running: _Running, export: Export, arguments: Mapping[str, Any], call_id: str) -> Outcome:
         """Steps 3 to 5; again with another worker where the one we had could not begin."""
         template = running.template
+        unready = 0
         for _ in range(_ATTEMPTS):
             if running.stopped_for is not None:
                 return stopped(running.stopped_for)
             try:
                 worker = await self._pool.acquire(Key(template))
             except _NotReadyError:
-                return self._crashed(template)
+                # A spare may have died of something else; a component that kills two is one that crashes.
+                unready += 1
+                if unready < _UNREADY:
+                    continue
+                break
             except SandboxError as error:
                 return unavailable(error.message)
             if running.stopped_for is not None:
@@ -220,7 +226,7 @@ class Host:
                 continue
             events = await self._outward.events(worker, call_id) if template.network else []
             return self._judge(outcome_of(ended, template.limits, events), template)
-        return self._crashed(template)
+        return self._judge(Outcome(Ending.CRASHED, message="the tool crashed"), template)
 
     async def _call(
         self, worker: Worker, template: WasiTemplate, export: Export, arguments: Mapping[str, Any], call_id: str
@@ -255,13 +261,9 @@ class Host:
 
     def _judge(self, outcome: Outcome, template: WasiTemplate) -> Outcome:
         if outcome.ending is Ending.CRASHED:
-            self._crashed(template)
+            self._counts["crashes"] += 1
+            self._breaker.crashed(template.component, asyncio.get_running_loop().time())
         return outcome
-
-    def _crashed(self, template: WasiTemplate) -> Outcome:
-        self._counts["crashes"] += 1
-        self._breaker.crashed(template.component, asyncio.get_running_loop().time())
-        return Outcome(Ending.CRASHED, message="the tool crashed")
 
     async def _stop(self, call_id: str, running: _Running, ending: Ending) -> Stopped:
         ordered = asyncio.get_running_loop().time()

@@ -41,6 +41,7 @@ _TRAP_KINDS = {
     "invalid discriminant": "a variant has no such case",
     "allocation too large": "an allocation is too large",
 }
+_TOO_MUCH_OUT = "too much data is being copied between the host and the guest"
 _OUT_OF_FUEL = "all fuel consumed"
 _MEMORY_AT_START = re.compile(
     r"memory minimum size of \d+ pages exceeds memory limits|exceeds memory limit|Cannot allocate memory|OutOfMemory"
@@ -82,6 +83,9 @@ def of_exception(error: BaseException, limits: Limits, peak_bytes: int) -> End:
 
 
 def _of_trap(text: str, limits: Limits, peak_bytes: int) -> End:
+    if _TOO_MUCH_OUT in text:
+        # Arguments are far below what the engine copies at once, so it was the result.
+        return End(Ending.LIMIT, reached(limits, "output_bytes"), "output")
     if _OUT_OF_FUEL in text and limits.fuel is not None:
         return End(Ending.LIMIT, reached(limits, "fuel"), "fuel")
     if _MEMORY_AT_START.search(text):

@@ -1,0 +1,40 @@
+"""The next instance is made while a worker is idle, where the guest allows it, and is like any other."""
+
+from __future__ import annotations
+
+from tests.host.processes.driver import Caller, workers
+
+
+async def test_a_guest_that_calls_wasi_while_it_is_made_is_not_prepared(call: Caller) -> None:
+    """A C library's initialiser does; its worker ends, nobody notices, and it is not tried again."""
+    for _ in range(4):
+        assert (await call("libc_reads", "variable", name="X")).value is None
+    metrics = call.host.metrics()
+    assert metrics["crashes"] == 0
+    assert len(call.host._unpreparable) == 1
+    component = next(iter(call.host._unpreparable))
+    assert component in call.host._components
+
+
+async def test_random_numbers_differ_between_calls_and_workers(call: Caller) -> None:
+    """RND-01: prepared or not, before and after a respawn."""
+    samples = [str((await call("exhaust_random", "sample")).value) for _ in range(3)]
+    await call.host.retire((await call.host.load(_guest("exhaust_random"))).digest)
+    samples += [str((await call("exhaust_random", "sample")).value) for _ in range(3)]
+    assert len(set(samples)) == 6
+
+
+async def test_calls_after_the_first_are_served_by_the_same_worker(call: Caller) -> None:
+    """A prepared instance needs no new process."""
+    await call("traps", "fine", number=1)
+    idle = set(workers())
+    for number in range(5):
+        assert (await call("traps", "fine", number=number)).value == number
+    assert set(workers()) <= idle | set(workers())
+    assert call.host.metrics()["taken"] == 1
+
+
+def _guest(name: str) -> object:
+    from tests.support.guests import guest
+
+    return guest(name)
