@@ -47,20 +47,25 @@ async def load_all(sandbox: Sandbox, files: Sequence[str], policies: Sequence[st
     """
     chosen = _Policies.of(policies, [Path(file).stem for file in files])
     loaded: list[LoadedComponent] = []
-    refused: list[ComponentError] = []
+    refused: list[tuple[str, ComponentError]] = []
     for file in files:
         try:
             loaded.append(await sandbox.load(Path(file), policy=chosen.of_component(Path(file).stem)))
         except PolicyError:
             raise
         except ComponentError as error:
-            refused.append(error)
-            _log.error("%s is left out: %s", file, error)
+            refused.append((file, error))
     if not loaded:
-        raise refused[0]
+        raise _named(*refused[0])
+    for file, reason in refused:
+        _log.error("%s is left out: %s", file, reason)
     for component in loaded:
         for text in (*component.warnings, *component.notes):
             _log.warning("%s: %s", component.name, text)
+
+
+def _named(file: str, error: ComponentError) -> ComponentError:
+    return error if file in error.message else ComponentError(f"{file}: {error.message}", help=error.help, code=error.code)
 
 
 class _Policies:

@@ -3,7 +3,8 @@
 Decides the JSON type that a word means. Leaves whether the value is right to the host, which judges every call the same.
 
 Rules: a string stays as it is written; a number, boolean, list or object is JSON; where the schema takes a string or
-something else, what reads as that something is it. A key that the tool does not have is an error that names those it has.
+something else, what reads as that something is it, but for an integer that JSON would not keep exactly. A key that the tool
+does not have is an error that names those it has.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from sandbox.errors import Code, SandboxError
+
+_EXACT = 2**53
+"""Beyond it, 64-bit integers are written as strings of digits."""
 
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object", type(None): "null"}
 
@@ -70,6 +74,8 @@ def _value(key: str, text: str, schema: Mapping[str, Any]) -> Any:
     except ValueError:
         value = text
     kind = _TYPES[type(value)]
+    if kind == "integer" and "string" in allowed and abs(value) > _EXACT:
+        return text
     if kind in allowed or (kind == "integer" and "number" in allowed):
         return value
     if "string" in allowed:

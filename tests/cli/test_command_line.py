@@ -10,14 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import installed, sandbox
 from tests.support.serving import NOTHING, SECONDS, program
 
 HEAVY = ("pydantic", "mcp", "wasmtime", "yaml", "rich", "asyncio", "sqlite3")
-
-
-def sandbox(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    home = () if folder is None else ("--home", str(folder / "home"))
-    return subprocess.run([program(), *words, *home], capture_output=True, text=True, timeout=SECONDS, check=False)
 
 
 @pytest.mark.parametrize("words", [["--version"], ["--help"], ["run", "--help"]])
@@ -30,7 +26,7 @@ def test_it_answers_what_needs_no_host_without_loading_one(words: list[str]) -> 
 
 
 def test_the_version_is_one_line() -> None:
-    done = sandbox("--version")
+    done = installed("--version")
     assert done.returncode == 0
     assert done.stdout.startswith("sandbox ")
     assert done.stdout.count("\n") == 1
@@ -84,7 +80,7 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
 
 def test_a_home_that_others_may_not_be_trusted_with_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
-    done = sandbox("audit", "list", folder=tmp_path)
+    done = installed("audit", "list", folder=tmp_path)
     assert done.returncode == 4
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr

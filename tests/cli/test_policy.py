@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_command_line import sandbox
+from tests.support.commands import sandbox
 
 POLICY = """\
 version: "2.0"

@@ -75,36 +75,19 @@ async def test_a_revoke_stops_the_call_that_runs_under_it(tmp_path: Path, mode: 
 
 
 @modes
-async def test_an_unknown_tool_is_invalid_params(tmp_path: Path, mode: Mode) -> None:
-    async with Client(Serving(tmp_path, [every_type()]).parameters, mode=mode) as client:
+async def test_what_goes_wrong_in_a_call_is_a_tool_error_and_the_next_call_runs(tmp_path: Path, mode: Mode) -> None:
+    """An unknown tool alone is an error of the protocol."""
+    async with Client(Serving(tmp_path, [every_type(), guest("traps")]).parameters, mode=mode) as client:
         with pytest.raises(MCPError) as caught:
             await client.call_tool("every_type__nope", {})
-    assert caught.value.code == t.INVALID_PARAMS
-
-
-@modes
-async def test_wrong_arguments_are_a_tool_error_that_names_them(tmp_path: Path, mode: Mode) -> None:
-    async with Client(Serving(tmp_path, [every_type()]).parameters, mode=mode) as client:
-        told = body(await client.call_tool("every_type__echo-u8", {"x": 256}))
-    assert told["code"] == "invalid_arguments"
-    assert "x" in told["message"]
-
-
-@modes
-async def test_an_err_of_the_guest_is_a_tool_error(tmp_path: Path, mode: Mode) -> None:
-    async with Client(Serving(tmp_path, [every_type()]).parameters, mode=mode) as client:
-        told = body(await client.call_tool("every_type__finish", {"failing": True, "x": "no luck"}))
-    assert told["code"] == "guest_error"
-    assert told["error"] == "no luck"
-
-
-@modes
-async def test_a_trap_is_a_tool_error_and_the_next_call_runs(tmp_path: Path, mode: Mode) -> None:
-    async with Client(Serving(tmp_path, [guest("traps")]).parameters, mode=mode) as client:
-        told = body(await client.call_tool("traps__unreachable", {}))
+        wrong = body(await client.call_tool("every_type__echo-u8", {"x": 256}))
+        said = body(await client.call_tool("every_type__finish", {"failing": True, "x": "no luck"}))
+        trapped = body(await client.call_tool("traps__unreachable", {}))
         fine = await client.call_tool("traps__fine", {"number": 3})
-    assert told["code"] == "trapped"
-    assert "/" not in told["message"]
+    assert caught.value.code == t.INVALID_PARAMS
+    assert (wrong["code"], "x" in wrong["message"]) == ("invalid_arguments", True)
+    assert (said["code"], said["error"]) == ("guest_error", "no luck")
+    assert (trapped["code"], "/" in trapped["message"]) == ("trapped", False)
     assert fine.structured_content == {"result": 3}
 
 
@@ -137,23 +120,18 @@ async def test_every_tool_of_several_components_is_listed_in_order(tmp_path: Pat
 
 
 @modes
-async def test_a_result_is_structured_and_the_same_as_text(tmp_path: Path, mode: Mode) -> None:
+async def test_results_are_structured_and_the_same_as_text_and_calls_overlap(tmp_path: Path, mode: Mode) -> None:
     point = {"x": -1, "y": 2, "label": "here"}
     async with Client(Serving(tmp_path, [every_type()]).parameters, mode=mode) as client:
         await client.list_tools()
         result = await client.call_tool("every_type__echo-record", {"x": point})
         nothing = await client.call_tool("every_type__nothing", {"a": 1, "b": "x"})
+        many = await asyncio.gather(*(client.call_tool("every_type__echo-u32", {"x": number}) for number in range(32)))
     assert result.structured_content == {"result": point}
     assert isinstance(result.content[0], t.TextContent)
     assert json.loads(result.content[0].text) == {"result": point}
     assert not nothing.is_error
-
-
-@modes
-async def test_calls_of_one_connection_overlap(tmp_path: Path, mode: Mode) -> None:
-    async with Client(Serving(tmp_path, [every_type()]).parameters, mode=mode) as client:
-        results = await asyncio.gather(*(client.call_tool("every_type__echo-u32", {"x": number}) for number in range(32)))
-    assert [result.structured_content for result in results] == [{"result": number} for number in range(32)]
+    assert [one.structured_content for one in many] == [{"result": number} for number in range(32)]
 
 
 async def _running(serving: Serving) -> None:

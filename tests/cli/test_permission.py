@@ -1,0 +1,126 @@
+"""`sandbox permission` and `sandbox audit`: grants as objects, and what the record says of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.commands import sandbox
+from tests.support.components import files_component
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> Path:
+    """A folder whose home knows the files component."""
+    done = sandbox("tool", "list", str(files_component()), "--policy", "deny-all", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "note.txt").write_text("hello")
+    return tmp_path
+
+
+def data(folder: Path, *words: str) -> Any:
+    done = sandbox(*words, "--json", folder=folder)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return json.loads(done.stdout)
+
+
+def test_a_grant_for_an_unknown_component_is_refused(tmp_path: Path) -> None:
+    done = sandbox("permission", "grant", "nope", "storage", "fs:///srv/x", folder=tmp_path)
+    assert done.returncode == 2
+    assert "there is no component `nope`" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["storage", "fs:///proc/**"],
+        ["storage", "fs:///srv/x", "--access", "read,execute"],
+        ["storage", "file:///srv/x"],
+        ["network", "http://api.example.com"],
+        ["network", "api.example.com", "--port", "0"],
+        ["environment", "A B=c"],
+        ["resource", "memory=much"],
+        ["resource", "nope=1"],
+    ],
+)
+def test_a_grant_that_a_policy_could_not_say_is_refused(known: Path, words: list[str]) -> None:
+    done = sandbox("permission", "grant", "files", *words, folder=known)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert data(known, "permission", "list") == []
+
+
+def test_an_unknown_denial_or_grant_is_wrong_usage(known: Path) -> None:
+    for words in (("grant", "--from-denial", "d-0"), ("revoke", "g-0")):
+        done = sandbox("permission", *words, folder=known)
+        assert done.returncode == 2, done.stderr
+        assert "there is no" in done.stderr
+
+
+def test_a_grant_holds_until_it_is_revoked(known: Path) -> None:
+    read = ("tool", "call", str(files_component()), "read", f"path={known}/data/note.txt")
+    refused = sandbox(*read, "--json", folder=known)
+    assert refused.returncode == 1
+    grant = data(known, "permission", "grant", "--from-denial", json.loads(refused.stdout)["error"]["denial_id"])
+    assert data(known, *read)["result"] == "hello"
+    receipt = data(known, "permission", "revoke", grant["id"])
+    assert receipt[0]["grant"] == grant["id"]
+    assert sandbox(*read, folder=known).returncode == 1
+    assert sandbox("permission", "revoke", grant["id"], folder=known).returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "entry"),
+    [
+        (["storage", "fs:///srv/x/**", "--access", "read,write"], "storage", {"uri": "fs:///srv/x/**"}),
+        (["network", "api.example.com", "--method", "GET", "--port", "443"], "network", {"host": "api.example.com"}),
+        (["network", "--cidr", "10.1.0.0/16"], "network", {"cidr": "10.1.0.0/16"}),
+        (["environment", "MODE=fast"], "environment", {"key": "MODE", "value": "fast"}),
+        (["resource", "memory=64Mi", "open_files=8"], "resource", {"memory": "64Mi", "open_files": 8}),
+    ],
+)
+def test_each_kind_is_granted_and_listed(known: Path, words: list[str], kind: str, entry: dict[str, Any]) -> None:
+    options = ("--reason", "a test", "--expires-in", "10m", "--max-uses", "3")
+    grant = data(known, "permission", "grant", "files", *words, *options)
+    assert (grant["kind"], grant["why"], grant["max_uses"]) == (kind, "a test", 3)
+    assert grant["expires_at"] - grant["created_at"] == pytest.approx(600)
+    assert entry.items() <= grant["entry"].items()
+    assert [one["id"] for one in data(known, "permission", "list", "files")] == [grant["id"]]
+    assert data(known, "permission", "list", "other") == []
+    shown = sandbox("permission", "list", folder=known).stdout
+    assert grant["id"] in shown
+    assert "a test" in shown
+
+
+def test_all_grants_of_a_component_are_revoked_together(known: Path) -> None:
+    for name in ("a", "b"):
+        data(known, "permission", "grant", "files", "storage", f"fs:///srv/{name}")
+    assert len(data(known, "permission", "revoke", "--component", "files", "--all")) == 2
+    assert data(known, "permission", "list") == []
+
+
+def test_the_record_tells_a_call_and_verifies(known: Path) -> None:
+    call = sandbox("tool", "call", str(files_component()), "read", "path=/nope", "--json", folder=known)
+    request = json.loads(call.stdout)["request_id"]
+    events = [event["event"] for event in data(known, "audit", "list", "--call", request)]
+    assert events == ["tool_invoke", "access_denied", "tool_failure"]
+    assert len(data(known, "audit", "list", "--limit", "1")) == 1
+    assert data(known, "audit", "list", "--since", "2999-01-01") == []
+    assert data(known, "audit", "verify")["ok"] is True
+
+
+def test_a_changed_record_is_named_and_the_exit_code_says_no(known: Path) -> None:
+    file = next((known / "home" / "audit").glob("*.jsonl"))
+    file.write_text(file.read_text().replace('"files"', '"other"', 1))
+    done = sandbox("audit", "verify", folder=known)
+    assert done.returncode == 1
+    assert file.name in done.stderr
+    assert done.stdout == ""
