@@ -5,7 +5,8 @@ handle; between the two another process may have put something else there. So no
 compared with what the gate holds, and dropped unless it is the very same file. The open truncates and creates nothing.
 
 The new handle's descriptor is the lowest number that was free before (POSIX, open: this process has one thread that opens);
-if it turns out to be none that fits, the open is done again and found among all descriptors.
+if it turns out to be none that fits, the open is done again and found among all descriptors. Wasmtime opens descriptors of
+its own when it first does anything with a file: that is brought about before.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class _Open:
 _open = _Open()
 # A call frees what the one before left here: nothing else has to.
 _slot = Slot()
+# Of this process: a worker is forked before any file is opened.
+_begun: list[bool] = []
 
 
 class Opener:
@@ -78,10 +81,13 @@ class Opener:
     def __init__(self, passthrough: Passthrough, native: Native) -> None:
         self._native = native
         self._index = passthrough.indices["gate-open"]
+        self._stat = passthrough.indices["descriptor-stat"]
 
     def open(self, root: int, path: str, held: int, flags: int, *, truncate: bool) -> int | None:
         """The native handle, a box of our own, of the file that `held` holds; None if another one is there by now."""
         wanted = identity(os.fstat(held))
+        if not _begun:
+            self._begin(root)
         free = os.dup(held)
         os.close(free)
         handle = self._call(root, path, flags)
@@ -96,6 +102,11 @@ class Opener:
         if truncate:
             os.ftruncate(free, 0)
         return handle
+
+    def _begin(self, root: int) -> None:
+        _open.fill(root, b"", 0)
+        self._native.call(self._stat, _open.address, 1, _slot.address)
+        _begun.append(True)
 
     def _call(self, root: int, path: str, flags: int) -> int:
         _open.fill(root, path.encode(), flags)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 AUDIT_ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
-_STREAMS = """read write readv writev pread64 pwrite64 preadv pwritev lseek close fcntl dup dup3 pipe2 eventfd2 splice sendfile
-    copy_file_range"""
+_STREAMS = """read write readv writev pread64 pwrite64 preadv pwritev pwritev2 lseek close fcntl dup dup3 pipe2 eventfd2 splice
+    sendfile copy_file_range"""
 # Landlock and the gate say which files.
 _FILES = """openat openat2 fstat newfstatat statx getdents64 mkdirat unlinkat renameat renameat2 linkat symlinkat readlinkat
     faccessat faccessat2 ftruncate fallocate fsync fdatasync fadvise64 utimensat getcwd"""
@@ -36,8 +36,8 @@ _X86_64 = {
     "unlinkat": 263, "renameat": 264, "linkat": 265, "symlinkat": 266, "readlinkat": 267, "faccessat": 269, "ppoll": 271,
     "set_robust_list": 273, "splice": 275, "utimensat": 280, "epoll_pwait": 281, "fallocate": 285, "eventfd2": 290,
     "epoll_create1": 291, "dup3": 292, "pipe2": 293, "preadv": 295, "pwritev": 296, "prlimit64": 302, "renameat2": 316,
-    "getrandom": 318, "membarrier": 324, "copy_file_range": 326, "statx": 332, "rseq": 334, "clone3": 435, "openat2": 437,
-    "faccessat2": 439,
+    "getrandom": 318, "membarrier": 324, "copy_file_range": 326, "pwritev2": 328, "statx": 332, "rseq": 334,
+    "clone3": 435, "openat2": 437, "faccessat2": 439,
 }  # fmt: skip
 
 _AARCH64 = {
@@ -53,7 +53,7 @@ _AARCH64 = {
     "socketpair": 199, "connect": 203, "getsockname": 204, "getpeername": 205, "sendto": 206, "recvfrom": 207,
     "setsockopt": 208, "getsockopt": 209, "shutdown": 210, "sendmsg": 211, "recvmsg": 212, "brk": 214, "munmap": 215,
     "mremap": 216, "clone": 220, "mmap": 222, "fadvise64": 223, "mprotect": 226, "madvise": 233, "prlimit64": 261,
-    "renameat2": 276, "getrandom": 278, "membarrier": 283, "copy_file_range": 285, "statx": 291, "rseq": 293,
+    "renameat2": 276, "getrandom": 278, "membarrier": 283, "copy_file_range": 285, "pwritev2": 287, "statx": 291, "rseq": 293,
     "clone3": 435, "openat2": 437, "faccessat2": 439,
 }  # fmt: skip
 
