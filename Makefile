@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: demo test soak lint bench guests pins clean
 
 demo: .venv/run.done ## an MCP client: allowed, refused, granted, allowed, revoked, refused
-	$(BIN)/python docs/demo.py
+	@$(BIN)/python docs/demo.py
 
 test: .venv/test.done ## all tests but the long ones; at most ten minutes
 	$(BIN)/python -m pytest -m "not soak" $(ARGS)
@@ -40,7 +40,7 @@ clean: ## remove all that was installed or built
 	rm -rf .venv .cache
 
 .venv/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 
 # The hashes are checked; the project itself is linked in, built with the setuptools that was just pinned.
@@ -48,15 +48,15 @@ INSTALL = $(BIN)/pip install --quiet --require-hashes -r $(1) && \
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 
 .venv/run.done: .venv/bin/python requirements.txt pyproject.toml
-	$(call INSTALL,requirements.txt)
-	touch $@
+	@echo "installing into .venv …"; $(call INSTALL,requirements.txt)
+	@touch $@
 
 .venv/dev.done: .venv/bin/python requirements-dev.txt pyproject.toml
-	$(call INSTALL,requirements-dev.txt)
-	touch $@ .venv/run.done
+	@echo "installing into .venv …"; $(call INSTALL,requirements-dev.txt)
+	@touch $@ .venv/run.done
 
 # The TypeScript clients need Node.js: a machine without it gets one from the Python registry, in .venv like the rest.
 .venv/test.done: .venv/dev.done requirements-node.txt
 	command -v npm >/dev/null || $(BIN)/pip install --quiet --require-hashes -r requirements-node.txt
 	$(BIN)/python components/python/build.py
-	touch $@
+	@touch $@

@@ -1,0 +1,158 @@
+"""Every field of a policy that is enforced: a document with it, a guest that runs into it, and what that gives.
+
+A new field arrives with its row here; `test_enforcement.py` runs the rows and holds their names against the schema.
+`{folder}` is a folder with `w/x` and `w/private/x` in it, `{port}` a web server on 127.0.0.1; `a.test` and `b.test` lead there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.attacks.stage import policy
+
+W = 'uri: "fs://{folder}/w/**", access: [read, write, create, delete], mount: /w'
+LOOPBACK = "cidr: 127.0.0.0/8, ports: any, protocols: [http, https]"
+NAMES = f'host: "*.test", ports: any, protocols: [http, https]\n{LOOPBACK}'
+NOT_PERMITTED = "not-permitted"
+DENIED = "HTTP-request-denied"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A tool of the row's guest, and its arguments."""
+
+    tool: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A field, a document that has it, the call that runs into it with the words it gets, and one that the line lets through."""
+
+    field: str
+    document: str
+    guest: str
+    refused: Call
+    message: str
+    allowed: Call | None = None
+    at_once: int = 1
+    """How many of the refused call run together."""
+
+
+def opening(path: str, mount: str = "/w") -> Call:
+    """Read a file."""
+    return Call("open-each", {"mount": mount, "paths": [path]})
+
+
+def filling(path: str) -> Call:
+    """Write a file."""
+    return Call("fill", {"mount": "/w", "path": path, "bytes": "10"})
+
+
+def get(url: str, method: str = "GET") -> Call:
+    """Request a URL."""
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    parts = {"method": method, "scheme": scheme, "authority": authority, "path": slash + path or "/"}
+    return Call("request", {**parts, "headers": [], "body": ""})
+
+
+def storage(name: str, rules: str, refused: Call, allowed: Call, guest: str = "escape_traversal") -> Row:
+    """A row of the section `storage`."""
+    return Row(f"permissions.storage.{name}", policy(rules), guest, refused, NOT_PERMITTED, allowed)
+
+
+def network(name: str, rules: str, refused: Call, allowed: Call) -> Row:
+    """A row of the section `network`."""
+    return Row(f"permissions.network.{name}", policy(network=rules), "escape_network", refused, DENIED, allowed)
+
+
+def environment(name: str, rules: str, seen: str) -> Row:
+    """A row of the section `environment`: the variables that the guest sees."""
+    document, seen = policy(environment=rules), f'"variables": {seen}'
+    return Row(f"permissions.environment.{name}", document, "escape_environment", Call("look"), seen)
+
+
+def limit(name: str, limits: str, guest: str, refused: Call, message: str, allowed: Call | None = None, at_once: int = 1) -> Row:
+    """A row of the section `resources`."""
+    return Row(f"permissions.resources.limits.{name}", policy(W, limits=limits), guest, refused, message, allowed, at_once)
+
+
+HERE = "http://127.0.0.1:{port}/"
+SLEEP = Call("sleep", {"milliseconds": "60000"})
+NAP = Call("sleep", {"milliseconds": "5"})
+
+ROWS = (
+    storage("allow.uri", W, opening("etc/hostname", "/"), opening("x")),
+    storage(
+        "allow.access",
+        W.replace(", write, create, delete", ""),
+        filling("x"),
+        Call("open-until-error", {"mount": "/w", "path": "x", "most": 1}),
+        "exhaust_files",
+    ),
+    storage("allow.mount", W, opening("{folder}/w/x".lstrip("/"), "/"), opening("w/x", "/")),
+    storage("deny.uri", W + '\ndeny uri: "fs://{folder}/w/private/**"', opening("private/x"), opening("x")),
+    storage("deny.access", W + '\ndeny uri: "fs://{folder}/w/x", access: [write]', filling("x"), filling("new"), "exhaust_files"),
+    network(
+        "allow.host",
+        f"host: a.test, ports: any, protocols: [http]\n{LOOPBACK}",
+        get("http://b.test:{port}/"),
+        get("http://a.test:{port}/"),
+    ),
+    network("allow.cidr", LOOPBACK.replace("/8", "/32").replace("0.0.0", "0.0.1"), get("http://127.0.0.2:{port}/"), get(HERE)),
+    network("allow.ports", LOOPBACK.replace("any", "[{port}]"), get("http://127.0.0.1:9/"), get(HERE)),
+    network("allow.protocols", LOOPBACK.replace(", https", ""), get("https://127.0.0.1:{port}/"), get(HERE)),
+    network("allow.methods", f"{LOOPBACK}, methods: [GET]", get(HERE, "POST"), get(HERE)),
+    network("allow.paths", f'{LOOPBACK}, paths: ["/v1/**"]', get(HERE + "v1/../admin"), get(HERE + "v1/x")),
+    network("deny.host", f"{NAMES}\ndeny host: b.test", get("http://b.test:{port}/"), get("http://a.test:{port}/")),
+    network("deny.cidr", f"{LOOPBACK}\ndeny cidr: 127.0.0.2/32", get("http://127.0.0.2:{port}/"), get(HERE)),
+    network("deny.ports", f"{LOOPBACK}\ndeny cidr: 127.0.0.0/8, ports: [9]", get("http://127.0.0.1:9/"), get(HERE)),
+    network(
+        "deny.protocols", f"{LOOPBACK}\ndeny cidr: 127.0.0.0/8, protocols: [https]", get("https://127.0.0.1:{port}/"), get(HERE)
+    ),
+    network("deny.methods", f"{LOOPBACK}\ndeny cidr: 127.0.0.0/8, methods: [POST]", get(HERE, "POST"), get(HERE)),
+    network(
+        "deny.paths", f'{LOOPBACK}\ndeny cidr: 127.0.0.0/8, paths: ["/admin/**"]', get(HERE + "v1/../admin/x"), get(HERE + "v1/x")
+    ),
+    environment("allow.key", "key: SANDBOX_ROW_A", '[["SANDBOX_ROW_A", "host a"]]'),
+    environment("allow.value", "key: SANDBOX_ROW_A, value: written", '[["SANDBOX_ROW_A", "written"]]'),
+    environment("deny.key", 'key: "SANDBOX_ROW_*"\ndeny key: SANDBOX_ROW_B', '[["SANDBOX_ROW_A", "host a"]]'),
+    limit(
+        "memory",
+        "memory: 64Mi",
+        "exhaust_memory",
+        Call("grow-once", {"bytes": str(65 << 20)}),
+        "0",
+        Call("grow-once", {"bytes": "1000"}),
+    ),
+    limit(
+        "cpu_time",
+        "cpu_time: 300ms",
+        "exhaust_cpu",
+        Call("spin"),
+        "`cpu_time` of 300ms was reached",
+        Call("work", {"rounds": "10"}),
+    ),
+    limit("wall_time", "wall_time: 300ms", "exhaust_sleep", SLEEP, "`wall_time` of 300ms was reached", NAP),
+    limit("fuel", "fuel: 1000000", "exhaust_cpu", Call("spin"), "`fuel` of 1000000 was reached", Call("work", {"rounds": "10"})),
+    limit(
+        "output",
+        "output: 4Ki",
+        "exhaust_output",
+        Call("text", {"bytes": 9000}),
+        "`output` of 4Ki was reached",
+        Call("text", {"bytes": 9}),
+    ),
+    limit("stdio", "stdio: 4Ki", "exhaust_stdio", Call("flood", {"bytes": "65536"}), "cut", Call("leave-unflushed")),
+    limit(
+        "open_files",
+        "open_files: 8",
+        "exhaust_files",
+        Call("open-until-error", {"mount": "/w", "path": "x", "most": 99}),
+        "more than 8 files are open at a time",
+        Call("open-until-error", {"mount": "/w", "path": "x", "most": 3}),
+    ),
+    limit("concurrency", "concurrency: 1", "exhaust_sleep", NAP, "too many calls wait: `concurrency` is 1", NAP, at_once=300),
+)
