@@ -53,8 +53,8 @@ _AARCH64 = {
     "socketpair": 199, "connect": 203, "getsockname": 204, "getpeername": 205, "sendto": 206, "recvfrom": 207,
     "setsockopt": 208, "getsockopt": 209, "shutdown": 210, "sendmsg": 211, "recvmsg": 212, "brk": 214, "munmap": 215,
     "mremap": 216, "clone": 220, "mmap": 222, "fadvise64": 223, "mprotect": 226, "madvise": 233, "prlimit64": 261,
-    "renameat2": 276, "getrandom": 278, "membarrier": 283, "copy_file_range": 285, "pwritev2": 287, "statx": 291, "rseq": 293,
-    "clone3": 435, "openat2": 437, "faccessat2": 439,
+    "renameat2": 276, "getrandom": 278, "membarrier": 283, "copy_file_range": 285, "pwritev2": 287, "statx": 291,
+    "rseq": 293, "clone3": 435, "openat2": 437, "faccessat2": 439,
 }  # fmt: skip
 
 NUMBERS = {"x86_64": _X86_64, "aarch64": _AARCH64}
