@@ -21,7 +21,7 @@ import h11
 
 from sandbox.host.gateway.caps import PENDING, Caps
 from sandbox.host.gateway.exchange import Exchange
-from sandbox.host.gateway.peer import Peer, Stream
+from sandbox.host.gateway.peer import READ_BYTES, Peer, Stream
 from sandbox.host.gateway.refusal import Refused
 from sandbox.host.gateway.request import Announcement, Ending, Outside
 from sandbox.template.network import NetworkRules
@@ -165,7 +165,7 @@ class Worker:
             self._server.close()
 
     def _stream(self) -> Stream:
-        reader = asyncio.StreamReader(loop=self._loop)
+        reader = asyncio.StreamReader(READ_BYTES, loop=self._loop)
         stream = Stream(reader, lambda _, writer: self._connected(Peer(h11.SERVER, stream, reader, writer)))
         return stream
 

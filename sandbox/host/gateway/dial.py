@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import h11
 
-from sandbox.host.gateway.peer import Peer, Stream
+from sandbox.host.gateway.peer import READ_BYTES, Peer, Stream
 from sandbox.host.gateway.refusal import Failed, Refused, TimedOut
 from sandbox.host.gateway.resolver import Resolver
 from sandbox.template.addresses import Address
@@ -77,7 +77,7 @@ async def dial(target: Target, addresses: tuple[Address, ...], context: ssl.SSLC
 
 async def _connect(target: Target, address: Address, context: ssl.SSLContext) -> Peer:
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(loop=loop)
+    reader = asyncio.StreamReader(READ_BYTES, loop=loop)
     secure = target.scheme == "https"
     transport, protocol = await loop.create_connection(
         lambda: Stream(reader),

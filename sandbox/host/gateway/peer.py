@@ -18,7 +18,7 @@ import h11
 from sandbox.host.gateway.caps import HEAD_BYTES
 
 Role = h11.CLIENT | h11.SERVER
-READ_BYTES = 64 << 10
+READ_BYTES = 256 << 10
 _RESET = struct.pack("ii", 1, 0)
 
 
