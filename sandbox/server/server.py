@@ -136,11 +136,17 @@ class SandboxServer(Server[Any]):
 async def _announcing(server: Server[Any]) -> AsyncIterator[None]:
     assert isinstance(server, SandboxServer)
     task = asyncio.create_task(server.announce())
+    task.add_done_callback(_tell_failure)
     try:
         yield None
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("changes of the tools are no longer announced: %s", error)
 
 
 async def _contained(ctx: Context, call_next: CallNext) -> HandlerResult:

@@ -120,6 +120,9 @@ def _cursor(name: str) -> str:
 
 def _name_in(cursor: str) -> str:
     try:
-        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
+        name = base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
-        raise MCPError(t.INVALID_PARAMS, "invalid cursor") from None
+        name = ""
+    if not _NAME.match(name):
+        raise MCPError(t.INVALID_PARAMS, "invalid cursor")
+    return name

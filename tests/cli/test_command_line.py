@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import installed, sandbox
+from tests.support.guests import guest
 from tests.support.serving import NOTHING, SECONDS, program
 
 HEAVY = ("pydantic", "mcp", "wasmtime", "yaml", "rich", "asyncio", "sqlite3")
@@ -113,3 +114,22 @@ def test_a_terminal_gets_a_table_and_no_colour_where_none_is_wanted(
     os.close(ours)
     assert b"WHAT ENFORCES IT" in shown.replace(b"\r\n", b" ")
     assert (b"\x1b[" in shown) is coloured
+
+
+def test_a_person_who_starts_a_server_is_told_what_it_waits_for(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [program(), "run", str(guest("every_type")), "--policy", "deny-all", "--home", str(tmp_path / "home")],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    assert process.stderr is not None
+    assert "waiting for an MCP client" in process.stderr.readline()
+    os.write(ours, b"\x04")
+    output, _ = process.communicate(timeout=SECONDS)
+    os.close(ours)
+    assert process.returncode == 0
+    assert output == ""
