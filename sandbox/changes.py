@@ -10,6 +10,7 @@ cannot be compiled any more gives nothing; a component's digest is part of a gra
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,13 +21,15 @@ from sandbox.admission import new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.components import Components, Loaded, Running
 from sandbox.effective import Around, Effective, compile_effective, deny_all
-from sandbox.errors import GrantError, PolicyError
+from sandbox.errors import SandboxError
 from sandbox.host.outcome import Ending
 from sandbox.policy.grants import Grant
 from sandbox.receipt import StoppedCall
 from sandbox.state import Store, StoredComponent
 from sandbox.template.difference import taken_away
 from sandbox.wit.types import Digest
+
+_LOG = logging.getLogger("sandbox")
 
 
 class Stopped(Protocol):
@@ -87,10 +90,11 @@ class Changes:
         self.seen = generation
         stopped = await self._stop(losers)
         self._recent.append((generation, stopped))
-        for grant in expired:
-            self._record_expiry(grant, stopped)
         self._wake_at_expiry(now)
         self.changed()
+        # Last, since it may raise: what has ended has ended, on record or not.
+        for grant in expired:
+            self._record_expiry(grant, stopped)
         return stopped
 
     def effective(self, name: str, digest: Digest, accepted: Accepted, *more: Grant) -> Effective:
@@ -111,7 +115,7 @@ class Changes:
         grants = self.store.grants(now, component=component.name, digest=component.digest, used_up=True)
         try:
             component.effective = compile_effective(self.around, component.name, component.digest, accepted, grants, now)
-        except (PolicyError, GrantError) as error:
+        except SandboxError as error:
             component.effective = deny_all(accepted, component.digest, error)
         if component.effective.kept == old.kept:
             return ()
@@ -158,5 +162,8 @@ class Changes:
         self._expiring = asyncio.get_running_loop().create_task(self._expired())
 
     async def _expired(self) -> None:
-        async with self.lock:
-            await self.apply()
+        try:
+            async with self.lock:
+                await self.apply()
+        except SandboxError as error:
+            _LOG.error("a grant has expired, and: %s", error)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from sandbox.audit.redact import Redactor
 from sandbox.errors import HostUnavailable
 
 SUFFIX = ".jsonl"
+LOCK_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class AuditLog:
         if self._head_file is None:
             raise HostUnavailable("the record is closed")
         try:
-            fcntl.flock(self._head_file, fcntl.LOCK_EX)
+            _lock(self._head_file)
             try:
                 yield self._head_file
             finally:
@@ -183,6 +185,18 @@ def _day(now: float) -> str:
 @lru_cache(maxsize=4)
 def _file_of_day(day: int) -> str:
     return datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d") + SUFFIX
+
+
+def _lock(descriptor: int) -> None:
+    """Take the writers' lock; a process that was stopped while it held it must not stop this one for ever."""
+    give_up = time.monotonic() + LOCK_WITHIN_S
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up:
+                raise HostUnavailable("another process keeps the record's lock", help="look for one that is stopped") from None
+            time.sleep(0.0002)
 
 
 def _line_end(descriptor: int, before: int) -> int:

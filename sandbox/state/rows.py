@@ -10,7 +10,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sandbox.errors import Code
+from sandbox.errors import Code, HostUnavailable
 from sandbox.host.outcome import Denial
 from sandbox.policy.grants import Grant, GrantKind
 from sandbox.template.template import Effect
@@ -52,21 +52,24 @@ def grant_row(grant: Grant) -> tuple[Any, ...]:
 
 
 def grant_of(row: sqlite3.Row) -> Grant:
-    """The grant in a row."""
-    return Grant(
-        id=row["id"],
-        component_name=row["component"],
-        digest=Digest(row["digest"]),
-        kind=cast(GrantKind, row["kind"]),
-        entry=json.loads(row["entry"]),
-        effect=Effect(row["effect"]),
-        who=row["who"],
-        why=row["why"],
-        created_at=row["created_at"],
-        expires_at=row["expires_at"],
-        max_uses=row["max_uses"],
-        uses=row["uses"],
-    )
+    """The grant in a row; raises HostUnavailable for one that is none, since it may have been a deny."""
+    try:
+        return Grant(
+            id=row["id"],
+            component_name=row["component"],
+            digest=Digest(row["digest"]),
+            kind=cast(GrantKind, row["kind"]),
+            entry=dict(json.loads(row["entry"])),
+            effect=Effect(row["effect"]),
+            who=row["who"],
+            why=row["why"],
+            created_at=row["created_at"],
+            expires_at=row["expires_at"],
+            max_uses=row["max_uses"],
+            uses=row["uses"],
+        )
+    except (ValueError, TypeError) as error:
+        raise HostUnavailable(f"the stored grant `{row['id']}` is none: {error}", help="revoke it") from error
 
 
 def component_of(row: sqlite3.Row) -> StoredComponent:

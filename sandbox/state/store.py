@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 from sandbox.errors import Code, GrantError, HostUnavailable, NotFound
 from sandbox.policy.grants import Grant
@@ -86,12 +87,12 @@ class Store:
 
     def grant(self, grant_id: str) -> Grant:
         """The grant of that id, ended or not; raises NotFound."""
-        row = self._read().execute("SELECT * FROM grants WHERE id = ?", (grant_id,)).fetchone()
-        if row is None:
+        rows = self._rows("SELECT * FROM grants WHERE id = ?", (grant_id,))
+        if not rows:
             raise NotFound(
                 f"there is no grant `{grant_id}`", help="`sandbox permission list` shows them", code=Code.GRANT_NOT_FOUND
             )
-        return grant_of(row)
+        return grant_of(rows[0])
 
     def grants(
         self, now: float, *, component: str | None = None, digest: Digest | None = None, used_up: bool = False
@@ -100,8 +101,8 @@ class Store:
 
         With `used_up` also those that give nothing to a further call, and that a running one may hold.
         """
-        found = self._read().execute(_HOLDING, {"now": now, "component": component, "digest": digest, "used_up": used_up})
-        return tuple(map(grant_of, found))
+        about = {"now": now, "component": component, "digest": digest, "used_up": used_up}
+        return tuple(map(grant_of, self._rows(_HOLDING, about)))
 
     def end_grant(self, grant_id: str, now: float, why: str) -> Grant | None:
         """End a grant for good; None where it had ended before (another process may have been first)."""
@@ -120,7 +121,7 @@ class Store:
 
     def next_expiry(self) -> float | None:
         """When the next grant that has not ended expires, or None."""
-        (when,) = self._read().execute(_NEXT_EXPIRY).fetchone()
+        ((when,),) = self._rows(_NEXT_EXPIRY)
         return None if when is None else float(when)
 
     def take_uses(self, grant_ids: Iterable[str], now: float) -> bool:
@@ -141,12 +142,12 @@ class Store:
 
     def component(self, name: str) -> StoredComponent | None:
         """What `name` stands for, or None."""
-        row = self._read().execute("SELECT * FROM components WHERE name = ?", (name,)).fetchone()
-        return None if row is None else component_of(row)
+        rows = self._rows("SELECT * FROM components WHERE name = ?", (name,))
+        return component_of(rows[0]) if rows else None
 
     def components(self) -> tuple[StoredComponent, ...]:
         """Everything remembered, by name."""
-        return tuple(map(component_of, self._read().execute("SELECT * FROM components ORDER BY name")))
+        return tuple(map(component_of, self._rows("SELECT * FROM components ORDER BY name")))
 
     def add_denials(self, denials: Iterable[StoredDenial]) -> None:
         """Keep denials for `--from-denial`; the oldest beyond MAX_DENIALS are forgotten."""
@@ -156,24 +157,30 @@ class Store:
 
     def denial(self, denial_id: str) -> StoredDenial:
         """The denial of that id; raises NotFound."""
-        row = self._read().execute("SELECT * FROM denials WHERE id = ?", (denial_id,)).fetchone()
-        if row is None:
+        rows = self._rows("SELECT * FROM denials WHERE id = ?", (denial_id,))
+        if not rows:
             message = f"there is no denial `{denial_id}`"
             raise NotFound(message, help=f"the last {MAX_DENIALS:,} are kept; make the call again", code=Code.GRANT_NOT_FOUND)
-        return denial_of(row)
+        return denial_of(rows[0])
 
-    def _read(self) -> sqlite3.Connection:
+    def _open(self) -> sqlite3.Connection:
         if self._db is None:
             raise HostUnavailable("the store is closed")
         return self._db
 
+    def _rows(self, query: str, values: Any = ()) -> list[sqlite3.Row]:
+        try:
+            return self._open().execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise HostUnavailable(f"the store cannot be read: {error}") from error
+
     def _number(self, name: str) -> float:
-        (value,) = self._read().execute("SELECT value FROM numbers WHERE name = ?", (name,)).fetchone()
+        ((value,),) = self._rows("SELECT value FROM numbers WHERE name = ?", (name,))
         return float(value)
 
     @contextmanager
     def _writing(self, *, sure: bool) -> Iterator[sqlite3.Connection]:
-        db = self._read()
+        db = self._open()
         try:
             with transaction(db, sure=sure):
                 yield db

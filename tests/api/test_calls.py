@@ -218,7 +218,7 @@ async def test_attempt_and_outcome_are_two_records_of_one_id(sandbox: Sandbox, h
 
 
 async def test_no_secret_is_in_any_file_of_the_home(home: Path, tmp_path: Path) -> None:
-    """A value of the environment, one in a policy's grant, one in the arguments, one that the guest prints."""
+    """A value of the environment that the guest is given, one that it is not, and what the guest prints of both."""
     key = "sk-ant-api03-" + CANARY * 3
     environment = {"SERVICE_TOKEN": CANARY + "-host", "OTHER_SECRET": CANARY + "-other"}
     permissions = "{environment: {allow: [{key: SERVICE_TOKEN}]}}"

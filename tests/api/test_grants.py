@@ -332,6 +332,19 @@ async def test_a_stored_grant_that_is_no_entry_leaves_nothing_granted(
     assert view.problems
 
 
+async def test_a_data_folder_that_cannot_be_made_leaves_nothing_granted(sandbox: Sandbox, home: Path, tmp_path: Path) -> None:
+    own = policy(tmp_path, "{storage: {allow: [{uri: 'fs://notes/**', access: [read, write, create, delete]}]}}")
+    await sandbox.load(files_component(), policy=own)
+    assert (await sandbox.call("files__write", {"path": "/notes/a.txt", "text": "x"})).outcome.ok
+    (home / "data" / "files" / "notes").rename(tmp_path / "moved")
+    (home / "data" / "files" / "notes").write_text("a file where the folder was")
+    with pytest.raises(PolicyError):
+        await sandbox.update_component_policy("files", own)
+    await sandbox.load(guest("traps"))  # any change has every policy looked at again
+    assert sandbox.get_policy("files").problems
+    assert not (await read(sandbox, "/notes/a.txt")).outcome.ok
+
+
 async def test_get_policy_shows_text_rules_with_their_lines_and_grants(sandbox: Sandbox, folder: Path, tmp_path: Path) -> None:
     file = policy(tmp_path, reads(folder))
     await sandbox.load(files_component(), policy=file)

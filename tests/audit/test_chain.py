@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
@@ -276,6 +277,17 @@ def test_a_folder_taken_away_refuses(log: AuditLog) -> None:
     (log.folder / "head").touch()
     with pytest.raises(HostUnavailable, match="taken away"):
         write(log, 1)
+
+
+def test_a_lock_that_another_process_keeps_refuses(log: AuditLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.audit.log.LOCK_WITHIN_S", 0.02)
+    other = os.open(log.folder / "head", os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with pytest.raises(HostUnavailable, match="keeps the record's lock"):
+        write(log, 1)
+    os.close(other)
+    write(log, 1)
+    assert verify(log.folder).records == 1
 
 
 def test_a_closed_log_refuses(log: AuditLog) -> None:

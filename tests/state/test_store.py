@@ -230,12 +230,22 @@ def test_a_denial_is_kept_whole_and_the_oldest_are_forgotten(state: Store) -> No
         state.denial("d-0499")
 
 
-def test_a_row_that_was_tampered_with_is_an_error_not_skipped(tmp_path: Path, state: Store) -> None:
+@pytest.mark.parametrize(("column", "value"), [("effect", "maybe"), ("entry", "{"), ("entry", "7"), ("entry", "null")])
+def test_a_row_that_was_tampered_with_is_an_error_not_skipped(tmp_path: Path, state: Store, column: str, value: str) -> None:
     add(state, grant())
     with sqlite3.connect(tmp_path / "state" / "state.sqlite") as db:
-        db.execute("UPDATE grants SET effect = 'maybe'")
-    with pytest.raises(ValueError, match="maybe"):
+        db.execute(f"UPDATE grants SET {column} = ?", (value,))
+    with pytest.raises(HostUnavailable, match="`g-00000001` is none"):
         state.grants(NOW)
+
+
+def test_a_store_whose_tables_are_gone_is_unavailable(tmp_path: Path, state: Store) -> None:
+    with sqlite3.connect(tmp_path / "state" / "state.sqlite") as db:
+        db.execute("DROP TABLE grants")
+    with pytest.raises(HostUnavailable, match="cannot be read"):
+        state.grants(NOW)
+    with pytest.raises(HostUnavailable, match="cannot be written"):
+        add(state, grant())
 
 
 def test_the_files_are_this_users_alone(tmp_path: Path, state: Store) -> None:
