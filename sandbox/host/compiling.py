@@ -127,7 +127,7 @@ class Compiling:
             async with asyncio.timeout(self._limits.wall_ms / 1000):
                 answer = await answers
         except TimeoutError:
-            raise self._give_up(source, variant, f"it took longer than {self._limits.wall_ms // 1000}s") from None
+            raise self._give_up(source, variant, f"it took longer than {self._limits.wall_ms / 1000:g}s") from None
         except _Died as death:
             if self._closed:
                 raise HostUnavailable("the host was closed while the component was compiled") from None
