@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import stat
-from ctypes import byref, c_size_t
+from ctypes import addressof, byref, c_size_t, c_uint8, c_uint64, memmove
 from dataclasses import dataclass
 
 from sandbox.errors import Code
@@ -22,7 +22,7 @@ from sandbox.host.gates import ffi, values
 from sandbox.host.gates.answers import Error, Refusal
 from sandbox.host.gates.call import Call
 from sandbox.host.gates.mounts import Mount, below, normal
-from sandbox.host.gates.native import Native, check
+from sandbox.host.gates.native import Native, Trap, check
 from sandbox.host.gates.natives import Opener
 from sandbox.host.gates.stats import identity
 from sandbox.host.outcome import Denial
@@ -77,6 +77,15 @@ class Listing:
     """The `descriptor-type` and the name of each."""
 
 
+# Where a new handle is made into an answer: the handle's value, which goes into a box, and the `result` that points to it.
+_handle_value, _answer_value = ffi.Val(), ffi.Val()
+_boxed, _answer = addressof(_handle_value), addressof(_answer_value)
+_boxed_handle, _boxed_kind = c_uint64.from_address(_boxed + ffi.PAYLOAD), c_uint8.from_address(_boxed)
+_answer_box = c_uint64.from_address(_answer + ffi.RESULT_VAL)
+c_uint8.from_address(_answer).value = ffi.RESULT
+c_uint8.from_address(_answer + ffi.RESULT_OK).value = 1
+
+
 class Files:
     """The filesystem gate's state in one store."""
 
@@ -94,7 +103,6 @@ class Files:
         self._natives: dict[int, int] = {}
         self._out = c_size_t()
         self._out_at = byref(self._out)
-        self._slot = values.Slot()
 
     @property
     def native(self) -> Native:
@@ -123,7 +131,9 @@ class Files:
         return found
 
     def _rep(self, argument: int) -> int:
-        check(ffi.any_to_host(self.context, values.resource(argument), self._out_at))
+        error = ffi.any_to_host(self.context, values.word(argument + ffi.PAYLOAD), self._out_at)
+        if error:
+            raise Trap(error)
         host = self._out.value
         rep = int(ffi.host_rep(host))
         ffi.host_delete(host)
@@ -144,14 +154,12 @@ class Files:
 
     def give(self, results: int, record: Node | Listing) -> None:
         """Answer with a new handle, which counts as an open file."""
-        slot = self._slot.address
         pointer = self.handle(record)
         self._open += 1
-        values.set_word(slot + ffi.PAYLOAD, pointer)
-        values.set_kind(slot, ffi.RESOURCE)
-        values.set_word(results + ffi.RESULT_VAL, ffi.val_new(slot))
-        values.set_byte(results + ffi.RESULT_OK, 1)
-        values.set_kind(results, ffi.RESULT)
+        _boxed_handle.value = pointer
+        _boxed_kind.value = ffi.RESOURCE
+        _answer_box.value = ffi.val_new(_boxed)
+        memmove(results, _answer, ffi.SIZE)
 
     def count(self) -> None:
         """Refuse one more open file where the limit is reached."""

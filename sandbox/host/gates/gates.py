@@ -140,7 +140,7 @@ class Gates:
             rules=FileRules(template.files),
             mounts=Mounts(tuple(preopen for preopen, _ in preopened)),
             descriptors=tuple(descriptor for _, descriptor in preopened),
-            network=NetworkRules(template.network, template.ceiling_network),
+            network=NetworkRules(template.network),
             egress=egress,
             report=report,
             log=log,

@@ -83,9 +83,11 @@ class Opener:
         self._index = passthrough.indices["gate-open"]
         self._stat = passthrough.indices["descriptor-stat"]
 
-    def open(self, root: int, path: str, held: int, flags: int, *, truncate: bool) -> int | None:
-        """The native handle, a box of our own, of the file that `held` holds; None if another one is there by now."""
-        wanted = identity(os.fstat(held))
+    def open(self, root: int, path: str, held: int, wanted: tuple[int, int], flags: int, *, truncate: bool) -> int | None:
+        """The native handle, a box of our own, of the file that `held` holds; None if another one is there by now.
+
+        `wanted` is that file's identity.
+        """
         if not _begun:
             self._begin(root)
         free = os.dup(held)

@@ -35,6 +35,7 @@ _FLAGS = {
     b"requested-write-sync": 16,
     b"mutate-directory": 32,
 }
+_AT_HOW, _AT_FLAGS = 3 * ffi.SIZE, 4 * ffi.SIZE
 _READ, _WRITE, _CREATE = int(Access.READ), int(Access.WRITE), int(Access.CREATE)
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_WRONLY
 RETRIES = 64
@@ -76,7 +77,7 @@ def _walked(files: Files, walk: Walk, wish: _Wish) -> Node | None:
         node = _open(files, walk, name, wish)
         if not isinstance(node, _Followed):
             return node
-    return _itself(walk.at, wish)
+    return _itself(files, walk.at, wish)
 
 
 class _Followed:
@@ -84,30 +85,30 @@ class _Followed:
 
 
 def _wish(arguments: int) -> _Wish:
-    how = sum(_HOW[name] for name in values.flag_names(arguments + 3 * ffi.SIZE))
-    flags = sum(_FLAGS[name] for name in values.flag_names(arguments + 4 * ffi.SIZE))
+    how, flags = values.flag_bits(_AT_HOW + arguments, _HOW), values.flag_bits(_AT_FLAGS + arguments, _FLAGS)
     if how & FOLDER and how & ~FOLDER:
         raise Refusal(Error.INVALID)
     access = (_READ if flags & READ else 0) | (_WRITE if flags & WRITE or how & TRUNCATE else 0)
     return _Wish(how, flags, follows(arguments + ffi.SIZE), access)
 
 
-def _itself(at: Node, wish: _Wish) -> Node:
+def _itself(files: Files, at: Node, wish: _Wish) -> Node:
     """Open the folder that the walk ends in."""
     if at.virtual:
         _folder_only(wish)
         return Node(at.guest)
-    return _folder(at, at.guest, at.host, os.dup(at.fd), wish, at.access)
+    access, same = files.access(at, at.host), identity(os.fstat(at.fd))
+    return _folder(Node(at.guest, at.host, at.mount, os.dup(at.fd), access=access, identity=same), wish)
 
 
-def _folder(at: Node, guest: str, host: str, fd: int, wish: _Wish, access: int) -> Node:
-    """The folder that `fd` holds, which is closed if it may not be had so."""
+def _folder(node: Node, wish: _Wish) -> Node:
+    """The folder, which is closed if it may not be had so."""
     try:
         _folder_only(wish)
-        return Node(guest, host, at.mount, fd, access=access, identity=identity(os.fstat(fd)))
-    except BaseException:
-        os.close(fd)
+    except Refusal:
+        os.close(node.fd)
         raise
+    return node
 
 
 def _folder_only(wish: _Wish) -> None:
@@ -129,14 +130,15 @@ def _open(files: Files, walk: Walk, name: str, wish: _Wish) -> Node | _Followed 
         if files.seen(host, 0):
             raise
         raise walk.deny(host) from None
-    mode = os.fstat(held).st_mode
+    found = os.fstat(held)
+    mode = found.st_mode
     if stat.S_ISDIR(mode) and files.seen(host, mode):
-        return _folder(at, walk.guest(name), host, held, wish, access)
+        return _folder(Node(walk.guest(name), host, at.mount, held, access=access, identity=identity(found)), wish)
     try:
         if stat.S_ISLNK(mode):
             return _link(files, walk, name, wish, host)
         _judge(walk, wish, mode, access, host)
-        return _file(files, walk, name, wish, access, held)
+        return _file(files, walk, name, wish, access, held, identity(found))
     finally:
         os.close(held)
 
@@ -163,14 +165,16 @@ def _judge(walk: Walk, wish: _Wish, mode: int, access: int, host: str) -> None:
         raise Refusal(Error.NOT_DIRECTORY)
 
 
-def _file(files: Files, walk: Walk, name: str, wish: _Wish, access: int, held: int) -> Node | None:
+def _file(
+    files: Files, walk: Walk, name: str, wish: _Wish, access: int, held: int, held_identity: tuple[int, int]
+) -> Node | None:
     """Open the regular file that is held; None if the path leads to another one by now."""
     at, guest = walk.at, walk.guest(name)
     assert at.mount is not None
-    node = Node(guest, walk.host(name), at.mount, access=access & wish.access, identity=identity(os.fstat(held)))
+    node = Node(guest, walk.host(name), at.mount, access=access & wish.access, identity=held_identity)
     truncate = bool(wish.how & TRUNCATE)
     flags = wish.flags | (WRITE if truncate else 0)
-    native = files.opener.open(files.root(at.mount), node.inside(), held, flags, truncate=truncate)
+    native = files.opener.open(files.root(at.mount), node.inside(), held, held_identity, flags, truncate=truncate)
     if native is None:
         return None
     node.native = native
@@ -196,6 +200,6 @@ def _create(files: Files, walk: Walk, name: str, wish: _Wish, access: int) -> No
             raise
         return None
     try:
-        return _file(files, walk, name, wish, access, made)
+        return _file(files, walk, name, wish, access, made, identity(os.fstat(made)))
     finally:
         os.close(made)

@@ -175,7 +175,7 @@ def set_times_at(files: Files, arguments: int, results: int) -> None:
 
 def set_times_of(files: Files, folder: Node, walk: Walk | None, arguments: int, first: int) -> None:
     """Change the times of a folder itself."""
-    if folder.virtual or not folder.access & _WRITE:
+    if folder.virtual or not files.access(folder, folder.host) & _WRITE:
         host = None if folder.virtual else folder.host
         raise walk.deny(host) if walk is not None else files.deny(folder.guest, "write", _WRITE, host)
     os.utime(".", ns=new_times(arguments, first, os.fstat(folder.fd)), dir_fd=folder.fd)

@@ -37,10 +37,24 @@ class Walk:
     `last` goes on from it.
     """
 
-    __slots__ = ("_files", "_links", "_names", "_own", "_stack", "_steps", "asked", "at", "folder", "operation", "wanted")
+    __slots__ = (
+        "_base",
+        "_files",
+        "_links",
+        "_names",
+        "_own",
+        "_path",
+        "_stack",
+        "_steps",
+        "at",
+        "folder",
+        "operation",
+        "wanted",
+    )
 
     def __init__(self, files: Files, base: Node, path: str, operation: str, wanted: int) -> None:
         self._files = files
+        self._base, self._path = base.guest, path
         self._stack: list[Node] = [base]
         self._links = self._steps = 0
         self.at = base
@@ -52,14 +66,11 @@ class Walk:
             raise Refusal(Error.NOT_DIRECTORY)
         if not path:
             raise Refusal(Error.NO_ENTRY)
-        if len(path) > PATH or len(path.encode()) > PATH:
+        if len(path) > PATH or (not path.isascii() and len(path.encode()) > PATH):
             raise Refusal(Error.NAME_TOO_LONG)
         if "\0" in path:
             raise Refusal(Error.INVALID)
-        absolute = path[0] == "/"
-        self.asked = normal(path if absolute else f"{base.guest}/{path}")
-        """The path as the guest means it, for a refusal to name."""
-        if absolute:
+        if path[0] == "/":
             raise self.deny(None, "a path must be relative to a directory")
         self.folder = _is_folder(path)
         self._names = self._words(path)
@@ -71,6 +82,11 @@ class Walk:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for node in self._stack[1:]:
             self._files.release(node)
+
+    @property
+    def asked(self) -> str:
+        """The path as the guest means it, for a refusal to name."""
+        return normal(self._path if self._path.startswith("/") else f"{self._base}/{self._path}")
 
     def last(self) -> str:
         """Walk to the folder of the last name, and give that name; or "", where the path ends in `at` itself."""
@@ -118,8 +134,8 @@ class Walk:
         return self._files.deny(self.asked, self.operation, self.wanted, host, reason)
 
     def _words(self, path: str) -> list[str]:
-        # Reversed, so that the next one is popped.
-        words = [part for part in reversed(path.split("/")) if part not in ("", ".")]
+        words = [part for part in path.split("/") if part not in ("", ".")]
+        words.reverse()  # so that the next one is popped
         self._steps += len(words)
         if self._steps > STEPS:
             raise Refusal(Error.NAME_TOO_LONG)

@@ -98,6 +98,16 @@ def flag_names(value: int) -> list[bytes]:
     return [string_at(_u64(at + ffi.NAME_DATA).value, _u64(at + ffi.NAME_SIZE).value) for at in ends]
 
 
+def flag_bits(value: int, bits: dict[bytes, int]) -> int:
+    """The flags that are set at `value`, each as its bit."""
+    found, size = 0, _u64(value + ffi.VEC_SIZE).value
+    if size:
+        at = _u64(value + ffi.VEC_DATA).value
+        for name in range(at, at + size * ffi.NAME, ffi.NAME):
+            found |= bits[string_at(_u64(name + ffi.NAME_DATA).value, _u64(name + ffi.NAME_SIZE).value)]
+    return found
+
+
 def keep(pointer: int) -> int:
     """A box of our own for the handle that `pointer` names; to be given to `ffi.any_delete` once."""
     return int(ffi.any_clone(pointer))

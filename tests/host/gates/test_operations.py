@@ -239,6 +239,8 @@ def test_what_a_stat_says_is_what_the_system_says(start: Start, work: Path) -> N
     assert guest.stat_at(handle, FOLLOW, "x") == refused(Error.NOT_DIRECTORY)
     assert guest.hash_at(0, FOLLOW, "f.txt") == guest.hash(handle)
     assert guest.hash_at(0, FOLLOW, "sub") == guest.hash(folder) != guest.hash(handle)
+    assert guest.hash(guest.open("sub/.")) == guest.hash(guest.open("sub/../sub/")) == guest.hash(folder)
+    assert guest.is_same(guest.open("sub/."), folder) == 1
     assert (guest.get_type(handle), guest.get_type(folder)) == (FILE, FOLDER)
     assert guest.is_same(handle, guest.open("sub/../f.txt")) == 1
     assert guest.is_same(handle, folder) == 0
@@ -256,7 +258,7 @@ def test_times_are_set_through_a_link_and_on_it(start: Start, work: Path) -> Non
     assert (work / "l").lstat().st_mtime == 1000 != (work / "f.txt").stat().st_mtime
     assert guest.set_times_at(0, FOLLOW, "l") == 0
     assert (work / "f.txt").stat().st_mtime == 1000
-    assert guest.set_times_at(0, FOLLOW, "sub") == 0
+    assert guest.set_times_at(0, FOLLOW, "sub") == guest.set_times_at(0, FOLLOW, "sub/.") == 0
     assert guest.set_times(guest.open("sub", O_DIRECTORY)) == 0
 
 
