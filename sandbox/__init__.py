@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sandbox.api import Sandbox
     from sandbox.errors import ComponentError, GrantError, HostUnavailable, NotFound, PolicyError, SandboxError
-    from sandbox.policy import PolicyDocument, load_policy
+    from sandbox.policy.load import load_policy
+    from sandbox.policy.models import PolicyDocument
     from sandbox.receipt import Receipt
     from sandbox.result import CallResult
 
@@ -32,10 +33,10 @@ __all__ = [
 
 _HOMES = {
     "CallResult": "sandbox.result",
-    "PolicyDocument": "sandbox.policy",
+    "PolicyDocument": "sandbox.policy.models",
     "Receipt": "sandbox.receipt",
     "Sandbox": "sandbox.api",
-    "load_policy": "sandbox.policy",
+    "load_policy": "sandbox.policy.load",
 }
 
 

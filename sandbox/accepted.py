@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.errors import Code, PolicyError, Problem
-from sandbox.policy import PolicyDocument
 from sandbox.policy.file import read_policy_file
+from sandbox.policy.models import PolicyDocument
 from sandbox.state.rows import StoredComponent
 from sandbox.template.cache import DocumentCache
 

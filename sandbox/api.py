@@ -29,7 +29,6 @@ from sandbox.granting import About, Granting
 from sandbox.host.host import Component, Host
 from sandbox.host.layers.report import LayerReport
 from sandbox.host.settings import HostSettings
-from sandbox.policy import PolicyDocument, load_policy_file
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import (
     Grant,
@@ -38,6 +37,8 @@ from sandbox.policy.grants import (
     make_entry_resource,
     make_entry_storage,
 )
+from sandbox.policy.load import load_policy_file
+from sandbox.policy.models import PolicyDocument
 from sandbox.receipt import Receipt
 from sandbox.result import CallResult
 from sandbox.state import Clock, Home, Store

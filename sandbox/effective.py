@@ -20,8 +20,8 @@ from sandbox.audit import Redactor
 from sandbox.audit.folder import private_folder
 from sandbox.audit.patterns import telling
 from sandbox.errors import SandboxError
-from sandbox.policy import PolicyDocument
 from sandbox.policy.grants import Grant, with_grants
+from sandbox.policy.models import PolicyDocument
 from sandbox.state.home import Home
 from sandbox.template.cache import TemplateCache
 from sandbox.template.compile import CompiledPolicy, Note

@@ -13,7 +13,7 @@ import pydantic
 import pytest
 import pytest_asyncio
 
-from sandbox.policy import load_policy
+from sandbox.policy.load import load_policy
 from sandbox.policy.models import PolicyDocument
 from sandbox.result import CallResult
 from tests.attacks.stage import Stage, staged

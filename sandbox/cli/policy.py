@@ -16,7 +16,8 @@ from sandbox.cli.exits import Exit
 from sandbox.cli.home import home_of
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import Code, SandboxError
-from sandbox.policy import PolicyDocument, load_policy_file
+from sandbox.policy.load import load_policy_file
+from sandbox.policy.models import PolicyDocument
 from sandbox.state.home import Home, default_home
 from sandbox.template.compile import CompiledPolicy, Kind, compile_template
 from sandbox.template.explain import Explanation, explain_environment, explain_file, explain_url

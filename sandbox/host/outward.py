@@ -48,10 +48,7 @@ class Outward:
         with egress:
             channel = self._running().channel
             channel.send({"attach": worker.id}, (egress.fileno(),))
-        rules = {"rules": worker.id, "network": network_to_wire(template.network)}
-        if template.ceiling_network is not None:
-            rules["ceiling"] = network_to_wire(template.ceiling_network)
-        channel.send(rules)
+        channel.send({"rules": worker.id, "network": network_to_wire(template.network)})
         self._attached.add(worker.id)
 
     async def ready(self) -> None:

@@ -1,7 +1,5 @@
-"""What is written: a policy document, read strictly; what a grant makes of it."""
+"""What is written: a policy document, read strictly; what a grant makes of it.
 
-from sandbox.policy.load import load_policy, load_policy_file
-from sandbox.policy.models import PolicyDocument
-from sandbox.policy.schema import policy_schema
-
-__all__ = ["PolicyDocument", "load_policy", "load_policy_file", "policy_schema"]
+A list without imports: a worker judges by `sandbox.policy.globs` and has no use for what reads documents.
+`load` reads a document, `models` is what it becomes, `grants` is what a grant makes of it, `schema` publishes it.
+"""

@@ -15,7 +15,8 @@ from typing import Generic, TypeVar
 
 from cachetools import LRUCache
 
-from sandbox.policy import PolicyDocument, load_policy
+from sandbox.policy.load import load_policy
+from sandbox.policy.models import PolicyDocument
 from sandbox.template.compile import CompiledPolicy, Kind, compile_template
 from sandbox.wit.types import Digest
 

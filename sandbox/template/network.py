@@ -2,7 +2,7 @@
 
 Pure; the gate asks before a request leaves the worker, the gateway asks again and for every address that a name resolves to.
 
-Rules: deny wins over allow, absence is deny, and with a ceiling both sets must allow. A lookup costs the same for ten rules
+Rules: deny wins over allow, absence is deny. A lookup costs the same for ten rules
 and for a hundred thousand: hosts and suffixes are dictionary keys, address ranges are keys by prefix length, `paths` are
 filed under their fixed beginning. A name that leads to an address that is not public needs a `cidr` rule that names that
 range (one inside it: `0.0.0.0/0` names nothing in particular); metadata services are never reached. A path with two
@@ -38,21 +38,40 @@ class NetworkDecision:
     reason: str = ""
 
 
-class _RuleSet:
-    """One set of rules: the template's own, or the ceiling's."""
+class NetworkRules:
+    """The rules of a template.
+
+    Raises ValueError for a rule that cannot be compared: a host that is not in its one spelling, a glob that is not closed.
+    """
 
     __slots__ = ("_allow", "_deny")
 
-    def __init__(self, rules: Iterable[NetworkRule]) -> None:
-        kept = tuple(rules)
-        self._allow = Index(kept, Effect.ALLOW)
-        self._deny = Index(kept, Effect.DENY)
+    def __init__(self, rules: tuple[NetworkRule, ...]) -> None:
+        self._allow = Index(rules, Effect.ALLOW)
+        self._deny = Index(rules, Effect.DENY)
 
     @property
     def reachable(self) -> bool:
+        """Whether anything at all might be allowed."""
         return self._allow.reachable
 
-    def decide(self, attempt: Attempt) -> NetworkDecision:
+    def decide(self, scheme: str, host: str, port: int, method: str = "GET", path: str = "/") -> NetworkDecision:
+        """May this request be made. `path` as the guest wrote it, query included; for tcp and udp it is left out."""
+        try:
+            name, address = normalise_host(host)
+        except AuthorityError as refused:
+            return NetworkDecision(False, None, str(refused))
+        if scheme in _WEB and not is_request_target(path):
+            return NetworkDecision(False, None, "the path is no request target")
+        return self._decide(Attempt(scheme, name, port, method.upper(), normalise_path(path), address))
+
+    def decide_address(
+        self, host: str, port: int, address: Address, *, scheme: str | None = None, method: str = "GET", path: str = "/"
+    ) -> NetworkDecision:
+        """May `address` be dialled for a request to `host` that `decide` allowed. Asked of every answer to a name lookup."""
+        return self._decide_address(Attempt(scheme, host, port, method.upper(), normalise_path(path), address), address)
+
+    def _decide(self, attempt: Attempt) -> NetworkDecision:
         if (denied := self._deny.first(self._deny.by_host(attempt), attempt)) is not None:
             return NetworkDecision(False, denied.rule.origin, f"a deny rule names `{attempt.host}`")
         if attempt.address is not None:
@@ -62,7 +81,7 @@ class _RuleSet:
         return NetworkDecision(False, None, self._explain(attempt, self._allow.by_host(attempt)))
 
     def _decide_literal(self, attempt: Attempt, address: Address) -> NetworkDecision:
-        judged = self.decide_address(attempt, address)
+        judged = self._decide_address(attempt, address)
         if not judged.allowed:
             return judged
         buckets = (*self._allow.by_host(attempt), *self._allow.by_address(address))
@@ -70,8 +89,7 @@ class _RuleSet:
             return NetworkDecision(True, allowed.rule.origin)
         return NetworkDecision(False, None, self._explain(attempt, buckets))
 
-    def decide_address(self, attempt: Attempt, address: Address) -> NetworkDecision:
-        """May `address` be dialled for an attempt whose host was allowed."""
+    def _decide_address(self, attempt: Attempt, address: Address) -> NetworkDecision:
         if is_metadata(address):
             return NetworkDecision(False, None, _NEVER)
         origin: str | None = None
@@ -106,45 +124,6 @@ class _RuleSet:
             return f"no rule allows `{attempt.host}`"
         reading = "has two readings, and the rules name paths" if attempt.path is None else "is in no rule's `paths`"
         return f"the path {reading}, for `{attempt.host}`"
-
-
-class NetworkRules:
-    """The rules of a template, and its ceiling's where there is one (None: no ceiling).
-
-    Raises ValueError for a rule that cannot be compared: a host that is not in its one spelling, a glob that is not closed.
-    """
-
-    __slots__ = ("_sets",)
-
-    def __init__(self, rules: tuple[NetworkRule, ...], ceiling: tuple[NetworkRule, ...] | None = None) -> None:
-        self._sets = (_RuleSet(rules),) if ceiling is None else (_RuleSet(rules), _RuleSet(ceiling))
-
-    @property
-    def reachable(self) -> bool:
-        """Whether anything at all might be allowed."""
-        return all(each.reachable for each in self._sets)
-
-    def decide(self, scheme: str, host: str, port: int, method: str = "GET", path: str = "/") -> NetworkDecision:
-        """May this request be made. `path` as the guest wrote it, query included; for tcp and udp it is left out."""
-        try:
-            name, address = normalise_host(host)
-        except AuthorityError as refused:
-            return NetworkDecision(False, None, str(refused))
-        if scheme in _WEB and not is_request_target(path):
-            return NetworkDecision(False, None, "the path is no request target")
-        attempt = Attempt(scheme, name, port, method.upper(), normalise_path(path), address)
-        return _all([each.decide(attempt) for each in self._sets])
-
-    def decide_address(
-        self, host: str, port: int, address: Address, *, scheme: str | None = None, method: str = "GET", path: str = "/"
-    ) -> NetworkDecision:
-        """May `address` be dialled for a request to `host` that `decide` allowed. Asked of every answer to a name lookup."""
-        attempt = Attempt(scheme, host, port, method.upper(), normalise_path(path), address)
-        return _all([each.decide_address(attempt, address) for each in self._sets])
-
-
-def _all(decisions: list[NetworkDecision]) -> NetworkDecision:
-    return next((one for one in decisions if not one.allowed), decisions[0])
 
 
 def _inside(inner: Network, outer: Network) -> bool:

@@ -118,8 +118,6 @@ class WasiTemplate:
     preopens: tuple[Preopen, ...] = ()
     files: tuple[FileRule, ...] = ()
     network: tuple[NetworkRule, ...] = ()
-    ceiling_network: tuple[NetworkRule, ...] | None = None
-    """The ceiling's own rules, where it has any to say: both must allow. None: no ceiling."""
     environment: tuple[EnvironmentRule, ...] = ()
     denied_environment: tuple[tuple[str, str], ...] = ()
     """Variables that the document asks for and that the ceiling or a deny takes away, each with the line that does."""

@@ -75,7 +75,6 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "preopens": lambda rows: tuple(_value(Preopen, row) for row in rows),
     "files": lambda rows: tuple(_file_rule(row) for row in rows),
     "network": network_from_wire,
-    "ceiling_network": lambda rows: None if rows is None else network_from_wire(rows),
     "environment": lambda rows: tuple(_environment_rule(row) for row in rows),
     "limits": lambda row: _value(Limits, row),
 }

@@ -16,7 +16,7 @@ from typing import Any
 
 from sandbox.api import Sandbox
 from sandbox.host.outcome import Ending
-from sandbox.policy import load_policy
+from sandbox.policy.load import load_policy
 from sandbox.result import CallResult
 from tests.support.guests import guest
 

@@ -14,7 +14,7 @@ from sandbox.api import Sandbox
 from sandbox.audit import verify
 from sandbox.errors import HostUnavailable, PolicyError, SandboxError
 from sandbox.host.outcome import Ending
-from sandbox.policy import load_policy, load_policy_file
+from sandbox.policy.load import load_policy, load_policy_file
 from tests.attacks.stage import CANARY, NOTHING, Stage, attempts, policy, value
 from tests.support.guests import guest
 

@@ -8,8 +8,9 @@ import yaml
 from pydantic import ValidationError
 
 from sandbox.errors import Code, PolicyError
-from sandbox.policy import load_policy, policy_schema
+from sandbox.policy.load import load_policy
 from sandbox.policy.named import named_policy, policy_names, policy_text
+from sandbox.policy.schema import policy_schema
 
 FULL = """\
 version: "2.0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.errors import PolicyError
-from sandbox.policy import load_policy
+from sandbox.policy.load import load_policy
 
 
 def problems(permissions: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import Code, PolicyError
-from sandbox.policy import load_policy_file
+from sandbox.policy.load import load_policy_file
 from sandbox.policy.tree import MAX_BYTES
 
 TEXT = 'version: "2.0"\n'

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from sandbox.errors import GrantError
-from sandbox.policy import load_policy
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import (
     Grant,
@@ -19,6 +18,7 @@ from sandbox.policy.grants import (
     make_entry_storage,
     with_grants,
 )
+from sandbox.policy.load import load_policy
 from sandbox.wit.types import Digest
 
 DOCUMENT = load_policy(

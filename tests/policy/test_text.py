@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sandbox.errors import Code, PolicyError
-from sandbox.policy import load_policy
+from sandbox.policy.load import load_policy
 from sandbox.policy.tree import MAX_BYTES, read_tree
 
 

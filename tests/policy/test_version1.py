@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sandbox.errors import PolicyError
-from sandbox.policy import PolicyDocument, load_policy
+from sandbox.policy.load import load_policy
+from sandbox.policy.models import PolicyDocument
 
 
 def load(permissions: str) -> PolicyDocument:

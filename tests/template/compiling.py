@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.errors import Code, PolicyError
-from sandbox.policy import load_policy
+from sandbox.policy.load import load_policy
 from sandbox.template.compile import CompiledPolicy, compile_template
 from sandbox.wit.types import Digest
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox.errors import PolicyError
-from sandbox.policy import load_policy
+from sandbox.policy.load import load_policy
 from sandbox.template.cache import DocumentCache, TemplateCache
 from sandbox.wit.types import Digest
 from tests.template.compiling import DATA, ENVIRONMENT, HOME, STATE, resolver

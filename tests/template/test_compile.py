@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.policy import load_policy
 from sandbox.policy.grants import Grant, make_entry_storage, with_grants
+from sandbox.policy.load import load_policy
 from sandbox.policy.named import named_policy, policy_names
 from sandbox.template.compile import compile_template
 from sandbox.template.files import FileRules

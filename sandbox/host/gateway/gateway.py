@@ -1,7 +1,7 @@
 """The gateway's conversation with the server: which workers there are, by which rules, and how each request ended.
 
-    server → gateway   {"attach": worker} with its egress socket · {"rules": worker, "network": […], "ceiling": […] or null,
-                       "caps": {…}} · {"reset": worker} · {"detach": worker} · {"flush": n}
+    server → gateway   {"attach": worker} with its egress socket · {"rules": worker, "network": […], "caps": {…}} ·
+                       {"reset": worker} · {"detach": worker} · {"flush": n}
     gateway → server   {"event": {"worker", "call", "n", "decision", "scheme", "host", "port", "address", "method", "path",
                        "bytes_in", "bytes_out", "reason", "origin", "resource", "limit"}} · {"flushed": n} · {"gone": worker}
 
@@ -48,7 +48,7 @@ class Gateway:
                 self._attach(worker, descriptors)
                 return
             case {"rules": int() | str() as worker, "network": list() as rules}:
-                self._set_rules(worker, rules, message.get("ceiling"), message.get("caps") or {})
+                self._set_rules(worker, rules, message.get("caps") or {})
             case {"reset": int() | str() as worker}:
                 if worker in self._workers:
                     self._workers[worker].reset("revoked while it ran")
@@ -67,13 +67,12 @@ class Gateway:
         egress = socket.socket(fileno=descriptor)
         self._workers[name] = Worker(egress, self._outside, lambda ending: self._tell(name, ending), lambda: self._forget(name))
 
-    def _set_rules(self, name: WorkerId, rules: list[Any], ceiling: list[Any] | None, caps: dict[str, Any]) -> None:
+    def _set_rules(self, name: WorkerId, rules: list[Any], caps: dict[str, Any]) -> None:
         worker = self._workers.get(name)
         if worker is None:
             return
         try:
-            above = None if ceiling is None else network_from_wire(ceiling)
-            worker.set_rules(NetworkRules(network_from_wire(rules), above), Caps.from_json(caps))
+            worker.set_rules(NetworkRules(network_from_wire(rules)), Caps.from_json(caps))
         except (ValueError, TypeError, LookupError) as error:
             # Rules that cannot be read allow nothing.
             worker.close(f"the rules cannot be read: {error}")

@@ -154,21 +154,20 @@ class Gateway:
     def send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
         wire.send(self.control, wire.encode({**message, "fds": len(descriptors)}), descriptors)
 
-    def attach(self, *rules: NetworkRule, ceiling: tuple[NetworkRule, ...] | None = None, **caps: int) -> WorkerSide:
-        return WorkerSide(self.adopt(*rules, ceiling=ceiling, **caps))
+    def attach(self, *rules: NetworkRule, **caps: int) -> WorkerSide:
+        return WorkerSide(self.adopt(*rules, **caps))
 
-    def adopt(self, *rules: NetworkRule, ceiling: tuple[NetworkRule, ...] | None = None, **caps: int) -> socket.socket:
+    def adopt(self, *rules: NetworkRule, **caps: int) -> socket.socket:
         """A new worker's egress socket, its other end attached under these rules."""
         self.workers += 1
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.send({"attach": self.workers}, (theirs.fileno(),))
         theirs.close()
-        self.set_rules(*rules, ceiling=ceiling, **caps)
+        self.set_rules(*rules, **caps)
         return ours
 
-    def set_rules(self, *rules: NetworkRule, ceiling: tuple[NetworkRule, ...] | None = None, **caps: int) -> None:
-        above = None if ceiling is None else network_to_wire(ceiling)
-        self.send({"rules": self.workers, "network": network_to_wire(rules), "ceiling": above, "caps": caps})
+    def set_rules(self, *rules: NetworkRule, **caps: int) -> None:
+        self.send({"rules": self.workers, "network": network_to_wire(rules), "caps": caps})
 
     def detach_all(self) -> None:
         """Forget every worker, and what was not read of their events."""
