@@ -3,7 +3,7 @@
 `RLIMIT_DATA` holds the sum of all linear memories: Wasmtime's reservations are PROT_NONE and are not counted until they
 grow. `RLIMIT_AS` would count the reservations.
 
-Rules: soft and hard limit are the same, so a process that is taken over cannot raise them again.
+Rules: soft and hard limit are the same (of CPU time, a second apart), so a process that is taken over cannot raise them again.
 """
 
 from __future__ import annotations
@@ -38,14 +38,15 @@ def limit_descriptors(descriptors: int) -> None:
 
 def limit_cpu(seconds: int) -> None:
     """Bound the CPU time of the process's life: SIGXCPU ends it. The backstop behind each call's timer."""
-    _set(resource.RLIMIT_CPU, seconds)
+    # At the hard limit the kernel sends SIGKILL, which could be anybody's.
+    _set(resource.RLIMIT_CPU, seconds, hard=seconds + 1)
 
 
-def _set(kind: int, value: int) -> None:
-    """Lower soft and hard limit to `value`, or to the hard limit that is already lower."""
-    _, hard = resource.getrlimit(kind)
-    wanted = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(kind, (wanted, wanted))
+def _set(kind: int, value: int, *, hard: int | None = None) -> None:
+    """Lower soft and hard limit to `value` (the hard one to `hard`), or to the hard limit that is already lower."""
+    _, most = resource.getrlimit(kind)
+    wanted = [limit if most == resource.RLIM_INFINITY else min(limit, most) for limit in (value, value if hard is None else hard)]
+    resource.setrlimit(kind, (wanted[0], wanted[1]))
 
 
 def probe() -> str | None:

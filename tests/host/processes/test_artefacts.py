@@ -1,4 +1,4 @@
-"""Nothing is loaded that this installation did not compile; nothing is compiled that is no component, or that had to be stopped."""
+"""Nothing is loaded that this installation did not compile; nothing is compiled that is no component or had to be stopped."""
 
 from __future__ import annotations
 
@@ -200,9 +200,9 @@ async def test_what_is_no_component_is_refused_before_the_engine(call: Caller, t
         except ComponentError:
             refused += 1
         else:
-            # Cut exactly before a last custom section: all that it can do is still there.
-            assert [export.wit_id for export in loaded.world.exports] == [export.wit_id for export in whole.world.exports]
-    assert refused >= 99
+            # Cut exactly between two sections it is a component, with fewer exports.
+            assert set(loaded.world.exports) < set(whole.world.exports)
+    assert refused >= 95
 
 
 async def test_a_huge_or_endless_file_is_refused_unread(call: Caller, tmp_path: Path) -> None:
