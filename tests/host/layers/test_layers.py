@@ -164,7 +164,8 @@ def tried(action):
     return 0
 def dial(port):
     socket.socket().connect(("127.0.0.1", port))
-print(tried(lambda: open({str(tmp_path / "in" / "a")!r}).close()), tried(lambda: open({str(tmp_path / "in" / "a")!r}, "a").close()),
+print(tried(lambda: open({str(tmp_path / "in" / "a")!r}).close()),
+      tried(lambda: open({str(tmp_path / "in" / "a")!r}, "a").close()),
       tried(lambda: open({str(tmp_path / "b")!r}).close()), tried(lambda: os.mkdir({str(tmp_path / "in" / "d")!r})),
       tried(lambda: dial({server.getsockname()[1]})), tried(lambda: dial({other.getsockname()[1]})))
 """
