@@ -132,19 +132,22 @@ class Worker:
         self._egress.call = message["call"]
         limits = self._template.limits
         self._meter.start(limits.cpu_time_ms)
-        end, value, usage = self._run(message, limits)
+        end, value, usage, spent_instance = self._run(message, limits)
         spent = self._calls >= CALLS or cpu_ms() > 500 * cpu_seconds_of_life(limits)
         last = spent or not end.reusable
         prepare = self._prepare_next and not last and end.ending is not Ending.INVALID_ARGUMENTS
         done: dict[str, Any] = {"ending": end.ending, "message": end.message, "limit": end.limit, "usage": usage, "last": last}
         done |= {"preparing": prepare, "life_cpu_ms": cpu_ms()}
         wire.send(self._control, wire.encode_with({"done": done}, "value", value))
+        # After the answer: to close a store of many megabytes takes as long as a short call.
+        if spent_instance is not None and not last:
+            self._gates.close(spent_instance)
         if prepare:
             self._prepare(limits)
         return not last
 
-    def _run(self, message: dict[str, Any], limits: Limits) -> tuple[endings.End, str, dict[str, Any]]:
-        """The call itself: its end, its value as JSON text, what it used."""
+    def _run(self, message: dict[str, Any], limits: Limits) -> tuple[endings.End, str, dict[str, Any], Prepared | None]:
+        """The call itself: its end, its value as JSON text, what it used; and its instance, to be closed."""
         prepared: Prepared | None = None
         returned: Returned | None = None
         failure: BaseException | None = None
@@ -160,9 +163,7 @@ class Worker:
         usage |= {"requests": prepared.requests if prepared is not None else 0, "output_bytes": 0}
         if returned is not None and end.reusable:
             usage["output_bytes"] = len(returned.json_text)
-        if prepared is not None and end.reusable:
-            self._gates.close(prepared)
-        return end, returned.json_text if returned is not None and end.reusable else "null", usage
+        return end, returned.json_text if returned is not None and end.reusable else "null", usage, prepared
 
     def _instance(self, wasi: WasiConfig) -> Prepared:
         prepared, self._prepared = self._prepared, None
