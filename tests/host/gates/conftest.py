@@ -51,7 +51,7 @@ class Guest:
         self.pins = tuple((preopen, os.open(preopen.host_path, flags)) for preopen in template.preopens)
         gates.bind(template, self.pins, None, self.denials.append)
         self.prepared: Prepared = gates.instantiate(component, WasiConfig())
-        self.mounts = self.preopens().decode().split()
+        self.mounts: list[str] = []
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         func = self.prepared.instance.get_func(self.prepared.store, name.replace("_", "-"))
@@ -120,8 +120,9 @@ def start(gates: Gates, component: Component) -> Iterator[Start]:
     def make(mounts: dict[str, Path], *rules: FileRule, writable: bool = True, limits: Limits | None = None) -> Guest:
         preopens = tuple(Preopen(str(host), guest, writable) for guest, host in mounts.items())
         template = WasiTemplate(preopens=preopens, files=rules, limits=limits or Limits())
-        started.append(Guest(gates, component, template))
-        return started[-1]
+        started.append(guest := Guest(gates, component, template))
+        guest.mounts = guest.preopens().decode().split()
+        return guest
 
     yield make
     for guest in started:
