@@ -94,8 +94,14 @@ class Stage:
         self.home = folder / "home"
 
     async def load(self, name: str, document: str = NOTHING) -> None:
-        """Load the guest `name` under a policy text."""
-        await self.sandbox.load(guest(name), policy=load_policy(document, file="policy.yaml"))
+        """Load the guest `name` under a policy text; one that an earlier attack loaded is put under this one, without grants."""
+        policy = load_policy(document, file="policy.yaml")
+        if any(tool.name.startswith(f"{name}__") for tool in self.sandbox.tools()):
+            for grant in self.sandbox.grants(name):
+                await self.sandbox.revoke(grant.id)
+            await self.sandbox.update_component_policy(name, policy)
+        else:
+            await self.sandbox.load(guest(name), policy=policy)
 
     async def call(self, tool: str, **arguments: Any) -> CallResult:
         """One call of the attacker, as any client makes it."""
@@ -165,6 +171,12 @@ class Stage:
         assert after.files <= before.files
         assert after.processes <= before.processes
         assert after.memory <= before.memory + SLACK
+
+    async def running(self) -> None:
+        """Wait until a call is under way in a worker."""
+        while not self.sandbox.metrics()["running"]:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.3)
 
     async def settled(self) -> None:
         """Wait until spares are replaced and the dead are reaped: two looks in a row that see the same."""

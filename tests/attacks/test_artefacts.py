@@ -18,6 +18,8 @@ from sandbox.host.outcome import Ending
 from tests.attacks.stage import Stage, ended, policy, staged, value
 from tests.support.guests import guest
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 COMPONENT = guest("traps").read_bytes()
 
 

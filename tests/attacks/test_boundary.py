@@ -17,6 +17,8 @@ from sandbox.result import CallResult
 from tests.attacks.stage import Stage, children, ended, policy, value
 from tests.support.guests import guest
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 @pytest.mark.parametrize("text", ["\ud800", "ab\udfffcd"])
 @pytest.mark.parametrize("tool", ["echo-char", "echo-string"])
@@ -70,9 +72,7 @@ async def test_a_worker_that_is_killed_is_a_crash_of_its_tool(stage: Stage) -> N
     """PY-07: the call ends at once with a typed error, and the next one has a new worker."""
     await stage.load("exhaust_sleep", policy(limits="wall_time: 20s"))
     call = asyncio.create_task(stage.call("exhaust_sleep__sleep", milliseconds="15000"))
-    while not [record for record in stage.records() if record["event"] == "tool_invoke"]:
-        await asyncio.sleep(0.02)
-    await asyncio.sleep(0.3)
+    await stage.running()
     for pid in workers():
         os.kill(pid, signal.SIGKILL)
     result = await asyncio.wait_for(call, 5)

@@ -11,6 +11,8 @@ from sandbox.host.outcome import Ending
 from sandbox.result import CallResult
 from tests.attacks.stage import CANARY, Stage, children, policy, staged, value
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 @pytest.fixture
 def rich(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,8 @@ from sandbox.host.outcome import Ending
 from sandbox.result import CallResult
 from tests.attacks.stage import CANARY, Stage, attempts, policy, value
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 REFUSED = {"not-permitted"}
 NOT_THERE = {"not-permitted", "no-entry"}
 

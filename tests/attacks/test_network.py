@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from sandbox.result import CallResult
 from tests.attacks.stage import CANARY, Stage, attempts, policy, staged, value
 from tests.host.gateway import upstream
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 Serve = Callable[[upstream.Handler], upstream.Upstream]
 
@@ -30,7 +33,7 @@ def serve() -> Iterator[Serve]:
         each.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def nameserver() -> Iterator[upstream.Nameserver]:
     """Names of the tests; all that are not in its zone do not exist."""
     server = upstream.Nameserver()
@@ -38,10 +41,10 @@ def nameserver() -> Iterator[upstream.Nameserver]:
     server.close()
 
 
-@pytest.fixture
-async def online(tmp_path: Path, nameserver: upstream.Nameserver) -> AsyncIterator[Stage]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def online(tmp_path_factory: pytest.TempPathFactory, nameserver: upstream.Nameserver) -> AsyncIterator[Stage]:
     """A stage whose gateway asks the tests' nameserver."""
-    async with staged(tmp_path, nameserver=nameserver.address) as stage:
+    async with staged(tmp_path_factory.mktemp("online"), nameserver=nameserver.address) as stage:
         yield stage
 
 

@@ -18,6 +18,8 @@ from sandbox.policy.load import load_policy, load_policy_file
 from tests.attacks.stage import CANARY, NOTHING, Stage, attempts, policy, value
 from tests.support.guests import guest
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 HEAD = 'version: "2.0"\n'
 TRAPS = {
     "alias tree": HEAD + "description: &a [x, x]\npermissions: [*a, *a]\n",
@@ -35,7 +37,7 @@ TRAPS = {
 
 
 @pytest.mark.parametrize("kind", TRAPS)
-def test_a_document_that_is_a_trap_is_refused(kind: str) -> None:
+async def test_a_document_that_is_a_trap_is_refused(kind: str) -> None:
     """POL-01, POL-02, POL-03, POL-05: at once, with its place."""
     began = time.monotonic()
     with pytest.raises(PolicyError) as refused:
@@ -45,7 +47,7 @@ def test_a_document_that_is_a_trap_is_refused(kind: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["symlink", "hard link", "writable by the group", "writable by all"])
-def test_a_policy_that_others_may_change_is_refused(tmp_path: Path, how: str) -> None:
+async def test_a_policy_that_others_may_change_is_refused(tmp_path: Path, how: str) -> None:
     """POL-07."""
     path = tmp_path / "policy.yaml"
     path.write_text(NOTHING)
@@ -109,9 +111,7 @@ async def test_a_revoke_ends_the_running_call(stage: Stage, tmp_path: Path) -> N
     call = asyncio.create_task(
         stage.sandbox.call("exhaust_sleep__sleep", {"milliseconds": "15000"}, call_id="the one that held it")
     )
-    while not [record for record in stage.records() if record["event"] == "tool_invoke"]:
-        await asyncio.sleep(0.02)
-    await asyncio.sleep(0.3)
+    await stage.running()
     began = time.monotonic()
     receipt = await stage.sandbox.revoke(grant.id)
     result = await call

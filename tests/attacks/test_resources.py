@@ -13,6 +13,8 @@ from sandbox.host.outcome import Ending
 from sandbox.result import CallResult
 from tests.attacks.stage import Stage, children, ended, limited, policy, staged, value
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 async def test_memory_ends_at_its_limit(stage: Stage) -> None:
     """RES-01: growing fails in the guest; nothing is killed."""

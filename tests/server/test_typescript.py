@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -55,7 +56,7 @@ def steps(tmp_path: Path, script: str, mode: str) -> dict[str, Any]:
     }
     done = subprocess.run(
         ["node", clients() / script, json.dumps(setting)],
-        env={"SANDBOX_HOME": str(serving.home), "PATH": "/usr/bin:/bin"},
+        env={"SANDBOX_HOME": str(serving.home), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         timeout=60,
