@@ -27,6 +27,7 @@ from wasmtime.component import Component
 from sandbox.host import wire
 from sandbox.host.engine import make_engine
 from sandbox.host.gates import Gates
+from sandbox.host.layers import descriptors as descriptors_layer
 from sandbox.host.layers import namespaces, pdeathsig
 from sandbox.host.worker import worker
 from sandbox.host.worker.confine import Surroundings
@@ -70,12 +71,19 @@ class Zygote:
         """Load what every worker shares. Frozen, so that a worker's first collection does not copy every page of it."""
         engine = make_engine(fuel=message["fuel"])
         passthrough = Component.deserialize_file(engine, f"/proc/self/fd/{descriptors[0]}")
-        surroundings = Surroundings(os.getpid(), namespaces.find(), namespaces.identities())
+        held = self._engine_descriptors(descriptors)
+        surroundings = Surroundings(os.getpid(), namespaces.find(), namespaces.identities(), held)
         self._preloaded = worker.Preloaded(engine, Gates(engine, passthrough), surroundings)
         gc.collect()
         gc.freeze()
         threads = sum(1 for _ in Path("/proc/self/task").iterdir())
         self._send({"ready": True, "threads": threads})
+
+    def _engine_descriptors(self, received: list[int]) -> tuple[int, ...]:
+        """Every descriptor that is neither standard, ours, nor received: what loading has opened."""
+        ours = {0, 1, 2, self._control.fileno(), *received}
+        listed = {int(path.name) for path in Path("/proc/self/fd").iterdir()} - ours
+        return tuple(sorted(fd for fd in listed if descriptors_layer.is_open(fd)))
 
     def _spawn(self, worker_id: int, descriptors: list[int]) -> None:
         assert self._preloaded is not None

@@ -22,13 +22,14 @@ def probe(keep: Collection[int]) -> str | None:
     """None where exactly these are open and the environment is empty. Before Landlock: it reads `/proc`."""
     # Listing opens a descriptor of its own, which is closed again by the time each is asked for.
     listed = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - names are numbers here
-    strays = {fd for fd in listed if _is_open(fd)} - {*_STANDARD, *keep}
+    strays = {fd for fd in listed if is_open(fd)} - {*_STANDARD, *keep}
     if strays:
         return f"{len(strays)} descriptors are open that nobody asked for"
     return "the environment is not empty" if os.environ else None
 
 
-def _is_open(fd: int) -> bool:
+def is_open(fd: int) -> bool:
+    """Whether the number is a descriptor of this process."""
     try:
         os.fstat(fd)
     except OSError:

@@ -44,6 +44,8 @@ class Surroundings:
     pid: int
     mode: namespaces.Mode
     namespaces: dict[str, str]
+    descriptors: tuple[int, ...]
+    """What the engine holds open of the passthrough: it maps from these numbers, so they must stay what they are."""
 
 
 class Lockdown:
@@ -56,6 +58,7 @@ class Lockdown:
     def as_spare(self, keep: Collection[int]) -> None:
         """All that does not depend on a template."""
         parent = self._parent
+        keep = (*keep, *parent.descriptors)
         own_user = parent.mode is namespaces.Mode.USER
         self._take("pdeathsig", lambda: pdeathsig.apply(parent.pid), pdeathsig.probe)
         self._take("descriptors", lambda: descriptors.apply(keep), lambda: descriptors.probe(keep))
