@@ -1,12 +1,15 @@
 """Read a policy file that nobody but its owner can change (ATTACKS POL-07).
 
 Looked at through the one descriptor that is then read: a symlink, another kind of file, a second name (hardlink), another
-owner, or write permission for group or others is refused, and at most the size of a policy is read.
+owner, or write permission for group or others is refused, and at most the size of a policy is read. A user's private group
+(umask 002 on most distributions: the group of the user's own name, with nobody else in it) is not others.
 """
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -43,8 +46,18 @@ def _refuse_foreign(path: Path, status: os.stat_result) -> None:
         )
     if status.st_uid not in {os.geteuid(), 0}:
         raise _refused(path, f"the file belongs to user {status.st_uid}", "copy it to a file of your own")
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    by_group = status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid)
+    if by_group or status.st_mode & stat.S_IWOTH:
         raise _refused(path, "group or others may write the file", f"`chmod go-w {path}`")
+
+
+def _is_private_group(gid: int) -> bool:
+    """Whether a group is this user's alone: it has the user's name, is the user's own, and lists nobody else."""
+    try:
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return gid == user.pw_gid and group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
 
 
 def _refused(path: Path, message: str, help: str | None, code: Code = Code.INVALID_FORMAT) -> PolicyError:  # noqa: A002 - the word of the error style

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -40,11 +42,30 @@ def test_pol_07_a_second_name_is_refused(file: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o664, 0o646, 0o666, 0o620, 0o602])
-def test_pol_07_a_file_that_others_may_write_is_refused(file: Path, mode: int) -> None:
+def test_pol_07_a_file_that_others_may_write_is_refused(file: Path, mode: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group(("staff", "x", gid, ["somebody"])))
     file.chmod(mode)
     error = refused(file)
     assert "group or others may write the file" in str(error)
     assert f"chmod go-w {file}" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "accepted"),
+    [("me", [], True), ("me", ["me"], True), ("me", ["me", "other"], False), ("staff", [], False)],
+)
+def test_a_users_private_group_is_nobody_else(
+    file: Path, monkeypatch: pytest.MonkeyPatch, name: str, members: list[str], accepted: bool
+) -> None:
+    """What umask 002 makes of a clone; a group with another name or another member is others."""
+    user = pwd.struct_passwd(("me", "x", os.geteuid(), file.stat().st_gid, "", "/", "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: user)
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group((name, "x", gid, members)))
+    file.chmod(0o664)
+    if accepted:
+        assert load_policy_file(file).written_version == "2.0"
+    else:
+        assert "group or others may write the file" in str(refused(file))
 
 
 def test_pol_07_a_file_of_another_user_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
