@@ -123,6 +123,7 @@ class Caller:
         self._template = replace(WasiTemplate(limits=Limits(wall_time_ms=20_000)), component=component.digest)
 
     async def __call__(self, call_id: str = "") -> Ending:
+        """One call; how it ended."""
         number = call_id or str(next(_NUMBERS))
         outcome = await self._host.invoke(_admit(self._component), self._template, self._export, self._arguments, call_id=number)
         return outcome.ending
@@ -168,7 +169,7 @@ async def kills(host: Host) -> dict[str, float]:
 
 async def _runs(host: Host, number: str) -> None:
     """Wait until a call spins in its worker: its deadline is seconds away, so its death will be the order's."""
-    while not any(one.call_id == number for one in host.running()):
+    while not any(one.call_id == number for one in host.running()):  # noqa: ASYNC110 - another process's start has no event
         await asyncio.sleep(0.001)
     await asyncio.sleep(0.02)
 
