@@ -222,6 +222,7 @@ class Host:
             ended = await self._call(worker, template, export, arguments, call_id)
             running.worker = None
             if ended.stale or ended.preparing:
+                self._outward.drop(worker, call_id)
                 self._counts["retries"] += 1
                 continue
             events = await self._outward.events(worker, call_id) if template.network else []
@@ -251,6 +252,7 @@ class Host:
             ended = await ending
         except asyncio.CancelledError:
             worker.kill(Ending.CANCELLED)
+            self._outward.drop(worker, call_id)
             raise
         if ended.done is not None and not ended.done.get("last"):
             self._pool.release(worker)
@@ -301,7 +303,7 @@ class Host:
                 said = await asyncio.shield(worker.ready)
         except TimeoutError:
             said = None
-        if said is None:
+        if said is None or worker.spent:
             raise _NotReadyError
         if self._settings.isolation == "strict" and LayerReport.of(said).missing:
             raise HostUnavailable("a worker lacks a layer that `strict` isolation needs")
@@ -333,9 +335,9 @@ class Host:
         self._pool.lost(worker)
 
     def _gateway_lost(self, workers: frozenset[int]) -> None:
-        """Idle workers that a dead gateway had served have no way out any more."""
-        if workers and self._state == "started":
-            self._pool.retire(lambda template: bool(template.network))
+        """Workers that the gateway serves no more have no way out, and get no new one."""
+        if self._state == "started":
+            self._pool.spend(workers)
 
     def _require_started(self) -> None:
         if self._state != "started":

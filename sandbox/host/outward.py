@@ -28,7 +28,7 @@ _EVENTS = 1_000
 
 
 class Outward:
-    """The gateway process of one host. `on_lost(worker ids)` names the workers that a dead gateway had served."""
+    """The gateway process of one host. `on_lost(worker ids)` names workers that it serves no more."""
 
     def __init__(self, nameserver: tuple[str, int] | None, on_lost: Callable[[frozenset[int]], None]) -> None:
         self._nameserver = nameserver
@@ -64,22 +64,28 @@ class Outward:
             self._child.channel.send({"reset": worker.id})
 
     async def events(self, worker: Worker, call_id: str) -> list[dict[str, Any]]:
-        """What the gateway saw of a call that has ended; empty where it is gone."""
-        if self._child is None or worker.id not in self._attached or not self._child.alive:
-            return []
-        await self._flush(_FLUSH_SECONDS)
-        return self._events.pop((worker.id, call_id), [])
+        """What the gateway saw of a call that has ended, its worker dead or alive; what a dead gateway had not told is lost."""
+        seen = self._events.get((worker.id, call_id), [])
+        try:
+            if self._child is not None and self._child.alive:
+                self._child.channel.send({"ended": worker.id, "call": call_id})
+                await self._flush(_FLUSH_SECONDS)
+        finally:
+            self.drop(worker, call_id)
+        return seen
 
     def begin(self, worker: Worker, call_id: str) -> None:
         """Collect what a call does; events of no call that runs are dropped."""
         if worker.id in self._attached:
             self._events[worker.id, call_id] = []
 
+    def drop(self, worker: Worker, call_id: str) -> None:
+        """Nobody will ask what a call did."""
+        self._events.pop((worker.id, call_id), None)
+
     def forget(self, worker: Worker) -> None:
-        """A worker is dead."""
+        """A worker is dead. What its last call did may still be asked for."""
         self._attached.discard(worker.id)
-        for key in [key for key in self._events if key[0] == worker.id]:
-            del self._events[key]
 
     async def close(self) -> None:
         """End the gateway."""
@@ -112,6 +118,10 @@ class Outward:
                 kept = self._events.get((worker, call_id))
                 if kept is not None and len(kept) < _EVENTS:
                     kept.append(event)
+            case {"gone": int() as worker} if worker in self._attached:
+                # It said what no worker says, or it is dead; the gateway hears it no more.
+                self._attached.discard(worker)
+                self._on_lost(frozenset({worker}))
             case {"flushed": int() as number} if number in self._flushing and not self._flushing[number].done():
                 self._flushing[number].set_result(None)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from sandbox.host.process import Worker
@@ -79,7 +79,7 @@ class Pool:
 
     def release(self, worker: Worker) -> None:
         """Give a worker back that may run another call."""
-        if worker.alive and isinstance(worker.key, Key) and not self._closed:
+        if worker.alive and not worker.spent and isinstance(worker.key, Key) and not self._closed:
             self._idle[worker] = worker.key
             self._wake()
         else:
@@ -100,6 +100,13 @@ class Pool:
         for worker in chosen:
             self._end(worker)
         return len(chosen)
+
+    def spend(self, worker_ids: Collection[int]) -> None:
+        """Let these workers run no further call: idle ones end now, the others with the call that they run."""
+        for worker in [worker for worker in self._taken if worker.id in worker_ids]:
+            worker.spent = True
+            if worker in self._idle:
+                self._end(worker)
 
     def refill(self) -> None:
         """Have as many spares made as are missing, in the background."""
@@ -141,8 +148,12 @@ class Pool:
         self._making += 1
         try:
             worker = await self._fresh(key.fuel)
-        finally:
+        except BaseException:
+            # The room that it would have taken is free again: who waits for some must hear of it.
             self._making -= 1
+            self._wake()
+            raise
+        self._making -= 1
         self._taken.add(worker)
         try:
             await self._equip(worker, key)

@@ -58,6 +58,8 @@ class Worker:
         self.key: object = None
         """What it was taken for."""
         self.preparing = False
+        self.spent = False
+        """Whether it may run no call after the one that it runs."""
         self.dead_at: float | None = None
         self.status: int | None = None
         self.killed_for: str | None = None

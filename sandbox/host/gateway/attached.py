@@ -73,11 +73,20 @@ class Worker:
                 exchange.cut(f"revoked while it ran: {refusal.reason}", refusal)
                 task.cancel()
 
-    def reset(self, reason: str) -> None:
+    def end_call(self, call: str) -> None:
+        """Cut what a call has left on the way at its end: nothing of it happens, or is told, after the call's outcome."""
+        self.drain()
+        self._announced = {number: asked for number, asked in self._announced.items() if asked.call != call}
+        for task, exchange in tuple(self._exchanges.items()):
+            if exchange.ending.call == call:
+                exchange.cut("the call ended before the answer was complete", decision="error")
+                task.cancel()
+
+    def reset(self, reason: str, *, decision: str = "deny") -> None:
         """Cut everything that is on the way, and forget what was announced."""
         self._announced.clear()
         for exchange in self._exchanges.values():
-            exchange.cut(reason)
+            exchange.cut(reason, decision=decision)
         for task, guest in self._connections.items():
             guest.reset()
             task.cancel()
@@ -91,7 +100,7 @@ class Worker:
         self._egress.close()
         if self._server is not None:
             self._server.close()
-        self.reset(reason)
+        self.reset(reason, decision="error")
         self._gone()
 
     def drain(self) -> None:

@@ -64,10 +64,10 @@ class Exchange:
                 self._upstream.close()
         return self._guest.http.our_state is h11.DONE and self._guest.http.their_state is h11.DONE
 
-    def cut(self, reason: str, refusal: Refused | None = None) -> None:
-        """End it from outside, at once: a revoke, or the worker is gone."""
+    def cut(self, reason: str, refusal: Refused | None = None, *, decision: str = "deny") -> None:
+        """End it from outside, at once: a revoke; with another decision, the end of its call or its worker."""
         origin, address = (None, None) if refusal is None else (refusal.origin, refusal.address)
-        self._end("deny", reason, origin, address)
+        self._end(decision, reason, origin, address)
         self.reset()
 
     def reset(self) -> None:

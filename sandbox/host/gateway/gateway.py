@@ -1,7 +1,7 @@
 """The gateway's conversation with the server: which workers there are, by which rules, and how each request ended.
 
     server → gateway   {"attach": worker} with its egress socket · {"rules": worker, "network": […], "caps": {…}} ·
-                       {"reset": worker} · {"detach": worker} · {"flush": n}
+                       {"reset": worker} · {"detach": worker} · {"ended": worker, "call": id} · {"flush": n}
     gateway → server   {"event": {"worker", "call", "n", "decision", "scheme", "host", "port", "address", "method", "path",
                        "bytes_in", "bytes_out", "reason", "origin", "resource", "limit"}} · {"flushed": n} · {"gone": worker}
 
@@ -55,6 +55,9 @@ class Gateway:
             case {"detach": int() | str() as worker}:
                 if worker in self._workers:
                     self._workers[worker].close()
+            case {"ended": int() | str() as worker, "call": str() as call}:
+                if worker in self._workers:
+                    self._workers[worker].end_call(call)
             case {"flush": int() as number}:
                 self._flush(number)
         for descriptor in descriptors:
