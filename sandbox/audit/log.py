@@ -18,12 +18,12 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from sandbox.audit.folder import private_file, private_folder
 from sandbox.audit.record import GENESIS, Event, EventType, Link, body, digest_of_line, spell
@@ -64,7 +64,9 @@ class AuditLog:
     def __init__(self, folder: Path, *, clock: Callable[[], float], source: str) -> None:
         self.folder = private_folder(folder)
         self._clock, self._source = clock, source
+        self._head_path = str(self.folder / "head")
         self._head_file: int | None = private_file(self.folder / "head")
+        self._head_stat = os.fstat(self._head_file)
         self._file: tuple[str, int] | None = None
         self._last: tuple[bytes, Head] = (b"", Head())
         """The head as this process wrote it last: it need not be read again where nobody else wrote."""
@@ -73,11 +75,12 @@ class AuditLog:
         """Write one record and say where it stands; raises HostUnavailable if that failed. `sync` waits for the disk."""
         now = self._clock()
         record = body(event, now=now, source=self._source, redactor=redactor)
-        with self._locked() as head_file:
-            head = self._head(head_file, now)
-            link = Link(head.seq + 1, head.digest)
-            self._put(head_file, head, spell(record, link), now, sync=sync)
-        return link
+        if self._head_file is None:
+            raise HostUnavailable("the record is closed")
+        try:
+            return self._chain(self._head_file, record, now, sync=sync)
+        except OSError as error:
+            raise HostUnavailable(f"the record cannot be written: {(error.strerror or 'failed').lower()}") from error
 
     def close(self) -> None:
         """Let go of the files; further records are refused."""
@@ -86,38 +89,40 @@ class AuditLog:
                 os.close(descriptor)
         self._head_file = self._file = None
 
-    @contextmanager
-    def _locked(self) -> Iterator[int]:
-        if self._head_file is None:
-            raise HostUnavailable("the record is closed")
+    def _chain(self, head_file: int, record: dict[str, Any], now: float, *, sync: bool) -> Link:
+        _lock(head_file)
         try:
-            _lock(self._head_file)
-            try:
-                yield self._head_file
-            finally:
-                fcntl.flock(self._head_file, fcntl.LOCK_UN)
-        except OSError as error:
-            raise HostUnavailable(f"the record cannot be written: {(error.strerror or 'failed').lower()}") from error
+            head = self._head(head_file, now)
+            link = Link(head.seq + 1, head.digest)
+            self._put(head_file, head, spell(record, link), now, sync=sync)
+            return link
+        finally:
+            fcntl.flock(head_file, fcntl.LOCK_UN)
 
     def _head(self, head_file: int, now: float) -> Head:
-        """The chain's end, repaired where a writer died or somebody touched the files."""
-        if not os.path.samestat(os.fstat(head_file), os.lstat(self.folder / "head")):
+        """The chain's end, repaired where a writer died or somebody touched the files; its size is the file's.
+
+        What is asked of the system for every record: whether the folder is still the one that others see (they would write
+        a chain of their own), the head, and the size of the last file and whether it still has its name. All may be changed
+        by other processes at any time.
+        """
+        if not os.path.samestat(self._head_stat, os.lstat(self._head_path)):
             raise HostUnavailable("the record's folder was taken away", help="start again")
         text = os.pread(head_file, 4096, 0)
         told = self._last[1] if text == self._last[0] else Head.from_bytes(text) or Head(file=self._newest())
         newest = max(told.file, _day(now))
         if newest != told.file and not (self.folder / newest).exists():
             newest = told.file
-        size = os.fstat(self._open(newest)).st_size if newest else 0
+        size = self._open(newest)[1] if newest else 0
         if (newest, size) == (told.file, told.size) or (newest != told.file and size == 0):
             return told
-        return self._repaired(head_file, told, Tail.read(self._open(newest), newest), size, now)
+        return self._repaired(head_file, told, Tail.read(self._open(newest)[0], newest), size, now)
 
     def _repaired(self, head_file: int, told: Head, tail: Tail, size: int, now: float) -> Head:
         if tail.prev == told.digest and tail.head.seq == told.seq + 1 and tail.head.size == size:
             return tail.head  # a writer died between the line and the head: nothing is missing
         if tail.head.size != size:
-            os.ftruncate(self._open(tail.head.file), tail.head.size)
+            os.ftruncate(self._open(tail.head.file)[0], tail.head.size)
         # Where lines are missing the chain goes on from the head, so that the gap stays visible for ever.
         kept = tail.head if tail.head.seq >= told.seq else replace(tail.head, seq=told.seq, digest=told.digest)
         detail = {"head": told.seq, "last_line": tail.head.seq, "torn_bytes": size - tail.head.size}
@@ -133,8 +138,10 @@ class AuditLog:
     def _put(self, head_file: int, head: Head, line: bytes, now: float, *, sync: bool) -> Head:
         # Never an earlier file than the last one: a clock set back must not split a day.
         name = max(_day(now), head.file)
-        descriptor = self._open(name)
-        size = os.fstat(descriptor).st_size
+        if self._file is not None and name == self._file[0] == head.file:
+            descriptor, size = self._file[1], head.size  # as `_head` found it, and we hold the lock
+        else:
+            descriptor, size = self._open(name)
         if (written := os.write(descriptor, line)) != len(line):
             os.ftruncate(descriptor, size)
             raise HostUnavailable(f"the record cannot be written: {written} of {len(line)} bytes found room")
@@ -145,14 +152,16 @@ class AuditLog:
             os.fsync(descriptor)
         return new
 
-    def _open(self, name: str) -> int:
-        if self._file is not None and self._file[0] == name and os.fstat(self._file[1]).st_nlink == 1:
-            return self._file[1]
+    def _open(self, name: str) -> tuple[int, int]:
+        """The file of that name and its size; opened anew where the one that is open lost its name."""
         if self._file is not None:
+            found = os.fstat(self._file[1])
+            if self._file[0] == name and found.st_nlink == 1:
+                return self._file[1], found.st_size
             os.close(self._file[1])
             self._file = None
         self._file = (name, private_file(self.folder / name, os.O_RDWR | os.O_APPEND))
-        return self._file[1]
+        return self._file[1], os.fstat(self._file[1]).st_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +198,12 @@ def _file_of_day(day: int) -> str:
 
 def _lock(descriptor: int) -> None:
     """Take the writers' lock; a process that was stopped while it held it must not stop this one for ever."""
-    give_up = time.monotonic() + LOCK_WITHIN_S
+    give_up = None
     while True:
         try:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            give_up = give_up or time.monotonic() + LOCK_WITHIN_S
             if time.monotonic() > give_up:
                 raise HostUnavailable("another process keeps the record's lock", help="look for one that is stopped") from None
             time.sleep(0.0002)

@@ -19,10 +19,13 @@ from itertools import islice
 from math import isfinite
 from typing import Any
 
-from sandbox.audit.redact import MAX_DEPTH, Redactor
+from sandbox.audit.redact import MAX_DEPTH, SMALL_TEXT, Redactor
 
 GENESIS = "0" * 64
 """What the first record of a chain names as the digest of the one before."""
+
+# How many characters of a field are kept. POLICY: `stdio` is kept for the record, 64Ki where nobody wrote another limit.
+NAMED, TOLD, PRINTED = 1 << 10, 16 << 10, 64 << 10
 
 MAX_ITEMS = 256
 MARGIN = 1024
@@ -105,9 +108,18 @@ class Link:
 def body(event: Event, *, now: float, source: str, redactor: Redactor) -> dict[str, Any]:
     """The record of `event` without its place in the chain: cut to its bounds, then redacted, with a list of what was hidden."""
     hidden: set[str] = set()
-    told = {name: _told(getattr(event, name), bound, redactor, hidden) for name, bound in _TOLD.items()}
     return {
-        **told,
+        "subject": _named(event.subject, redactor, hidden),
+        "session": _named(event.session, redactor, hidden),
+        "component": _named(event.component, redactor, hidden),
+        "tool": _named(event.tool, redactor, hidden),
+        "reason": _named(event.reason, redactor, hidden),
+        "arguments": _told(event.arguments, TOLD, redactor, hidden),
+        "denials": _told(event.denials, TOLD, redactor, hidden),
+        "detail": _told(event.detail, TOLD, redactor, hidden),
+        "stdout": _told(event.stdout, PRINTED, redactor, hidden),
+        "stderr": _told(event.stderr, PRINTED, redactor, hidden),
+        # What follows is digests, random ids, numbers and words of our own.
         "event": event.type.value,
         "severity": _SEVERITY.get(event.type, Severity.INFO).value,
         "time": datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
@@ -127,18 +139,19 @@ def body(event: Event, *, now: float, source: str, redactor: Redactor) -> dict[s
     }
 
 
-# The fields that may hold what somebody else wrote, and how many characters of each are kept. The others are digests, random
-# ids, numbers and words of our own.
-_TOLD = {
-    **dict.fromkeys(("subject", "session", "component", "tool", "reason"), 1 << 10),
-    **dict.fromkeys(("arguments", "denials", "detail"), 16 << 10),
-    # POLICY: `stdio` is kept for the record, 64Ki where nobody wrote another limit.
-    **dict.fromkeys(("stdout", "stderr"), 64 << 10),
-}
+def _named(text: str | None, redactor: Redactor, hidden: set[str]) -> Any:
+    """A text that mostly comes again with the next call."""
+    if not text:
+        return text
+    if len(text) > SMALL_TEXT:
+        return _told(text, NAMED, redactor, hidden)
+    redacted = redactor.name(text)
+    hidden.update(redacted.hidden)
+    return redacted.value
 
 
 def _told(value: Any, bound: int, redactor: Redactor, hidden: set[str]) -> Any:
-    if not value:
+    if not value or redactor.harmless(value):
         return value
     bounded, whole = cut(value, bound)
     redacted = redactor.redact(bounded)

@@ -23,11 +23,22 @@ from sandbox.audit.patterns import hide_assignments, hide_credentials, marker, t
 MIN_LITERAL = 4
 """A literal value shorter than this is not hidden: it would blot out half the record (`1`, `on`)."""
 
+SMALL_TEXT, SMALL_ITEMS = 256, 16
+"""Up to where a value is small: together below every bound of a record's field."""
+
+MAX_NAMES = 256
 MAX_DEPTH = 64
 MAX_DECODES = 3
 """How many encodings inside each other are opened: JSON in base64 in JSON."""
 
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{12,}+={0,2}")
+_SUSPECT = re.compile(r"""["%=:]|--|eyJ|earer|EARER|asic|ASIC|[A-Za-z0-9+/_-]{12}""")
+"""What a text must hold for anything to be hidden in it, literals apart: a test holds it against every pattern.
+
+JSON holds a text in `"`, an escape begins with `%`, an assignment with `=`, `:` or `--`; every credential is a run of twelve
+letters, as base64 is, or has one of the other signs.
+"""
+
 _PERCENT = re.compile(r"(?<![^\s\"'<>])(?=[^\s\"'<>%]{0,4096}%)[^\s\"'<>]++")
 
 
@@ -48,6 +59,32 @@ class Redactor:
         self._literals = sorted(known.items(), key=lambda pair: -len(pair[0]))
         self.longest = max(map(len, known), default=0)
         """The length of the longest literal."""
+        self._names: dict[str, Redacted] = {}
+
+    def harmless(self, value: Any) -> bool:
+        """Whether a small flat value surely has nothing to hide or to cut: one look at each text. False says nothing."""
+        if type(value) is dict:
+            return len(value) <= SMALL_ITEMS and all(
+                type(key) is str and not telling(key) and self._plain(key) and self._plain(item) for key, item in value.items()
+            )
+        return self._plain(value)
+
+    def _plain(self, value: Any) -> bool:
+        if type(value) is str:
+            return len(value) <= SMALL_TEXT and self._holds_nothing(value)
+        return value is None or type(value) in (bool, int)
+
+    def name(self, text: str) -> Redacted:
+        """As `redact`, for the names that come again with every call: the answer is kept."""
+        found = self._names.get(text)
+        if found is None:
+            if len(self._names) >= MAX_NAMES:
+                self._names.clear()
+            found = self._names[text] = self.redact(text)
+        return found
+
+    def _holds_nothing(self, text: str) -> bool:
+        return _SUSPECT.search(text) is None and not any(value in text for value, _ in self._literals)
 
     def redact(self, value: Any) -> Redacted:
         """A copy of a JSON value without secrets."""
@@ -77,7 +114,7 @@ class Redactor:
         return copy
 
     def _text(self, text: str, hidden: set[str], decodes: int) -> str:
-        if len(text) < MIN_LITERAL:
+        if len(text) < MIN_LITERAL or self._holds_nothing(text):
             return text
         text = self._inside_json(text, hidden, decodes)
         for value, name in self._literals:

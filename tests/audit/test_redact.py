@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import time
+from random import Random
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from sandbox.audit.patterns import PATTERNS, telling
-from sandbox.audit.redact import Redactor
+from sandbox.audit.redact import MAX_NAMES, Redactor
 
 A = "aB3dE5gH7jK9mN1pQ3sT5vW7xY9zA1cD3eF5"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
@@ -111,7 +113,7 @@ def test_which_names_are_telling(name: str, expected: bool) -> None:
 
 
 def test_a_value_under_a_telling_key_is_hidden_whatever_its_type() -> None:
-    value = {"config": [{"password": "x1"}, {"apiKey": 1234}, {"token": {"a": "b"}}, {"secret": None}]}
+    value: dict[str, Any] = {"config": [{"password": "x1"}, {"apiKey": 1234}, {"token": {"a": "b"}}, {"secret": None}]}
     redacted = Redactor().redact(value)
     assert redacted.value["config"] == [
         {"password": "[REDACTED:PASSWORD]"},
@@ -121,6 +123,73 @@ def test_a_value_under_a_telling_key_is_hidden_whatever_its_type() -> None:
     ]
     assert redacted.hidden == ("APIKEY", "PASSWORD", "TOKEN")
     assert value["config"][0]["password"] == "x1", "the value that was given is not touched"
+
+
+class Thorough(Redactor):
+    """Looks at every text as if something could be in it."""
+
+    def _holds_nothing(self, text: str) -> bool:
+        return False
+
+
+SHORTEST = [
+    *("eyJabcdef.abcdef.", "bearer abcdefg1", "BEARER abcdefg1", "basic dTpwYXNz", "BASIC dTpwYXNz", "sk-abc4567890123"),
+    *("sk-ant-", "AKIA", "ghp_", "hf_", "xoxb-", "k_live_", "AIza", "-----BEGIN PRIVATE KEY-----", "://u:p@", "--token x"),
+    *(
+        "token=x",
+        "pwd: x",
+        "%74oken",
+        '"',
+        '{"token":"x"}',
+        "needle",
+        "bmVlZGxl",
+        "n%65edle",
+        '"n\\u0065edle"',
+        "aW4gbmVlZGxlIHRo",
+    ),
+    *(" ", "=", ":", "/", "-", "_", ".", "+", ",", "[1]", "é", "secret", "abcdefgh", "ABCD1234", "0123456789"),
+]
+
+
+def test_a_text_that_is_passed_over_holds_nothing() -> None:
+    """The quick look at a text against the whole one, for texts of all that a credential is made of."""
+    quick, thorough, random = Redactor([("X", "needle")]), Thorough([("X", "needle")]), Random(7)
+    texts = SHORTEST + [text for _, text, _ in SECRETS]
+    texts += ["".join(random.choices(SHORTEST, k=random.randint(1, 4))) for _ in range(20_000)]
+    passed = 0
+    for text in texts:
+        if quick._holds_nothing(text):
+            passed += 1
+            assert thorough.redact(text) == type(thorough.redact(""))(text, ())
+        assert quick.redact(text) == thorough.redact(text)
+        assert not quick.harmless({"x": text}) or thorough.redact(text).value == text
+    assert passed > 500, "else this compares nothing"
+
+
+def test_what_is_harmless_is_small_flat_and_under_no_telling_name() -> None:
+    redactor = Redactor([("X", "needle")])
+    assert redactor.harmless({"path": "/data/a.txt", "lines": 20, "all": True, "none": None})
+    for value in (
+        {"password": 1},
+        {"needle": 1},
+        {"a": "needle"},
+        {"a": "x" * 257},
+        {"a": ["b"]},
+        {"a": float("nan")},
+        {str(number): number for number in range(17)},
+        {1: "a"},
+        ["a"],
+        object(),
+    ):
+        assert not redactor.harmless(value), value
+
+
+def test_names_that_come_again_are_hidden_every_time_and_not_kept_without_end() -> None:
+    redactor = Redactor([("X", "needle")])
+    for number in range(3 * MAX_NAMES):
+        assert redactor.name(f"{number} needle") == redactor.redact(f"{number} needle")
+        assert redactor.name("0 needle").value == "0 [REDACTED:X]"
+    assert len(redactor._names) <= MAX_NAMES
 
 
 def _escaped(secret: str) -> str:
