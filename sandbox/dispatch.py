@@ -19,6 +19,7 @@ import dataclasses
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Protocol
 
 from sandbox.admission import Admission, Authorizer, CallRequest, Decision, Ruling, canonical_json, digest_of, new_request_id
@@ -33,9 +34,10 @@ from sandbox.wit.tools import Tool
 from sandbox.wit.types import Export
 
 MAX_KEPT = 16
-"""Denials of one call that are kept and recorded each for itself; the outcome's record counts them all."""
+"""Denials of one call that are kept and recorded each for itself; `usage.denials` of the outcome's record counts them all."""
 
 _USAGE = tuple(each.name for each in dataclasses.fields(Usage))
+_used = attrgetter(*_USAGE)
 _KILLED = {Ending.REVOKED, Ending.CANCELLED}
 
 
@@ -137,6 +139,8 @@ class Dispatch:
         return HostUnavailable(f"the call is not admitted: {decision.reason}")
 
     def _keep(self, attempt: _Attempt, outcome: Outcome) -> tuple[StoredDenial, ...]:
+        if not outcome.denials:
+            return ()
         distinct = {(one.code, str(sorted(one.target.items(), key=str))): one for one in outcome.denials}
         # The last ones: a call that gave up did so at one of them.
         kept = tuple(
@@ -152,8 +156,7 @@ class Dispatch:
             )
             for denial in list(distinct.values())[-MAX_KEPT:]
         )
-        if kept:
-            self.store.add_denials(kept)
+        self.store.add_denials(kept)
         return kept
 
     def _record_end(self, attempt: _Attempt, outcome: Outcome, kept: tuple[StoredDenial, ...]) -> None:
@@ -173,7 +176,7 @@ class Dispatch:
             denials=tuple({"code": one.code.value, **one.target} for one in outcome.denials[:MAX_KEPT]),
             stdout=outcome.stdout,
             stderr=outcome.stderr,
-            usage={name: getattr(outcome.usage, name) for name in _USAGE},
+            usage=dict(zip(_USAGE, _used(outcome.usage), strict=True)),
             duration_ms=(self.clock() - attempt.began) * 1000,
         )
         self.log.append(ended, attempt.redactor)
@@ -197,8 +200,16 @@ class _Attempt:
 
 
 def _who(request: CallRequest) -> dict[str, Any]:
-    names = ("subject", "session", "component", "digest", "tool", "arguments_digest", "generation")
-    return {"audit_id": request.request_id, **{name: getattr(request, name) or None for name in names}}
+    return {
+        "audit_id": request.request_id,
+        "subject": request.subject or None,
+        "session": request.session or None,
+        "component": request.component or None,
+        "digest": request.digest or None,
+        "tool": request.tool or None,
+        "arguments_digest": request.arguments_digest or None,
+        "generation": request.generation or None,
+    }
 
 
 def _end_of_worker(outcome: Outcome) -> EventType | None:
@@ -211,7 +222,7 @@ def _end_of_worker(outcome: Outcome) -> EventType | None:
 def _detail(outcome: Outcome) -> dict[str, Any]:
     """What the guest itself said was wrong, and how many of its effects were refused."""
     said = {"error": outcome.value} if outcome.ending is Ending.GUEST_ERROR else {}
-    return {**said, "denials": len(outcome.denials)} if outcome.denials else said
+    return {**said, "denials": outcome.usage.denials} if outcome.denials else said
 
 
 def _failed(error: BaseException) -> Outcome:

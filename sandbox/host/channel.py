@@ -132,6 +132,10 @@ class Channel:
         except wire.FrameError:
             self._lost()
             return False
+        if len(self._descriptors) > wire.MAX_DESCRIPTORS:
+            # Of the one frame that has begun. A peer that is taken over could fill our table with them.
+            self._lost()
+            return False
         return True
 
     def _deliver(self, body: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable
+from math import isfinite
 from typing import Any
 
 from sandbox.errors import Code
@@ -19,6 +20,7 @@ from sandbox.template.template import Limits
 _BY_CPU = (-signal.SIGPROF, -signal.SIGXCPU)
 _CRASHED = "the tool crashed"
 _ELEMENT_BYTES = 48
+_COUNTABLE = 1 << 63
 
 _ORDERED = {
     Ending.REVOKED: "the call was stopped: a permission that it ran under was taken away",
@@ -90,14 +92,21 @@ def _usage(ended: Ended, events: list[dict[str, Any]]) -> Usage:
     used = found if isinstance(found, dict) else {}
     return Usage(
         wall_ms=round(ended.wall_ms, 3),
-        cpu_ms=round(float(used.get("cpu_ms") or ended.cpu_ms or 0.0), 3),
-        peak_memory_bytes=int(used.get("peak_memory_bytes") or 0),
-        output_bytes=int(used.get("output_bytes") or 0),
-        requests=max(int(used.get("requests") or 0), len(events)),
+        cpu_ms=round(_number(used, "cpu_ms") or ended.cpu_ms or 0.0, 3),
+        peak_memory_bytes=int(_number(used, "peak_memory_bytes")),
+        output_bytes=int(_number(used, "output_bytes")),
+        requests=max(int(_number(used, "requests")), len(events)),
         bytes_sent=sum(int(event.get("bytes_out") or 0) for event in events),
         bytes_received=sum(int(event.get("bytes_in") or 0) for event in events),
-        fuel=used.get("fuel"),
+        fuel=None if used.get("fuel") is None else int(_number(used, "fuel")),
+        denials=max(int(_number(used, "denials")), len(ended.denials)) + sum(1 for _ in _gateway_denials(events)),
     )
+
+
+def _number(used: dict[str, Any], name: str) -> float:
+    """A number that a worker told; 0 where it is none, as no record could hold it."""
+    found = used.get(name)
+    return found if isinstance(found, int | float) and isfinite(found) and abs(found) <= _COUNTABLE else 0
 
 
 def _denial(body: Any) -> Denial:

@@ -56,6 +56,8 @@ class Usage:
     bytes_sent: int = 0
     bytes_received: int = 0
     fuel: int | None = None
+    denials: int = 0
+    """Every refusal, repeated ones too; of a call that its worker did not survive, those that were told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ class Output:
 
     def begin(self, cap: int) -> None:
         """Keep the next call's output, `cap` bytes of it. What came in between belongs to no call."""
+        while self._read():
+            pass
         self._cap, self._kept, self._cut = cap, bytearray(), 0
 
     def end(self) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -22,6 +23,8 @@ from sandbox.host.channel import Channel
 from sandbox.host.output import Notes, Output
 
 MAX_DENIALS = 100
+DENIAL_BYTES = 128 << 10
+"""The longest denial that is kept: they outlive the call. A gate's are far below it."""
 _FRAME_SLACK = 256 << 10
 _EXPANSION = 6
 """A byte of output may take six in JSON (`\\u0000`); the worker counts the JSON, this is for what it may not."""
@@ -41,7 +44,7 @@ class Ended:
     """Of a worker that died because the host's side of the call got no more memory: the bytes it asked for."""
     preparing: bool = False
     """Whether it died before it could have begun the call: preparing an instance."""
-    denials: list[dict[str, Any]] = field(default_factory=list)
+    denials: list[dict[str, Any] | None] = field(default_factory=list)
     stdout: str = ""
     stderr: str = ""
     wall_ms: float = 0.0
@@ -172,6 +175,13 @@ class Worker:
     def _frame(self, message: dict[str, Any], descriptors: list[int]) -> None:
         for fd in descriptors:
             os.close(fd)
+        try:
+            self._heard(message)
+        except (LookupError, TypeError, ValueError):
+            # What no worker of ours says: it has been taken over.
+            self.kill_quietly()
+
+    def _heard(self, message: dict[str, Any]) -> None:
         if "ready" in message and not self.ready.done():
             self._cpu_known_ms = float(message["cpu_ms"])
             self.ready.set_result(message["ready"])
@@ -181,7 +191,7 @@ class Worker:
             self.kill_quietly()
         elif "denial" in message:
             if len(self._ended.denials) < MAX_DENIALS:
-                self._ended.denials.append(message["denial"])
+                self._ended.denials.append(_bounded(message["denial"]))
         elif "stale" in message:
             self._ended.stale = True
             self._finish()
@@ -228,6 +238,11 @@ class Wires:
     stdout: int
     stderr: int
     notes: int
+
+
+def _bounded(denial: dict[str, Any]) -> dict[str, Any] | None:
+    """A worker's denial, None where it is longer than any gate makes it: that something was refused is still told."""
+    return denial if len(json.dumps(denial)) <= DENIAL_BYTES else None
 
 
 def wires() -> tuple[Wires, tuple[int, ...]]:

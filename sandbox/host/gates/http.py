@@ -23,7 +23,10 @@ from sandbox.host.gates.native import Native, Passthrough, check
 from sandbox.host.outcome import Denial
 from sandbox.template.authority import Authority, AuthorityError, normalise_authority
 from sandbox.template.network import NetworkDecision
+from sandbox.template.url_path import TARGET_LENGTH
 
+# The native setters take a method of any length.
+_WORD, _HOST, _REASON = 64, 253, 512
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}", re.ASCII)
 _NUMBERS = itertools.count(1)
 """Of every request of this process: a late connection of an earlier call must not meet the announcement of a later one."""
@@ -135,9 +138,14 @@ def _drop(call: Call, arguments: int) -> None:
 def _report(call: Call, asked: Asked, host: str, port: int | None, decided: NetworkDecision) -> None:
     target = {
         "scheme": asked.scheme or "https",
-        "host": host,
+        "host": _shown(host, _HOST),
         "port": port,
-        "method": asked.method,
-        "path": asked.path.partition("?")[0],
+        "method": _shown(asked.method, _WORD),
+        "path": _shown(asked.path.partition("?")[0], TARGET_LENGTH),
     }
-    call.report(Denial(Code.NETWORK_ACCESS_DENIED, target, decided.reason, decided.origin))
+    call.report(Denial(Code.NETWORK_ACCESS_DENIED, target, _shown(decided.reason, _REASON), decided.origin))
+
+
+def _shown(text: str, most: int) -> str:
+    """What of a guest's words a denial tells: it goes to the record, the store and the client."""
+    return text if len(text) <= most else f"{text[:most]}…"

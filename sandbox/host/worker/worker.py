@@ -161,6 +161,7 @@ class Worker:
         end = self._end(returned, failure, fault, limits, peak)
         usage = {"cpu_ms": cpu, "peak_memory_bytes": peak, "fuel": _fuel_used(prepared, limits)}
         usage |= {"requests": prepared.requests if prepared is not None else 0, "output_bytes": 0}
+        usage |= {"denials": prepared.denials if prepared is not None else 0}
         if returned is not None and end.reusable:
             usage["output_bytes"] = len(returned.json_text)
         return end, returned.json_text if returned is not None and end.reusable else "null", usage, prepared
