@@ -81,6 +81,7 @@ class Sandbox:
             "nameserver": _address(nameserver),
             "max_workers": max_workers,
             "spares": spares,
+            "environment": self._environment,
         }
         self._components = Components()
         self._documents = Documents()

@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import os
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -233,7 +232,7 @@ class Host:
         self, worker: Worker, template: WasiTemplate, export: Export, arguments: Mapping[str, Any], call_id: str
     ) -> Ended:
         limits = template.limits
-        environment = _variables(template.environment) if template.environment else ()
+        environment = _variables(template.environment, self._settings.environment) if template.environment else ()
         order = {"call": call_id, "export": export.wit_id, "environment": environment, "arguments": arguments}
         try:
             frame = wire.encode(order)
@@ -353,6 +352,6 @@ def _environment_rules(rules: tuple[EnvironmentRule, ...]) -> EnvironmentRules:
     return EnvironmentRules(rules)
 
 
-def _variables(rules: tuple[EnvironmentRule, ...]) -> list[list[str]]:
+def _variables(rules: tuple[EnvironmentRule, ...], host: Mapping[str, str]) -> list[list[str]]:
     """The variables of one call: their values are the host's of now."""
-    return [list(pair) for pair in _environment_rules(rules).variables(os.environ)]
+    return [list(pair) for pair in _environment_rules(rules).variables(host)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -28,6 +30,8 @@ class HostSettings:
     compile_limits: CompileLimits = field(default_factory=CompileLimits)
     nameserver: tuple[str, int] | None = None
     """The only one that the gateway asks: address and port; None for the system's."""
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    """Where the host's own values of variables come from, at each call: what policies are judged and records redacted by."""
     crashes: int = 5
     """Crashes of one component within `crash_window_s` after which it is refused for `crash_pause_s`."""
     crash_window_s: float = 60.0

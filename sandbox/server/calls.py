@@ -23,7 +23,7 @@ from mcp import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from sandbox.api import Sandbox
-from sandbox.errors import NotFound, SandboxError
+from sandbox.errors import HostUnavailable, NotFound, SandboxError
 from sandbox.host.outcome import Denial, Outcome
 from sandbox.result import CallResult
 from sandbox.server.tools import Listed
@@ -39,6 +39,8 @@ MAX_PRINTED = 4096
 """Characters of each of a guest's two outputs that a result carries; the record has the rest."""
 
 MAX_DENIALS = 20
+
+NOT_NOW = "this host cannot make calls now; its log says why"
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +58,10 @@ async def call_tool(
         called = await sandbox.call(listed.tool.name, arguments, session=session)
     except NotFound as error:
         raise unknown_tool(listed.tool.name) from error
+    except HostUnavailable as error:
+        # It may name the host's own files, to whoever keeps this host: not to a client.
+        _log.error("`%s` was not called: %s", listed.tool.name, error)
+        return failed(HostUnavailable(NOT_NOW).to_json(), structured=structured)
     except SandboxError as error:
         return failed(error.to_json(), structured=structured)
     return shown(called, listed, structured_errors=structured)
