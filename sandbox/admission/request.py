@@ -24,6 +24,9 @@ def new_request_id() -> RequestId:
     return RequestId(secrets.token_hex(16))
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
 def canonical_json(value: Any) -> bytes:
     """The one spelling of a JSON value: sorted keys, no spaces, ASCII only.
 
@@ -31,7 +34,7 @@ def canonical_json(value: Any) -> bytes:
     Python value that is none of JSON's.
     """
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
+        return _ENCODER.encode(value).encode("ascii")
     except RecursionError:
         raise ValueError("the value is nested too deeply") from None
 
