@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import grp
 import os
+import pwd
 import shutil
 import time
 from pathlib import Path
@@ -57,6 +59,10 @@ async def test_a_policy_that_others_may_change_is_refused(tmp_path: Path, how: s
         path.symlink_to(tmp_path / "real.yaml")
     elif how == "hard link":
         os.link(path, tmp_path / "second.yaml")
+    elif how == "writable by the group" and os.geteuid() == 0:
+        os.chown(path, 0, 4711)  # not root's private group
+    elif how == "writable by the group" and grp.getgrgid(path.stat().st_gid).gr_name == pwd.getpwuid(os.geteuid()).pw_name:
+        path.chmod(0o606)  # the user's private group is nobody else; only others are left to try
     with pytest.raises(SandboxError):
         load_policy_file(path)
 

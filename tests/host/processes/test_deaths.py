@@ -141,11 +141,14 @@ async def test_fifty_timeouts_leave_nothing_behind(call: Caller) -> None:
     assert len(os.listdir(f"/proc/{zygote}/fd")) <= 20
 
 
-async def test_closing_ends_every_process_and_every_call(call: Caller) -> None:
+async def test_closing_ends_every_process_and_every_call(start: Any) -> None:
     """The calls that run end as unavailable."""
+    others = set(children(os.getpid()))
+    call = await start()
     task = sleeping(call, "late")
     await begun(call)
-    before = set(children(os.getpid()))
+    before = set(children(os.getpid())) - others
+    assert before
     await call.host.close()
     assert (await task).ending is Ending.UNAVAILABLE
     assert not {pid for pid in before if Path(f"/proc/{pid}").exists() and "sandbox.host" in command(pid)}
