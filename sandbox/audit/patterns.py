@@ -68,6 +68,10 @@ _BODY = r".*?(?:-----END [A-Z0-9 ]{0,40}-----|\Z)"
 _START = r"(?<![A-Za-z0-9_-])"
 
 _AWS = ("AKIA", "ASIA", "ABIA", "ACCA")
+_BARE_USERINFO = (
+    r"""((?<![^\s"'=,;(\[])(?!(?i:mailto|acct|sips?|xmpp|im|https?|s?ftp):)[A-Za-z0-9._~%+-]{1,64}+:)"""
+    r"""([^\s/?#@:"']{3,512}+)@(?=[A-Za-z0-9\[])"""
+)
 _BASIC = re.compile(r"(?i)(?<![a-z])(basic)(\s{1,4})([A-Za-z0-9+/]{6,}+)={0,2}")
 
 PATTERNS: tuple[Pattern, ...] = (
@@ -87,6 +91,10 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern("BEARER_TOKEN", ("earer", "EARER"), re.compile(r"(?i)(?<![a-z])(bearer)(\s{1,4})([A-Za-z0-9._~+/=-]{8,}+)"), _bearer),
     Pattern("BASIC_CREDENTIAL", ("asic", "ASIC"), _BASIC, _basic),
     Pattern("URL_PASSWORD", ("://",), re.compile(r"(://[^\s/?#@:]{0,256}+:)([^\s/?#]{1,512})@"), _userinfo),
+    # A token alone before the host; `git@` and other names are shorter.
+    Pattern("URL_PASSWORD", ("://",), re.compile(r"(://)([^\s/?#@:]{16,512}+)@"), _userinfo),
+    # An authority without its scheme. `mailto:` and its like have an address behind the colon.
+    Pattern("URL_PASSWORD", ("@",), re.compile(_BARE_USERINFO), _userinfo),
 )
 
 _ANCHORS = re.compile("|".join(re.escape(anchor) for pattern in PATTERNS for anchor in pattern.anchors))
@@ -109,10 +117,10 @@ _WORD = re.compile(r"""[^\s"'&;]++""")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _TELLING = re.compile(
     r"passwords?|passwd|passphrase|passcode|pwd|secrets?|token|apikey|credentials?|authorization|cookie"
-    r"|privatekey|accesskey|secretkey|authkey|dsn"
+    r"|privatekey|accesskey|secretkey|authkey|dsn|sig"
 )
 _KEY_OF = frozenset({"api", "access", "private", "secret", "auth", "signing", "encryption", "master", "session", "account"})
-_PAIRS = frozenset({("pass", "word"), ("pass", "phrase"), ("connection", "string")})
+_PAIRS = frozenset({("pass", "word"), ("pass", "phrase"), ("connection", "string"), ("amz", "signature")})
 _HARMLESS = re.compile(r"count|limit|length|size|type|policy|name|url|uri|endpoint|expiry|expires|ttl|hint|field|id|file|path")
 
 

@@ -42,6 +42,12 @@ letters, as base64 is, or has one of the other signs.
 _PERCENT = re.compile(r"(?<![^\s\"'<>])(?=[^\s\"'<>%]{0,4096}%)[^\s\"'<>]++")
 
 
+_NAME = re.compile(r"-{0,2}[A-Za-z][A-Za-z0-9_.-]{1,63}")
+_NAME_KEYS = ("name", "key", "header", "variable", "field")
+_VALUE_KEYS = frozenset({"value", "values", "val", "content", "data"})
+"""A header or a variable as a record: `{"name": "X-Api-Key", "value": …}`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Redacted:
     """A copy without secrets, and the kinds of what was hidden in it, sorted."""
@@ -64,8 +70,13 @@ class Redactor:
     def harmless(self, value: Any) -> bool:
         """Whether a small flat value surely has nothing to hide or to cut: one look at each text. False says nothing."""
         if type(value) is dict:
-            return len(value) <= SMALL_ITEMS and all(
-                type(key) is str and not telling(key) and self._plain(key) and self._plain(item) for key, item in value.items()
+            return (
+                len(value) <= SMALL_ITEMS
+                and _said_name(value) is None
+                and all(
+                    type(key) is str and not telling(key) and self._plain(key) and self._plain(item)
+                    for key, item in value.items()
+                )
             )
         return self._plain(value)
 
@@ -99,18 +110,25 @@ class Redactor:
         if isinstance(value, Mapping):
             return self._object(value, hidden, depth, decodes)
         if isinstance(value, list | tuple):
-            return [self._walk(item, hidden, depth + 1, decodes) for item in value]
+            return self._list(value, hidden, depth, decodes)
         return value
 
     def _object(self, value: Mapping[str, Any], hidden: set[str], depth: int, decodes: int) -> dict[str, Any]:
         copy: dict[str, Any] = {}
+        said = _said_name(value)
         for key, item in value.items():
             name = self._text(str(key), hidden, decodes)
-            if telling(str(key)) and item not in (None, "", True, False):
-                hidden.add(str(key).upper()[:64])
-                copy[name] = marker(str(key))
-            else:
-                copy[name] = self._walk(item, hidden, depth + 1, decodes)
+            of = str(key) if telling(str(key)) else said if str(key).lower() in _VALUE_KEYS else None
+            copy[name] = self._walk(item, hidden, depth + 1, decodes) if of is None else _hidden(of, item, hidden)
+        return copy
+
+    def _list(self, value: list[Any] | tuple[Any, ...], hidden: set[str], depth: int, decodes: int) -> list[Any]:
+        """What follows a telling name is its value: a header as `[name, value]`, `--password` among the words of a command."""
+        copy: list[Any] = []
+        of: str | None = None
+        for item in value:
+            copy.append(self._walk(item, hidden, depth + 1, decodes) if of is None else _hidden(of, item, hidden))
+            of = item if of is None and isinstance(item, str) and _is_name(item) else None
         return copy
 
     def _text(self, text: str, hidden: set[str], decodes: int) -> str:
@@ -155,3 +173,24 @@ class Redactor:
         self._text(plain.decode(errors="replace"), found, decodes + 1)
         hidden |= found
         return marker("BASE64_OF_" + "_".join(sorted(found))) if found else text
+
+
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None and telling(text.strip("-"))
+
+
+def _said_name(value: Mapping[str, Any]) -> str | None:
+    """The telling name that an object of a name and a value says, or None."""
+    for key, item in value.items():
+        if isinstance(item, str) and str(key).lower() in _NAME_KEYS and _is_name(item):
+            return item
+    return None
+
+
+def _hidden(name: str, item: Any, hidden: set[str]) -> Any:
+    """The marker in place of a telling name's value; nothing, yes and no tell nothing."""
+    if item is None or item == "" or isinstance(item, bool):
+        return item
+    kind = name.strip("-")
+    hidden.add(kind.upper()[:64])
+    return marker(kind)

@@ -38,6 +38,10 @@ SECRETS = [
     ("BEARER_TOKEN", "curl -H 'X: bearer abc123def456'", "abc123def456"),
     ("BASIC_CREDENTIAL", "sent Basic " + base64.b64encode(b"user:hunter2").decode(), "dXNlcjpodW50ZXIy"),
     ("URL_PASSWORD", "postgres://app:hunter2@db/x", "hunter2"),
+    ("URL_PASSWORD", "https://aB3dE5gH7jK9mN1pQ3sT5@example.com/x.git", "aB3dE5gH7jK9"),
+    ("URL_PASSWORD", "ask app:hunter2@db.example:5432 for it", "hunter2"),
+    ("SIG", "https://example.com/x?sv=1&sig=hunter2%3D", "hunter2"),
+    ("X_AMZ_SIGNATURE".replace("_", "-"), "https://example.com/x?X-Amz-Signature=0123abc", "0123abc"),
     ("AUTHORIZATION", "Authorization: Digest username=x, response=0123", "0123"),
     ("COOKIE", "Cookie: a=first; b=second", "second"),
     ("PASSWORD", "login --password hunter2 now", "hunter2"),
@@ -83,6 +87,9 @@ def test_an_assignment_to_a_telling_name_counts_where_the_value_is_short() -> No
         "eyJ is how it begins",
         "100% of 3/4",
         "d41d8cd98f00b204e9800998ecf8427e",
+        "mailto:somebody@example.com",
+        "ssh://git@example.com/x.git",
+        "at 12:30 @home, 12:30@home",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
@@ -171,6 +178,7 @@ def test_what_is_harmless_is_small_flat_and_under_no_telling_name() -> None:
     assert redactor.harmless({"path": "/data/a.txt", "lines": 20, "all": True, "none": None})
     for value in (
         {"password": 1},
+        {"name": "X-Api-Key", "value": "hunter2"},
         {"needle": 1},
         {"a": "needle"},
         {"a": "x" * 257},
@@ -259,3 +267,24 @@ def test_nesting_beyond_the_bound_is_cut_not_followed() -> None:
         value = [value]
     written = json.dumps(Redactor().redact(value).value)
     assert A not in written
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"headers": [["X-Api-Key", "hunter2"], ["Accept", "text/plain"]]},
+        {"headers": [{"name": "X-Api-Key", "value": "hunter2"}]},
+        {"headers": [{"Value": [104, 117, 110], "key": "authorization", "note": "kept"}]},
+        {"arguments": ["login", "--password", "hunter2", "now"]},
+        [("Authorization", ["hunter2"])],
+        '[["cookie", "hunter2"]]',
+    ],
+)
+def test_a_name_and_its_value_side_by_side_are_a_name_and_its_value(value: object) -> None:
+    """How WIT spells a header: a tuple, or a record; and a command its option."""
+    redacted = Redactor().redact(value)
+    assert redacted.hidden
+    assert "hunter2" not in json.dumps(redacted.value)
+    assert "104" not in json.dumps(redacted.value)
+    for kept in ("text/plain", "kept", "now"):
+        assert (kept in json.dumps(value)) == (kept in json.dumps(redacted.value))
