@@ -23,7 +23,8 @@ from sandbox.wit.imports import check_imports
 from sandbox.wit.types import Digest, World
 from sandbox.wit.wire import world_from_json
 
-_PASSTHROUGH = "passthrough.wat"
+_OWN = ("passthrough.wat", "probe.wat")
+"""The host's own components: what the gates call, and the guest of their self-test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +45,19 @@ class Artefacts:
         self._cache = CompileCache(settings.cache_folder, SETTINGS)
         self._compiling = Compiling(self._cache, settings.compile_limits, self._compiler_layers)
         self._held: dict[tuple[Digest, Variant], Compiled] = {}
-        self._passthrough = Source(Digest(""), b"", describe=False)
+        self._own: tuple[Source, ...] = ()
 
     async def open(self) -> None:
-        """Open the cache and read the host's own passthrough."""
+        """Open the cache and read the host's own components."""
         await asyncio.to_thread(self._cache.open)
         # Not by the package's own name: naming it would import it, and the engine with it.
-        text = resources.files("sandbox.host").joinpath("gates", _PASSTHROUGH).read_bytes()
-        self._passthrough = Source(Digest(hashlib.sha256(text).hexdigest()), text, describe=False)
+        gates = resources.files("sandbox.host").joinpath("gates")
+        texts = [gates.joinpath(name).read_bytes() for name in _OWN]
+        self._own = tuple(Source(Digest(hashlib.sha256(text).hexdigest()), text, describe=False) for text in texts)
 
-    def passthrough(self, variant: Variant) -> int:
-        """The descriptor of the compiled passthrough, for a zygote."""
-        return self._held[self._passthrough.digest, variant].fd
+    def own(self, variant: Variant) -> tuple[int, ...]:
+        """The descriptors of the compiled passthrough and probe, for a zygote."""
+        return tuple(self._held[source.digest, variant].fd for source in self._own)
 
     async def load(self, source: Path | bytes) -> Loaded:
         """Check a component and have it compiled. Raises ComponentError."""
@@ -78,9 +80,10 @@ class Artefacts:
         return await self._hold(Source(digest, data), variant)
 
     async def prepare(self, variant: Variant) -> None:
-        """Have the passthrough compiled for a variant of the engine, where it is not yet."""
-        if (self._passthrough.digest, variant) not in self._held:
-            await self._hold(self._passthrough, variant)
+        """Have the host's own components compiled for a variant of the engine, where they are not yet."""
+        for source in self._own:
+            if (source.digest, variant) not in self._held:
+                await self._hold(source, variant)
 
     async def close(self) -> None:
         """Stop compiling, and give every descriptor back."""

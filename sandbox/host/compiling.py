@@ -44,7 +44,7 @@ class CompileLimits:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What to compile: `data` is wasm, or (the host's own passthrough alone) component text."""
+    """What to compile: `data` is wasm, or (the host's own two alone) component text."""
 
     digest: Digest
     data: bytes

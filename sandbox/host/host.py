@@ -119,7 +119,7 @@ class Host:
         settings = self._settings
         self._artefacts = Artefacts(settings)
         self._outward = Outward(settings.nameserver, self._gateway_lost)
-        self._forkers = {variant: Forker(variant, self._artefacts.passthrough, self._dead) for variant in Variant}
+        self._forkers = {variant: Forker(variant, self._artefacts.own, self._dead) for variant in Variant}
         self._pool = Pool(
             self._spawn, self._equip, max_workers=settings.max_workers, spares=settings.spares, longest_queue=settings.queue
         )

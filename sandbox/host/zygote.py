@@ -1,10 +1,10 @@
 """The preloaded parent of workers: holds the engine and the gates, forks on request, reports who died and how.
 
 Run as `python -I -m sandbox.host.zygote FD`, FD a stream socket to the server, with an empty environment. Decides
-nothing: it loads no guest, makes no `WasiConfig` (one made before the fork gives every worker the same `wasi:random`),
-starts no thread, and holds no secret.
+nothing: it loads no guest but the gates' own probe, makes no `WasiConfig` (one made before the fork gives every worker the
+same `wasi:random`), starts no thread, and holds no secret.
 
-Frames in:  {"start", "fuel"} + passthrough · {"spawn": id} + control, egress, stdout, stderr, notes
+Frames in:  {"start", "fuel"} + passthrough, probe · {"spawn": id} + control, egress, stdout, stderr, notes
 Frames out: {"ready", "threads"} · {"spawned": id, "pid"} + pidfd · {"failed": id, "error"} · {"exited": id, "status", …}
 
 Rules: when the server is gone, so are the zygote and (PDEATHSIG) every worker; a dead child is reaped as its pidfd tells,
@@ -33,6 +33,7 @@ from sandbox.host.worker import worker
 from sandbox.host.worker.confine import Surroundings
 
 _SPAWN_DESCRIPTORS = 5
+_PROBE_FUEL = 1_000_000
 
 
 class Zygote:
@@ -73,7 +74,10 @@ class Zygote:
         passthrough = Component.deserialize_file(engine, f"/proc/self/fd/{descriptors[0]}")
         held = self._engine_descriptors(descriptors)
         surroundings = Surroundings(os.getpid(), namespaces.find(), namespaces.identities(), held)
-        self._preloaded = worker.Preloaded(engine, Gates(engine, passthrough), surroundings)
+        gates = Gates(engine, passthrough)
+        probe = Component.deserialize_file(engine, f"/proc/self/fd/{descriptors[1]}")
+        gates.self_test(probe, fuel=_PROBE_FUEL if message["fuel"] else None)
+        self._preloaded = worker.Preloaded(engine, gates, surroundings)
         gc.collect()
         gc.freeze()
         threads = sum(1 for _ in Path("/proc/self/task").iterdir())

@@ -72,7 +72,7 @@ def _one_line(error: WasmtimeError) -> str:
 
 
 def _read(fd: int) -> bytes:
-    """All of the source. It is never text here unless the host's own passthrough: the caller has checked the magic."""
+    """All of the source. It is never text here unless one of the host's own two: the caller has checked the magic."""
     parts = []
     at = 0
     while part := os.pread(fd, 1 << 24, at):

@@ -29,7 +29,7 @@ from sandbox.host.gates.native import Passthrough
 from sandbox.host.outcome import Denial
 from sandbox.template.files import FileRules
 from sandbox.template.network import NetworkRules
-from sandbox.template.template import Preopen, WasiTemplate
+from sandbox.template.template import Limits, Preopen, WasiTemplate
 
 PREPARE_TOUCHED_WASI = 86
 """The exit status of a worker whose guest called WASI while it was prepared: such a component is not prepared again."""
@@ -105,12 +105,14 @@ class Gates:
             for interface in module.interfaces(self.passthrough):
                 self._definitions.define(self.linker, interface)
 
-    def self_test(self, probe: Component) -> None:
+    def self_test(self, probe: Component, *, fuel: int | None = None) -> None:
         """Hold the linker to its first rule, with the compiled `probe_text`; without a WASI context, as in the parent.
+
+        `fuel` is for an engine that counts it.
 
         Raises RuntimeError where a version of WASI is not answered by the gate: then no guest may run.
         """
-        bound, self.bound = self.bound, Bound()
+        bound, self.bound = self.bound, Bound(WasiTemplate(limits=Limits(fuel=fuel)))
         prepared = self.instantiate(probe)
         try:
             self._call = prepared.call
