@@ -115,15 +115,15 @@ class FileRules:
             return FileDecision(True, Access.NONE, self._origin(path, Effect.ALLOW, wanted))
         return FileDecision(False, missing, self._origin(path, Effect.DENY, missing))
 
-    def visible(self, path: str) -> bool:
-        """Whether a listing may show the path: something may be done with it, or with something below it."""
-        if self.access(path):
+    def visible(self, path: str, wanted: Access = ~Access.NONE) -> bool:
+        """Whether some of `wanted` may be done with the path, or with something below it."""
+        if self.access(path) & wanted:
             return True
         nodes = self._reached(path)
         below = 0
         for node in nodes:
             below |= node.allow_below
-        return bool(below & ~_deny_below(nodes))
+        return bool(below & int(wanted) & ~_deny_below(nodes))
 
     def uniform_below(self, path: str) -> bool:
         """Whether no rule can decide differently anywhere below the path than at it: such a folder may be renamed."""

@@ -1,7 +1,8 @@
 """The operations of a descriptor that take no path, the directory streams, and the preopens.
 
 Decides by what the descriptor was opened for: reading needs READ, writing, resizing and times WRITE, as the rules gave them at
-`open-at`. A directory stream leaves out what no rule lets be seen, and what is neither file, folder nor link.
+`open-at`. A directory stream tells what may be read, and the folders on the way to it; nothing that is neither file, folder nor
+link.
 
 Rules: a file's operations go on to its native descriptor as they came; its streams, and their errors, are Wasmtime's own, and
 their bytes never pass through here. A folder's are answered here: it has no native descriptor.
@@ -131,6 +132,8 @@ def read_directory(files: Files, arguments: int, results: int) -> None:
     folder = files.take(arguments)
     if not folder.folder:
         raise Refusal(Error.NOT_DIRECTORY)
+    if not folder.virtual and not files.rules.visible(folder.host, Access.READ):
+        raise files.deny(folder.guest, "list", _READ, folder.host)
     files.count()
     points = files.mounts.listed.get(folder.guest, ())
     entries = [("directory", name) for name in points if folder.virtual or join(folder.guest, name) in files.mounts.mounts]
@@ -145,11 +148,11 @@ def _entries(files: Files, folder: Node, told: set[str]) -> list[tuple[str, str]
     try:
         with os.scandir(opened) as found:
             names = [entry.name for entry in found if entry.name not in told]
-        modes = ((name, _mode(opened, name)) for name in names if files.rules.visible(join(folder.host, name)))
+        modes = ((name, _mode(opened, name)) for name in names if files.rules.visible(join(folder.host, name), Access.READ))
         return [
             (type_name(mode), name)
             for name, mode in modes
-            if stat.S_IFMT(mode) in _LISTED and files.seen(join(folder.host, name), mode)
+            if stat.S_IFMT(mode) in _LISTED and (stat.S_ISDIR(mode) or files.rules.access(join(folder.host, name)) & Access.READ)
         ]
     finally:
         os.close(opened)
