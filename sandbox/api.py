@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -21,7 +22,7 @@ from sandbox.admission import Authorizer, new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.changes import Changes
 from sandbox.components import Components, Loaded, LoadedComponent
-from sandbox.control import ControlSocket
+from sandbox.control import MAX_LEFT_OUT, MAX_WHY, ControlSocket, Status, status_all
 from sandbox.dispatch import Call, Dispatch
 from sandbox.effective import Around
 from sandbox.errors import HostUnavailable, SandboxError
@@ -308,6 +309,11 @@ class Sandbox:
         self._require_open()
         return self._store.grants(self._clock(), component=component)
 
+    async def servers(self) -> tuple[Status, ...]:
+        """The other running servers of this home: what each has loaded, and which grants give nothing there, and why."""
+        self._require_open()
+        return await status_all(self._home.run, besides="" if self._control is None else self._control.name)
+
     async def doctor(self) -> LayerReport:
         """Which layers of the operating system hold here, as a worker found them."""
         return (await self._started()).layers()
@@ -331,7 +337,9 @@ class Sandbox:
                     await host.close()
                     raise
                 self._host = host
-                self._control = ControlSocket(self._home.run, sync=self._changes.sync, status=self._status)
+                self._control = ControlSocket(
+                    self._home.run, sync=self._changes.sync, holds=self._changes.held, status=self._status
+                )
                 await self._control.start()
         return self._host
 
@@ -348,6 +356,7 @@ class Sandbox:
         if component.policy_section is not None and not taken.path and taken.text == NOTHING:
             notes.append("it carries a policy that it asks for; nobody accepted it, so nothing is granted")
         doubts = [f"`{tool.name}`: {note}" for tool in tools for note in tool.notes]
+        doubts += [f"the grant `{one.grant.id}` gives nothing here: {one.why}" for one in effective.left_out]
         shown = LoadedComponent(name, component.digest, tools, tuple(notes), (*effective.warnings, *doubts))
         return Loaded(shown, effective)
 
@@ -367,7 +376,9 @@ class Sandbox:
             self._log.append(Event(EventType.SECURITY_ALERT, new_request_id(), reason=reason, detail=told), Redactor(), sync=True)
 
     def _status(self) -> dict[str, Any]:
-        return {"pid": os.getpid(), "components": sorted(self._components.loaded), "generation": self._changes.seen}
+        left_out = {grant: why[:MAX_WHY] for grant, why in islice(self._changes.left_out().items(), MAX_LEFT_OUT)}
+        components = sorted(self._components.loaded)
+        return {"pid": os.getpid(), "components": components, "generation": self._changes.seen, "left_out": left_out}
 
     def _tell(self) -> None:
         for listener in self._listeners:

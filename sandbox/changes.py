@@ -24,7 +24,7 @@ from sandbox.effective import Around, Effective, compile_effective, deny_all
 from sandbox.errors import SandboxError
 from sandbox.host.outcome import Ending
 from sandbox.policy.grants import Grant
-from sandbox.receipt import StoppedCall
+from sandbox.receipt import Held, StoppedCall
 from sandbox.state import Store, StoredComponent
 from sandbox.template.difference import taken_away
 from sandbox.wit.types import Digest
@@ -97,8 +97,30 @@ class Changes:
             self._record_expiry(grant, stopped)
         return stopped
 
+    def held(self, grant_id: str) -> Held:
+        """Whether a grant that has not ended holds in this process."""
+        for component in self.components.loaded.values():
+            effective = component.effective
+            if any(grant.id == grant_id for grant in effective.grants):
+                return Held(True)
+            why = next((one.why for one in effective.left_out if one.grant.id == grant_id), None)
+            if why is not None:
+                return Held(False, why)
+        return self._held_by_none(grant_id)
+
+    def left_out(self) -> dict[str, str]:
+        """The grants that give nothing here, each with the reason."""
+        return {one.grant.id: one.why for component in self.components.loaded.values() for one in component.effective.left_out}
+
+    def _held_by_none(self, grant_id: str) -> Held:
+        grant = self.store.grant(grant_id)
+        component = self.components.loaded.get(grant.component_name)
+        if component is None or component.digest != grant.digest or not component.effective.problems:
+            return Held()
+        return Held(False, f"nothing is granted here: {component.effective.problems[0]}")
+
     def effective(self, name: str, digest: Digest, accepted: Accepted, *more: Grant) -> Effective:
-        """What would hold for a component now, with `more` grants; raises PolicyError where that cannot be."""
+        """What would hold for a component now, with `more` grants; raises as `compile_effective` does."""
         now = self.clock()
         grants = (*self.store.grants(now, component=name, digest=digest, used_up=True), *more)
         return compile_effective(self.around, name, digest, accepted, grants, now)
@@ -117,6 +139,10 @@ class Changes:
             component.effective = compile_effective(self.around, component.name, component.digest, accepted, grants, now)
         except SandboxError as error:
             component.effective = deny_all(accepted, component.digest, error)
+            _LOG.error("%s: nothing is granted any more: %s", component.name, error)
+        for one in component.effective.left_out:
+            if one not in old.left_out:
+                _LOG.warning("%s: the grant `%s` gives nothing here: %s", component.name, one.grant.id, one.why)
         if component.effective.kept == old.kept:
             return ()
         kept = component.effective.kept

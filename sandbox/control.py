@@ -22,14 +22,20 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import SandboxError
-from sandbox.receipt import ServerReceipt, StoppedCall
+from sandbox.receipt import Held, ServerReceipt, StoppedCall
 
 MAX_LINE = 1 << 20
 ANSWER_WITHIN_S = 5.0
 SUFFIX = ".sock"
 
+MAX_LEFT_OUT, MAX_WHY = 256, 500
+"""How many grants that do not hold a server names in its status, and how many characters of each reason."""
+
 Sync = Callable[[int], Awaitable[tuple[StoppedCall, ...]]]
 """Read the store again; the calls stopped by changes newer than a generation."""
+
+Holds = Callable[[str], Held]
+"""Whether a grant holds in this server, by its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +46,15 @@ class Status:
     pid: int
     components: tuple[str, ...]
     generation: int
+    left_out: tuple[tuple[str, str], ...] = ()
+    """Stored grants that give nothing there, each with the reason."""
 
 
 class ControlSocket:
     """A server's ear. `start` makes the socket, `close` removes it; `name` tells this server's from the others'."""
 
-    def __init__(self, run: Path, *, sync: Sync, status: Callable[[], dict[str, Any]]) -> None:
-        self._run, self._sync, self._status = run, sync, status
+    def __init__(self, run: Path, *, sync: Sync, holds: Holds, status: Callable[[], dict[str, Any]]) -> None:
+        self._run, self._sync, self._holds, self._status = run, sync, holds, status
         self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._server: asyncio.Server | None = None
 
@@ -77,39 +85,46 @@ class ControlSocket:
     async def _answer(self, line: bytes) -> dict[str, Any]:
         try:
             asked = json.loads(line)
-            do, since = asked["do"], int(asked.get("since", 0))
+            do, since, grant = asked["do"], int(asked.get("since", 0)), str(asked.get("grant", ""))
         except (ValueError, TypeError, KeyError, AttributeError):
             return {"error": "not understood"}
         if do == "sync":
             try:
-                return {"stopped": [call.to_json() for call in await self._sync(since)]}
+                stopped = [call.to_json() for call in await self._sync(since)]
             except SandboxError as error:
                 return {"error": error.message}
+            held = self._holds(grant) if grant else Held()
+            return {"stopped": stopped, "holds": held.holds, "why": None if held.why is None else held.why[:MAX_WHY]}
         return self._status() if do == "status" else {"error": "not understood"}
 
 
-async def notify_all(run: Path, *, since: int, besides: str = "") -> tuple[ServerReceipt, ...]:
-    """Have every running server of a home apply the store now; one receipt each. `besides` names one to leave out."""
-    answers = await asyncio.gather(*(_notify(run, name, since) for name in _servers(run) if name != besides))
+async def notify_all(run: Path, *, since: int, besides: str = "", grant: str = "") -> tuple[ServerReceipt, ...]:
+    """Have every running server of a home apply the store now; one receipt each. `besides` names one to leave out.
+
+    With `grant` each says whether that new grant holds there.
+    """
+    question = {"do": "sync", "since": since, "grant": grant}
+    answers = await asyncio.gather(*(_notify(run, name, question) for name in _servers(run) if name != besides))
     return tuple(answer for answer in answers if answer is not None)
 
 
-async def status_all(run: Path) -> tuple[Status, ...]:
+async def status_all(run: Path, *, besides: str = "") -> tuple[Status, ...]:
     """The running servers of a home; one that does not answer is left out."""
     found = []
-    for name in _servers(run):
+    for name in (name for name in _servers(run) if name != besides):
         with suppress(OSError, ValueError, KeyError, TypeError, TimeoutError):
             told = await _ask(run, name, {"do": "status"})
-            found.append(Status(name, int(told["pid"]), tuple(told["components"]), int(told["generation"])))
+            left_out = tuple((str(grant), str(why)) for grant, why in dict(told.get("left_out", {})).items())
+            found.append(Status(name, int(told["pid"]), tuple(told["components"]), int(told["generation"]), left_out))
     return tuple(found)
 
 
-async def _notify(run: Path, name: str, since: int) -> ServerReceipt | None:
+async def _notify(run: Path, name: str, question: dict[str, Any]) -> ServerReceipt | None:
     try:
-        told = await _ask(run, name, {"do": "sync", "since": since})
+        told = await _ask(run, name, question)
         if "error" in told:
             return ServerReceipt(name, error=str(told["error"]))
-        return ServerReceipt(name, tuple(StoppedCall.from_json(call) for call in told["stopped"]))
+        return ServerReceipt(name, tuple(map(StoppedCall.from_json, told["stopped"])), held=Held.from_json(told))
     except FileNotFoundError:
         return None  # it ended in the meantime: nothing runs there
     except ConnectionRefusedError:

@@ -3,15 +3,16 @@
 Decides which of its grants count for the next call, and which templates a running call may keep: a grant that is used up gives
 nothing to the next call but takes nothing from a running one, an ended or expired one takes it from both.
 
-Rules: what cannot be compiled (a link that now leads elsewhere, a lowered ceiling) gives nothing at all, and says why; the
-home's own folders are never granted.
+Rules: a grant holds whole or not at all: one that cannot hold here (above this host's ceiling, on a folder of its own, on a link
+that now leads elsewhere) is left out and says why, and the rest holds. A document or a deny that cannot hold leaves nothing
+granted at all, as does any fault that nobody foresaw. The home's own folders are never granted.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from sandbox.accepted import Accepted
 from sandbox.audit import Redactor
 from sandbox.audit.folder import private_folder
 from sandbox.audit.patterns import telling
-from sandbox.errors import SandboxError
+from sandbox.errors import PolicyError, Problem, SandboxError
+from sandbox.policy.effect import Effect
 from sandbox.policy.grants import Grant, with_grants
 from sandbox.policy.models import PolicyDocument
 from sandbox.state.home import Home
@@ -42,8 +44,20 @@ class Around:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A grant that gives nothing here, why, and what would hold instead."""
+
+    grant: Grant
+    why: str
+    help: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Effective:
-    """`template` is the next call's; `kept` is what a running call may still hold; `problems` say why both are empty."""
+    """`template` is the next call's; `kept` is what a running call may still hold; `problems` say why both are empty.
+
+    `grants` are those that hold, `left_out` those that would, were it not for this host.
+    """
 
     accepted: Accepted
     grants: tuple[Grant, ...]
@@ -53,6 +67,7 @@ class Effective:
     warnings: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
     problems: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def counted(self) -> tuple[str, ...]:
@@ -63,7 +78,47 @@ class Effective:
 def compile_effective(
     around: Around, name: str, digest: Digest, accepted: Accepted, grants: tuple[Grant, ...], now: float
 ) -> Effective:
-    """Compile; raises PolicyError with every problem. `grants` are those that have not ended, used up or not."""
+    """The document with every grant that can hold here. `grants` are those that have not ended, used up or not.
+
+    Raises PolicyError with every problem of the document, or of a deny, and GrantError for a stored entry that is none.
+    """
+    left: dict[str, LeftOut] = {}
+    while True:
+        tried = tuple(grant for grant in grants if grant.id not in left)
+        try:
+            effective = _compile_all(around, name, digest, accepted, tried, now)
+        except PolicyError as error:
+            blamed = _blamed(tried, error.problems)
+            if not blamed:
+                raise
+        else:
+            blamed = _blamed(tried, _narrowed(effective.warnings))
+            if not blamed:
+                return replace(effective, left_out=tuple(one for one in left.values() if one.grant.holds(now)))
+        left |= blamed
+
+
+def _blamed(grants: tuple[Grant, ...], problems: Iterable[Problem]) -> dict[str, LeftOut]:
+    """The grants whose fault it is. Never a deny: without it more would be granted than somebody wanted."""
+    found = [(grant, [one for one in problems if one.where == grant.origin]) for grant in grants if grant.effect is Effect.ALLOW]
+    return {
+        grant.id: LeftOut(
+            grant, "; ".join(one.message for one in faults), "; ".join(one.help for one in faults if one.help) or None
+        )
+        for grant, faults in found
+        if faults
+    }
+
+
+def _narrowed(warnings: Iterable[str]) -> tuple[Problem, ...]:
+    """A document may ask for more than the ceiling gives, and is told so; a grant that gave less than it says would deceive."""
+    told = [text.partition(": ") for text in warnings]
+    return tuple(Problem(origin, "", said, "grant what the ceiling allows") for origin, _, said in told if "the ceiling" in said)
+
+
+def _compile_all(
+    around: Around, name: str, digest: Digest, accepted: Accepted, grants: tuple[Grant, ...], now: float
+) -> Effective:
     usable = tuple(grant for grant in grants if grant.holds(now))
     compiled = _compile(around, name, digest, with_grants(accepted.document, usable, now), accepted)
     kept = compiled.template

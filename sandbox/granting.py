@@ -82,7 +82,11 @@ class Granting:
         return view_of(component, digest, self.changes.effective(component, digest, document))
 
     async def grant(self, component: str, kind: GrantKind, entry: Mapping[str, Any], effect: Effect, about: About) -> Grant:
-        """Add one entry; raises NotFound, GrantError."""
+        """Add one entry; raises NotFound, GrantError.
+
+        It stays where at least one running server gives it, or none runs the component: a later one may. Where none of those that
+        run it does (each may have a ceiling of its own), it is withdrawn and refused. `control.status_all` tells who does not.
+        """
         digest, document = self.known(component)
         now = self.clock()
         grant = Grant(
@@ -102,9 +106,9 @@ class Granting:
             self._refuse_what_cannot_hold(component, digest, document, grant)
             since = self.store.generation()
             self.store.add_grant(grant, before_commit=lambda: self._record(EventType.PERMISSION_GRANTED, grant))
-            telling = self._tell_others(since)
+            telling = self._tell_others(since, grant.id)
             await self.changes.apply()
-        await telling
+        await self._withdraw_what_nobody_gives(grant, await telling)
         return grant
 
     async def grant_from_denial(self, denial_id: str, about: About) -> Grant:
@@ -122,16 +126,30 @@ class Granting:
 
     async def revoke(self, grant_id: str) -> Receipt:
         """End a grant for good; raises NotFound, and GrantError where it has ended."""
-        grant = self.store.grant(grant_id)
+        return await self._end(self.store.grant(grant_id), "revoked")
+
+    async def _end(self, grant: Grant, why: str) -> Receipt:
         async with self.changes.lock:
             since = self.store.generation()
-            if self.store.end_grant(grant_id, self.clock(), "revoked") is None:
-                raise GrantError(f"the grant `{grant_id}` has ended already")
+            if self.store.end_grant(grant.id, self.clock(), why) is None:
+                raise GrantError(f"the grant `{grant.id}` has ended already")
             telling = self._tell_others(since)
             stopped = await self.changes.apply()
         receipt = await self._receipt(grant.component_name, stopped, telling)
-        self._record(EventType.PERMISSION_REVOKED, grant, receipt)
+        self._record(EventType.PERMISSION_REVOKED, grant, receipt, why)
         return receipt
+
+    async def _withdraw_what_nobody_gives(self, grant: Grant, servers: tuple[ServerReceipt, ...]) -> None:
+        """Never a deny: it takes away wherever it can, and where it cannot hold nothing is granted at all."""
+        refused = [(server.server, server.held.why) for server in servers if server.held.holds is False]
+        given = self.changes.held(grant.id).holds or any(server.held.holds for server in servers)
+        if grant.effect is Effect.DENY or given or not refused:
+            return
+        await self._end(grant, "no running server gives it")
+        said = "; ".join(f"server {name}: {why}" for name, why in refused)
+        raise GrantError(
+            f"no running server gives what it says, so it is withdrawn: {said}", help="grant what its ceiling allows"
+        )
 
     async def update(self, component: str, given: Given) -> Receipt:
         """Put another document in place of the accepted one; raises NotFound, PolicyError."""
@@ -154,28 +172,28 @@ class Granting:
         self.store.put_component(row, before_commit=lambda: self._write(event, Redactor()))
 
     def _refuse_what_cannot_hold(self, component: str, digest: Digest, document: Accepted, grant: Grant) -> None:
-        """Above the ceiling, on the host's own folders, on a link that leads elsewhere, …"""
+        """Above the ceiling, on the host's own folders, on a link that leads elsewhere, beside a grant that it would undo, …"""
+        before = {one.grant.id for one in self.changes.effective(component, digest, document).left_out}
         try:
             effective = self.changes.effective(component, digest, document, grant)
         except PolicyError as error:
             said = "; ".join(problem.message for problem in error.problems)
             help_ = "; ".join(problem.help for problem in error.problems if problem.help)
             raise GrantError(f"the grant cannot hold: {said}", help=help_ or None) from error
-        # A document may ask for more than the ceiling gives and is told so; a grant that gives less than it says is refused.
-        narrowed = [text for text in effective.warnings if text.startswith(f"{grant.origin}: ") and "the ceiling" in text]
-        if narrowed:
-            said = "; ".join(text.removeprefix(f"{grant.origin}: ") for text in narrowed)
-            raise GrantError(f"the grant is above the ceiling: {said}", help="grant what the ceiling allows")
+        for one in effective.left_out:
+            if one.grant.id not in before:
+                other = "" if one.grant.id == grant.id else f" beside the grant `{one.grant.id}`"
+                raise GrantError(f"the grant cannot hold{other}: {one.why}", help=one.help)
 
-    def _tell_others(self, since: int) -> asyncio.Task[tuple[ServerReceipt, ...]]:
-        return asyncio.create_task(notify_all(self.run, since=since, besides=self.own_socket()))
+    def _tell_others(self, since: int, grant: str = "") -> asyncio.Task[tuple[ServerReceipt, ...]]:
+        return asyncio.create_task(notify_all(self.run, since=since, besides=self.own_socket(), grant=grant))
 
     async def _receipt(
         self, component: str, stopped: tuple[StoppedCall, ...], telling: asyncio.Task[tuple[ServerReceipt, ...]]
     ) -> Receipt:
         return Receipt(component, self.store.generation(), stopped, await telling)
 
-    def _record(self, kind: EventType, grant: Grant, receipt: Receipt | None = None) -> None:
+    def _record(self, kind: EventType, grant: Grant, receipt: Receipt | None = None, ended: str | None = None) -> None:
         event = Event(
             kind,
             new_request_id(),
@@ -183,7 +201,7 @@ class Granting:
             component=grant.component_name,
             digest=grant.digest,
             grants=(grant.id,),
-            reason=grant.why or None if receipt is None else "revoked",
+            reason=ended or grant.why or None,
             detail={"grant": grant_json(grant)} if receipt is None else {"receipt": receipt.to_json()},
         )
         value = grant.entry.get("value") if grant.kind == "environment" else None

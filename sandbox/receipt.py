@@ -26,12 +26,27 @@ class StoppedCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Whether a server gives what a grant says: None where it is not concerned; `why` says why it does not."""
+
+    holds: bool | None = None
+    why: str | None = None
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Held:
+        """What a server said; nothing, where it said nothing."""
+        holds, why = told.get("holds"), told.get("why")
+        return cls(holds if isinstance(holds, bool) else None, None if why is None else str(why))
+
+
+@dataclass(frozen=True, slots=True)
 class ServerReceipt:
-    """What another running server did about the change; `error` where it did not confirm it."""
+    """What another running server did about the change; `error` where it did not confirm it. `held` is of a new grant."""
 
     server: str
     stopped: tuple[StoppedCall, ...] = ()
     error: str | None = None
+    held: Held = Held()
 
     def to_json(self) -> dict[str, Any]:
         """The server's answer as a JSON object."""

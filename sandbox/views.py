@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.effective import Effective
+from sandbox.effective import Effective, LeftOut
 from sandbox.policy.grants import Grant
 from sandbox.template.compile import Note
 from sandbox.wit.types import Digest
@@ -16,7 +16,7 @@ class PolicyView:
     """A component's policy as it holds now. For the operator: it names host paths.
 
     `rules` are the lines in force, each with its origin (`policy.yaml:7:9`, `grant <id>` or `default`) and what enforces it;
-    `problems` say why nothing is granted at all.
+    `grants` are those that hold, `left_out` those that give nothing here; `problems` say why nothing is granted at all.
     """
 
     component: str
@@ -29,6 +29,7 @@ class PolicyView:
     waivers: tuple[str, ...]
     problems: tuple[str, ...]
     generation: str
+    left_out: tuple[LeftOut, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The view as a JSON object."""
@@ -41,6 +42,7 @@ class PolicyView:
             "grants": [grant_json(grant) for grant in self.grants],
             "warnings": list(self.warnings),
             "waivers": list(self.waivers),
+            "left_out": [{"grant": grant_json(one.grant), "why": one.why, "help": one.help} for one in self.left_out],
             "problems": list(self.problems),
             "generation": self.generation,
         }
@@ -60,6 +62,7 @@ def view_of(name: str, digest: Digest, effective: Effective) -> PolicyView:
         waivers=tuple(f"{waiver.origin}: `{waiver.field}`" for waiver in accepted.document.waivers),
         problems=effective.problems,
         generation=effective.template.generation,
+        left_out=effective.left_out,
     )
 
 

@@ -16,6 +16,7 @@ from sandbox.cli.exits import Exit
 from sandbox.cli.home import home_of
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock, duration
+from sandbox.control import Status
 from sandbox.errors import Code, SandboxError
 from sandbox.policy.grants import Grant
 from sandbox.views import grant_json
@@ -41,11 +42,32 @@ async def _grant(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> 
         grant = await sandbox.grant_from_denial(_denial(arguments), **about)
     else:
         grant = await _entry(arguments, sandbox, about)
+    refused_by = _refused_by(await sandbox.servers())
     if terminal.json:
-        terminal.data(grant_json(grant))
+        terminal.data(_shown(grant, refused_by))
     else:
         terminal.line(f"granted {grant.id}: {grant.component_name} {_spelled(grant)}")
+    _warn([grant], refused_by, terminal)
     return Exit.OK
+
+
+def _refused_by(servers: Sequence[Status]) -> dict[str, list[tuple[str, str]]]:
+    """Which running servers do not give what a grant says, each with the reason, by the grant's id."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for server in servers:
+        for grant, why in server.left_out:
+            found.setdefault(grant, []).append((server.server, why))
+    return found
+
+
+def _shown(grant: Grant, refused_by: dict[str, list[tuple[str, str]]]) -> dict[str, Any]:
+    return {**grant_json(grant), "refused_by": [{"server": name, "why": why} for name, why in refused_by.get(grant.id, ())]}
+
+
+def _warn(grants: Sequence[Grant], refused_by: dict[str, list[tuple[str, str]]], terminal: Terminal) -> None:
+    for grant in grants:
+        for server, why in refused_by.get(grant.id, ()):
+            terminal.note(f"WARNING: the running server {server} does not accept {grant.id}, which gives nothing there: {why}")
 
 
 def _denial(arguments: Namespace) -> str:
@@ -124,11 +146,13 @@ def _to_revoke(arguments: Namespace, sandbox: Sandbox) -> list[str]:
 
 async def _list(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
     grants = sandbox.grants(arguments.words[0] if arguments.words else None)
+    refused_by = _refused_by(await sandbox.servers())
     if terminal.json:
-        terminal.data([grant_json(grant) for grant in grants])
+        terminal.data([_shown(grant, refused_by) for grant in grants])
     else:
         rows = [_row(grant) for grant in grants]
         terminal.table(("GRANT", "COMPONENT", "WHAT", "WHO", "UNTIL", "WHY"), rows, none="no grants hold")
+    _warn(grants, refused_by, terminal)
     return Exit.OK
 
 

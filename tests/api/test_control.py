@@ -18,7 +18,7 @@ import pytest
 from sandbox import control
 from sandbox.control import ControlSocket, Status, notify_all, status_all
 from sandbox.errors import HostUnavailable
-from sandbox.receipt import ServerReceipt, StoppedCall
+from sandbox.receipt import Held, ServerReceipt, StoppedCall
 
 CALL = StoppedCall("ab" * 16, "files", "files__read", 3.25)
 
@@ -31,11 +31,17 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
+def holds(grant: str) -> Held:
+    return Held(grant == "g-good", None if grant == "g-good" else "above the ceiling " * 100)
+
+
 def server(run: Path, stopped: tuple[StoppedCall, ...] = (CALL,)) -> ControlSocket:
     async def sync(since: int) -> tuple[StoppedCall, ...]:
         return stopped if since < 7 else ()
 
-    return ControlSocket(run, sync=sync, status=lambda: {"pid": os.getpid(), "components": ["files"], "generation": 7})
+    return ControlSocket(
+        run, sync=sync, holds=holds, status=lambda: {"pid": os.getpid(), "components": ["files"], "generation": 7}
+    )
 
 
 def names(run: Path) -> list[str]:
@@ -100,7 +106,7 @@ async def test_a_failing_sync_is_told(run: Path) -> None:
     async def sync(since: int) -> tuple[StoppedCall, ...]:
         raise HostUnavailable("the store is closed")
 
-    ear = ControlSocket(run, sync=sync, status=dict)
+    ear = ControlSocket(run, sync=sync, holds=holds, status=dict)
     await ear.start()
     assert await notify_all(run, since=0) == (ServerReceipt(ear.name, error="the store is closed"),)
     assert await status_all(run) == ()
@@ -148,6 +154,20 @@ async def test_every_server_answers_and_the_own_one_is_left_out(run: Path) -> No
     for ear in ears:
         await ear.close()
     assert names(run) == []
+
+
+async def test_a_server_says_whether_a_grant_holds_there_and_why_not(run: Path) -> None:
+    ear = server(run)
+    await ear.start()
+    (bad,) = await notify_all(run, since=0, grant="g-bad")
+    assert bad.held.holds is False
+    assert bad.held.why is not None
+    assert len(bad.held.why) == control.MAX_WHY
+    (good,) = await notify_all(run, since=0, grant="g-good")
+    assert good.held == Held(True)
+    (none,) = await notify_all(run, since=0)
+    assert none.held == Held(), "nobody asked"
+    await ear.close()
 
 
 async def test_the_socket_is_this_users_alone(run: Path) -> None:
