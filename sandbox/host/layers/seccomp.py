@@ -2,8 +2,8 @@
 
 An allow-list; anything else fails with EPERM. By argument, since names alone still let a worker reach a Unix socket outside
 and fork: `socket` only INET and STREAM, `socketpair` only a UNIX stream, `clone` only for a thread, `clone3` ENOSYS (the C
-library then uses `clone`), no mapping gains PROT_EXEC, `prlimit64` only reads, `tgkill` only this process, `prctl` and
-`ioctl` only the harmless few.
+library then uses `clone`), no mapping gains PROT_EXEC, `prlimit64` only reads, `tgkill` only this process, `prctl`,
+`fcntl` and `ioctl` only the harmless few.
 
 INVARIANT: a call made for another architecture or with the x32 bit ends the process.
 """
@@ -33,6 +33,9 @@ _PROT_EXEC = 4
 _SOCK_TYPE_MASK = 0xF
 _PRCTL_OPTIONS = (3, 15, 16, 21, 39, 66, 0x53564D41)
 """GET_DUMPABLE, SET_NAME, GET_NAME, GET_SECCOMP, GET_NO_NEW_PRIVS, GET_MDWE, SET_VMA (names of anonymous mappings)."""
+_FCNTL_COMMANDS = (0, 1, 2, 3, 4, 1030)
+"""DUPFD, GETFD, SETFD, GETFL, SETFL, DUPFD_CLOEXEC. Not SETOWN and SETSIG: they have the kernel send any process of the user any
+signal; no leases and locks, which hold up others."""
 _IOCTL_REQUESTS = (0x5401, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS (is it a terminal?), FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
 
@@ -91,6 +94,7 @@ def _by_argument(executable_memory: bool) -> dict[str, list[Op]]:
         "prlimit64": _null_pointer(2),
         "tgkill": _only(0, (os.getpid(),)),
         "prctl": _only(0, _PRCTL_OPTIONS),
+        "fcntl": _only(1, _FCNTL_COMMANDS),
         "ioctl": _only(1, _IOCTL_REQUESTS),
     }
 

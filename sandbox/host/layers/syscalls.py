@@ -8,7 +8,7 @@ from __future__ import annotations
 
 AUDIT_ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
-_STREAMS = """read write readv writev pread64 pwrite64 preadv pwritev pwritev2 lseek close fcntl dup dup3 pipe2 eventfd2 splice
+_STREAMS = """read write readv writev pread64 pwrite64 preadv pwritev pwritev2 lseek close dup dup3 pipe2 eventfd2 splice
     sendfile copy_file_range"""
 # Landlock and the gate say which files.
 _FILES = """openat openat2 fstat newfstatat statx getdents64 mkdirat unlinkat renameat renameat2 linkat symlinkat readlinkat

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import mmap
 import os
@@ -101,6 +102,15 @@ def fork(_: Target) -> None:
 
 def kill_outside(target: Target) -> None:
     os.kill(target["victim"], 0)
+
+
+def signal_by_a_descriptor(target: Target) -> None:
+    """The kernel tells a descriptor's owner that there is something to read, by a signal that we choose."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(reading, fcntl.F_SETOWN, target["victim"])
+    fcntl.fcntl(reading, fcntl.F_SETSIG, signal.SIGURG)
+    fcntl.fcntl(reading, fcntl.F_SETFL, os.O_ASYNC)
+    os.write(writing, b"x")
 
 
 def trace_outside(target: Target) -> None:

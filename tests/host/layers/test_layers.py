@@ -45,6 +45,7 @@ SHARES: dict[str, dict[str, str]] = {
         "trace_outside": EPERM,
         "ask_by_udp": EPERM,
         "bind_tcp": EPERM,
+        "signal_by_a_descriptor": EPERM,
         "connect_unix": EPERM,
         "connect_abstract": EPERM,
         "send_from_a_pair": EPERM,
