@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.commands import sandbox
 from tests.support.components import files_component
+from tests.support.serving import Serving, call, lines
 
 Run = Callable[..., Any]
 
@@ -98,6 +99,35 @@ def test_each_kind_is_granted_and_listed(known: Path, words: list[str], kind: st
     shown = sandbox("permission", "list", folder=known).stdout
     assert grant["id"] in shown
     assert "a test" in shown
+
+
+def test_a_grant_that_no_running_server_gives_is_withdrawn_and_says_which_and_why(known: Path) -> None:
+    (known / "ceiling.yaml").write_text('version: "2.0"\n')
+    narrow = Serving(known, options=("--ceiling", str(known / "ceiling.yaml")))
+    grant = ("permission", "grant", "files", "storage", f"fs://{known}/data/**")
+    with lines(narrow) as client:
+        client.handshake()
+        client.ask(1, "tools/list")
+        refused = narrow.terminal(*grant)
+        assert refused.returncode == 3
+        assert "no running server gives" in refused.stderr
+        assert f"server {client.process.pid}-" in refused.stderr
+        assert "outside the ceiling" in refused.stderr
+        assert narrow.json("permission", "list") == []
+        with lines(Serving(known)) as wide:
+            wide.handshake()
+            wide.ask(1, "tools/list")
+            granted = narrow.terminal(*grant)
+            assert granted.returncode == 0, granted.stderr
+            assert f"WARNING: the running server {client.process.pid}-" in granted.stderr
+            assert str(wide.process.pid) not in granted.stderr
+            (listed,) = narrow.json("permission", "list")
+            assert [one["server"].split("-")[0] for one in listed["refused_by"]] == [str(client.process.pid)]
+            read = call(2, "files__read", path=f"{known}/data/note.txt")
+            client.write(read)
+            wide.write(read)
+            assert client.answer(2)["result"]["isError"] is True
+            assert wide.answer(2)["result"]["structuredContent"] == {"result": "hello"}
 
 
 def test_all_grants_of_a_component_are_revoked_together(known: Path) -> None:

@@ -43,6 +43,7 @@ class Serving:
     folder: Path
     components: Sequence[Path] = field(default_factory=lambda: [files_component()])
     policy: str = NOTHING
+    options: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.policy_file.write_text(self.policy)
@@ -60,7 +61,7 @@ class Serving:
     def words(self) -> list[str]:
         """The command line of the server."""
         files = [str(path) for path in self.components]
-        return [program(), "run", *files, "--policy", str(self.policy_file), "--home", str(self.home)]
+        return [program(), "run", *files, "--policy", str(self.policy_file), "--home", str(self.home), *self.options]
 
     @property
     def parameters(self) -> StdioServerParameters:
