@@ -20,7 +20,7 @@ from sandbox.accepted import Accepted, Documents
 from sandbox.admission import new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.components import Components, Loaded, Running
-from sandbox.effective import Around, Effective, compile_effective, deny_all
+from sandbox.effective import Around, Effective, compile_effective, deny_all, kept_by
 from sandbox.errors import SandboxError
 from sandbox.host.outcome import Ending
 from sandbox.policy.grants import Grant
@@ -143,10 +143,17 @@ class Changes:
         for one in component.effective.left_out:
             if one not in old.left_out:
                 _LOG.warning("%s: the grant `%s` gives nothing here: %s", component.name, one.grant.id, one.why)
-        if component.effective.kept == old.kept:
+        if (component.effective.template, component.effective.spent) == (old.template, old.spent):
             return ()
-        kept = component.effective.kept
-        return tuple(call for call in self.components.calls_of(component.name) if taken_away(call.template, kept))
+        return tuple(call for call in self.components.calls_of(component.name) if self._loses(component, call, now))
+
+    def _loses(self, component: Loaded, call: Running, now: float) -> bool:
+        """Whether a running call holds something that it may not hold any more."""
+        try:
+            kept = kept_by(self.around, component.name, component.digest, component.effective, call.grants, now)
+        except SandboxError:
+            return True
+        return bool(taken_away(call.template, kept))
 
     def _accepted(self, component: Loaded, found: StoredComponent | None) -> Accepted:
         """The document in the store; this one's own where the name means another component by now."""

@@ -46,12 +46,13 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A call that runs, and the template it holds."""
+    """A call that runs, the template it holds, and the ids of the grants that it began under."""
 
     call_id: str
     component: str
     tool: str
     template: WasiTemplate
+    grants: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -80,7 +80,7 @@ class Dispatch:
         attempt or the outcome cannot be recorded. What the guest does is in the outcome.
         """
         attempt = await self._admitted(call)
-        running = Running(call.call_id, attempt.component.name, call.tool, attempt.template)
+        running = Running(call.call_id, attempt.component.name, call.tool, attempt.template, attempt.grants)
         self.components.running[call.call_id] = running
         try:
             outcome = await self.host().invoke(

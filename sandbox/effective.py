@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -54,19 +54,19 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """`template` is the next call's; `kept` is what a running call may still hold; `problems` say why both are empty.
+    """`template` is the next call's; `problems` say why it is empty. What a running call may still hold is `kept_by`.
 
-    `grants` are those that hold, `left_out` those that would, were it not for this host.
+    `grants` are those that hold, `spent` those that are used up, `left_out` those that would hold, were it not for this host.
     """
 
     accepted: Accepted
     grants: tuple[Grant, ...]
     template: WasiTemplate
-    kept: WasiTemplate
     redactor: Redactor
     warnings: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
     problems: tuple[str, ...] = ()
+    spent: tuple[Grant, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
     @property
@@ -121,20 +121,31 @@ def _compile_all(
 ) -> Effective:
     usable = tuple(grant for grant in grants if grant.holds(now))
     compiled = _compile(around, name, digest, with_grants(accepted.document, usable, now), accepted)
-    kept = compiled.template
-    if len(usable) != len(grants):
-        unspent = tuple(replace(grant, max_uses=None) for grant in grants)
-        kept = _compile(around, name, digest, with_grants(accepted.document, unspent, now), accepted).template
     for folder in compiled.own_folders:
         private_folder(Path(folder))
     redactor = Redactor(secret_values(compiled.template, around.environment))
-    return Effective(accepted, usable, compiled.template, kept, redactor, compiled.warnings, compiled.notes)
+    spent = tuple(grant for grant in grants if grant not in usable)
+    return Effective(accepted, usable, compiled.template, redactor, compiled.warnings, compiled.notes, spent=spent)
+
+
+def kept_by(
+    around: Around, name: str, digest: Digest, effective: Effective, begun_under: Collection[str], now: float
+) -> WasiTemplate:
+    """What a call may still hold that began under these grants: one that is used up was not so for this call.
+
+    For any other call it is. Raises as `compile_effective` does.
+    """
+    own = tuple(replace(grant, max_uses=None) for grant in effective.spent if grant.id in begun_under)
+    if not own:
+        return effective.template
+    document = with_grants(effective.accepted.document, (*effective.grants, *own), now)
+    return _compile(around, name, digest, document, effective.accepted).template
 
 
 def deny_all(accepted: Accepted, digest: Digest, error: SandboxError) -> Effective:
     """What holds where the document and its grants cannot be compiled any more: nothing."""
     empty = WasiTemplate(component=digest, generation="deny-all")
-    return Effective(accepted, (), empty, empty, Redactor(), problems=tuple(str(error).splitlines()))
+    return Effective(accepted, (), empty, Redactor(), problems=tuple(str(error).splitlines()))
 
 
 def secret_values(template: WasiTemplate, environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
