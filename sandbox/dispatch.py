@@ -123,7 +123,7 @@ class Dispatch:
         except (ValueError, TypeError) as error:
             request = CallRequest(new_request_id(), call.subject, call.tool, "", None, "", "", call.session)
             decision = Decision(Ruling.DENY, ("arguments-are-json",), f"the arguments are not JSON: {error}")
-            raise self._refused(request, dataclasses.replace(call, arguments={}), decision, found) from None
+            raise self._refused(request, call, decision, found) from None
         name, component = (found[0].name, found[0].digest) if found is not None else ("", None)
         generation = found[0].effective.template.generation if found is not None else ""
         return CallRequest(new_request_id(), call.subject, call.tool, name, component, digest, generation, call.session)
@@ -131,7 +131,8 @@ class Dispatch:
     def _refused(self, request: CallRequest, call: Call, decision: Decision, found: object) -> SandboxError:
         """The error of a call that is not admitted; it is recorded first."""
         told: dict[str, Any] = {"decision": decision.effect.value, "rules": decision.rules, "reason": decision.reason}
-        self.log.append(Event(EventType.ACCESS_DENIED, arguments=call.arguments, **told, **_who(request)), Redactor())
+        # Not the arguments: whoever asks for what is not there must not fill the record with what he likes.
+        self.log.append(Event(EventType.ACCESS_DENIED, **told, **_who(request)), Redactor())
         if not request.arguments_digest:
             return SandboxError(decision.reason, code=Code.INVALID_ARGUMENTS)
         if found is None:

@@ -35,6 +35,22 @@ async def test_a_tool_that_is_not_there_is_not_found_and_recorded(sandbox: Sandb
     assert (denied["tool"], denied["rules"], denied["decision"]) == ("files__read", ["tool-is-loaded"], "deny")
 
 
+async def test_asking_for_what_is_not_there_fills_no_record(sandbox: Sandbox, home: Path) -> None:
+    before = sum(path.stat().st_size for path in (home / "audit").glob("*.jsonl"))
+    for _ in range(3):
+        with pytest.raises(NotFound):
+            await sandbox.call(
+                "\U0001f600" * 100_000, {"x": "\U0001f600" * 100_000}, session="s" * 100_000, subject="y" * 100_000
+            )
+    with pytest.raises(SandboxError):
+        await sandbox.call("z" * 100_000, {"x": ["y" * 100_000, float("nan")]})
+    written = sum(path.stat().st_size for path in (home / "audit").glob("*.jsonl")) - before
+    assert written < 4 * (32 << 10)
+    refused = recorded(home, "access_denied")
+    assert [record["arguments"] for record in refused] == [None] * 4
+    assert len(refused[0]["arguments_digest"]) == 64
+
+
 async def test_arguments_that_json_cannot_carry_are_refused_and_recorded(sandbox: Sandbox, home: Path) -> None:
     await sandbox.load(guest("traps"))
     with pytest.raises(SandboxError) as refused:

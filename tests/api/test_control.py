@@ -53,7 +53,7 @@ def modes(run: Path) -> list[int]:
 
 
 def python(script: str, run: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", script, run]
+    command: list[str | Path] = [sys.executable, "-c", script, run]
     return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
 
 

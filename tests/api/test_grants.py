@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from sandbox import CallResult, GrantError, NotFound, PolicyError, Sandbox
+from sandbox import CallResult, GrantError, HostUnavailable, NotFound, PolicyError, Sandbox, SandboxError
 from sandbox.errors import Code
 from sandbox.host.outcome import Ending
 from tests.api.conftest import begun, policy, reads, recorded, until
@@ -266,6 +267,32 @@ async def test_a_grant_of_two_uses_is_good_for_two_calls(sandbox: Sandbox, folde
     results = [await read(sandbox, f"{folder}/a.txt") for _ in range(3)]
     assert [result.outcome.ok for result in results] == [True, True, False]
     assert sandbox.grants() == ()
+
+
+async def test_a_use_is_of_an_admitted_call_whatever_becomes_of_it(
+    sandbox: Sandbox, home: Path, folder: Path, tmp_path: Path
+) -> None:
+    """It is not given back: that nothing was done would be the word of a worker, which a guest may have taken over."""
+    await sandbox.load(files_component())
+
+    async def uses(max_uses: int) -> str:
+        return (await sandbox.grant_storage_permission("files", f"fs://{folder}/**", ["read"], max_uses=max_uses)).id
+
+    grant = await uses(3)
+    with pytest.raises(SandboxError):
+        await sandbox.call("files__read", {"path": float("nan")})
+    with pytest.raises(NotFound):
+        await sandbox.call("files__nothing", {"path": f"{folder}/a.txt"})
+    assert sandbox._store.grant(grant).uses == 0, "these were not admitted"
+    assert (await sandbox.call("files__read", {"path": 7})).outcome.ending is Ending.INVALID_ARGUMENTS
+    assert sandbox._store.grant(grant).uses == 1
+    (home / "audit").rename(tmp_path / "audit")
+    with pytest.raises(HostUnavailable):
+        await read(sandbox, f"{folder}/a.txt")
+    shutil.rmtree(home / "audit", ignore_errors=True)
+    (tmp_path / "audit").rename(home / "audit")
+    assert sandbox._store.grant(grant).uses == 2, "counted before it was recorded"
+    assert [(await read(sandbox, f"{folder}/a.txt")).outcome.ok for _ in range(2)] == [True, False]
 
 
 async def test_many_calls_at_once_use_one_use_once(sandbox: Sandbox, folder: Path) -> None:

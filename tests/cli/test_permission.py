@@ -70,7 +70,9 @@ def test_a_grant_holds_until_it_is_revoked(known: Path) -> None:
     read = ("tool", "call", str(files_component()), "read", f"path={known}/data/note.txt")
     refused = sandbox(*read, "--json", folder=known)
     assert refused.returncode == 1
-    grant = data(known, "permission", "grant", "--from-denial", json.loads(refused.stdout)["error"]["denial_id"])
+    denial = json.loads(refused.stdout)["error"]
+    assert denial["code"] == "filesystem_access_denied", denial
+    grant = data(known, "permission", "grant", "--from-denial", denial["denial_id"])
     assert data(known, *read)["result"] == "hello"
     receipt = data(known, "permission", "revoke", grant["id"])
     assert receipt[0]["grant"] == grant["id"]
