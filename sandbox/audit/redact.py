@@ -23,7 +23,7 @@ from sandbox.audit.patterns import hide_assignments, hide_credentials, marker, t
 MIN_LITERAL = 4
 """A literal value shorter than this is not hidden: it would blot out half the record (`1`, `on`)."""
 
-SMALL_TEXT, SMALL_ITEMS = 256, 16
+SMALL_TEXT, SMALL_ITEMS = 512, 16
 """Up to where a value is small: together below every bound of a record's field."""
 
 MAX_NAMES = 256

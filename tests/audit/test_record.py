@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 from sandbox.audit import AuditLog, Event, EventType, Redactor, records
+from sandbox.audit.record import NAMED, PRINTED, TOLD, cut
+from sandbox.audit.redact import SMALL_ITEMS, SMALL_TEXT
 
 CANARY = "canary-7f3a9c51e2"
 KEY = "sk-ant-api03-" + "aB3dE5gH7jK9mN1pQ3sT5vW7xY9z"
@@ -97,3 +99,11 @@ def test_every_field_is_there_and_the_time_is_utc(tmp_path: Path) -> None:
 def test_a_typical_record_is_small(tmp_path: Path) -> None:
     line, _ = one(tmp_path, Event(EventType.TOOL_INVOKE, "ab" * 16, tool="files__read", arguments={"path": "/data/a.txt"}))
     assert len(line) < 1024
+
+
+def test_what_is_small_is_below_every_bound() -> None:
+    """What is not looked at in the long way is not cut either."""
+    small = {f"{number:0{SMALL_TEXT}}": "x " * (SMALL_TEXT // 2) for number in range(SMALL_ITEMS)}
+    assert cut(small, TOLD) == (small, True)
+    assert cut("x" * SMALL_TEXT, NAMED) == ("x" * SMALL_TEXT, True)
+    assert NAMED <= TOLD <= PRINTED

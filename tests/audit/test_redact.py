@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from sandbox.audit.patterns import PATTERNS, telling
-from sandbox.audit.redact import MAX_NAMES, Redactor
+from sandbox.audit.redact import MAX_NAMES, SMALL_TEXT, Redactor
 
 A = "aB3dE5gH7jK9mN1pQ3sT5vW7xY9zA1cD3eF5"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
@@ -181,7 +181,7 @@ def test_what_is_harmless_is_small_flat_and_under_no_telling_name() -> None:
         {"name": "X-Api-Key", "value": "hunter2"},
         {"needle": 1},
         {"a": "needle"},
-        {"a": "x" * 257},
+        {"a": "x" * (SMALL_TEXT + 1)},
         {"a": ["b"]},
         {"a": float("nan")},
         {str(number): number for number in range(17)},
