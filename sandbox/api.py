@@ -197,8 +197,6 @@ class Sandbox:
         """Call a tool; cancelling the task kills the call's worker. Raises as `Dispatch.call` says."""
         self._require_open()
         call_id = new_request_id() if call_id is None else call_id
-        if call_id in self._components.running:
-            raise SandboxError(f"a call `{call_id}` runs already")
         return await self._dispatch.call(Call(tool, arguments, subject, session, call_id))
 
     def get_policy(self, component: str) -> PolicyView:

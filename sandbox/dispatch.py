@@ -26,6 +26,7 @@ from sandbox.admission import Admission, Authorizer, CallRequest, Decision, Ruli
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.components import Components, Loaded, Running
 from sandbox.errors import Code, HostUnavailable, NotFound, SandboxError
+from sandbox.host.ending import CalledOff
 from sandbox.host.outcome import Ending, Outcome, Usage
 from sandbox.result import CallResult, body_of, code_of
 from sandbox.state import Store, StoredDenial
@@ -88,18 +89,19 @@ class Dispatch:
             )
         except BaseException as error:
             # Cancelled, or a fault of our own: the attempt is on record, so its end must be too.
-            self._record_end(attempt, _failed(error), ())
+            self._end(attempt, _failed(error))
             raise
         finally:
             del self.components.running[call.call_id]
-        kept = self._keep(attempt, outcome)
-        self._record_end(attempt, outcome, kept)
+        kept = self._end(attempt, outcome)
         body = body_of(outcome, kept, request_id=attempt.request.request_id, template=attempt.template)
         return CallResult(outcome, attempt.request.request_id, body, attempt.grants)
 
     async def _admitted(self, call: Call) -> _Attempt:
         while True:
             await self.refresh()
+            if call.call_id in self.components.running:
+                raise SandboxError(f"a call `{call.call_id}` runs already")
             found = self.components.find(call.tool)
             request = self._request(call, found)
             now = self.clock()
@@ -139,12 +141,22 @@ class Dispatch:
             return NotFound(f"there is no tool `{call.tool[:80]}`", code=Code.TOOL_NOT_FOUND)
         return HostUnavailable(f"the call is not admitted: {decision.reason}")
 
-    def _keep(self, attempt: _Attempt, outcome: Outcome) -> tuple[StoredDenial, ...]:
+    def _end(self, attempt: _Attempt, outcome: Outcome) -> tuple[StoredDenial, ...]:
+        """Steps 7 and 8: keep the denials, and record the end of the call even where they cannot be kept."""
+        kept = self._denials(attempt, outcome)
+        try:
+            if kept:
+                self.store.add_denials(kept)
+        finally:
+            self._record_end(attempt, outcome, kept)
+        return kept
+
+    def _denials(self, attempt: _Attempt, outcome: Outcome) -> tuple[StoredDenial, ...]:
         if not outcome.denials:
             return ()
         distinct = {(one.code, str(sorted(one.target.items(), key=str))): one for one in outcome.denials}
         # The last ones: a call that gave up did so at one of them.
-        kept = tuple(
+        return tuple(
             StoredDenial(
                 id=f"d-{secrets.token_hex(6)}",
                 at=self.clock(),
@@ -157,8 +169,6 @@ class Dispatch:
             )
             for denial in list(distinct.values())[-MAX_KEPT:]
         )
-        self.store.add_denials(kept)
-        return kept
 
     def _record_end(self, attempt: _Attempt, outcome: Outcome, kept: tuple[StoredDenial, ...]) -> None:
         for one in kept:
@@ -227,6 +237,8 @@ def _detail(outcome: Outcome) -> dict[str, Any]:
 
 
 def _failed(error: BaseException) -> Outcome:
+    if isinstance(error, CalledOff):
+        return error.outcome
     if isinstance(error, SandboxError):
         return Outcome(Ending.UNAVAILABLE, message=error.message)
     return Outcome(Ending.CANCELLED, message="the caller went away" if not isinstance(error, Exception) else type(error).__name__)

@@ -6,6 +6,7 @@ other end without a `done` is a crash. Pure.
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Iterable
 from math import isfinite
@@ -27,6 +28,15 @@ _ORDERED = {
     Ending.CANCELLED: "the call was cancelled",
     Ending.UNAVAILABLE: "the host is closing",
 }
+
+
+class CalledOff(asyncio.CancelledError):
+    """A call whose caller went away while it ran, and what it had done by then: nobody waits for it, the record does."""
+
+    def __init__(self, outcome: Outcome, *said: object) -> None:
+        # Whoever cancelled may know its cancellation by what it said.
+        super().__init__(*said)
+        self.outcome = outcome
 
 
 def outcome_of(ended: Ended, limits: Limits, events: Iterable[dict[str, Any]] = ()) -> Outcome:

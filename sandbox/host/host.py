@@ -30,7 +30,7 @@ from sandbox.host import wire
 from sandbox.host.artefacts import Artefacts
 from sandbox.host.breaker import Breaker
 from sandbox.host.cache import Variant
-from sandbox.host.ending import outcome_of, stopped, unavailable
+from sandbox.host.ending import CalledOff, outcome_of, stopped, unavailable
 from sandbox.host.forker import Forker
 from sandbox.host.layers.report import LayerReport
 from sandbox.host.outcome import Ending, Outcome
@@ -153,7 +153,7 @@ class Host:
     async def invoke(
         self, admission: Admission, template: WasiTemplate, export: Export, arguments: Mapping[str, Any], *, call_id: str
     ) -> Outcome:
-        """Run one admitted call. Cancelling it kills the worker."""
+        """Run one admitted call. Cancelling it kills the worker, and raises `CalledOff` where it had begun."""
         self._require_started()
         digest = template.component
         if admission.component != digest or digest not in self._components:
@@ -249,10 +249,10 @@ class Host:
         )
         try:
             ended = await ending
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             worker.kill(Ending.CANCELLED)
-            self._outward.drop(worker, call_id)
-            raise
+            events = self._outward.drop(worker, call_id)
+            raise CalledOff(outcome_of(worker.so_far(), limits, events), *error.args) from None
         if ended.done is not None and not ended.done.get("last"):
             self._pool.release(worker)
         else:

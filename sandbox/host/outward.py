@@ -79,9 +79,9 @@ class Outward:
         if worker.id in self._attached:
             self._events[worker.id, call_id] = []
 
-    def drop(self, worker: Worker, call_id: str) -> None:
-        """Nobody will ask what a call did."""
-        self._events.pop((worker.id, call_id), None)
+    def drop(self, worker: Worker, call_id: str) -> list[dict[str, Any]]:
+        """What has been heard of a call so far; more will not be asked for."""
+        return self._events.pop((worker.id, call_id), [])
 
     def forget(self, worker: Worker) -> None:
         """A worker is dead. What its last call did may still be asked for."""

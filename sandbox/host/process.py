@@ -118,6 +118,12 @@ class Worker:
         self._channel.send_encoded(frame)
         return call
 
+    def so_far(self) -> Ended:
+        """What the call that runs has done, as far as it is known; after it was ordered to end."""
+        self._channel.drain()
+        self._finish()
+        return self._ended
+
     def kill(self, reason: str) -> None:
         """End it now; the first reason is the one that counts."""
         if self.killed_for is None:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
 async def sleeping(sandbox: Sandbox) -> asyncio.Task[CallResult]:
-    """A call that has begun and takes a minute."""
+    """A call that has begun and takes twenty seconds."""
     before = len(sandbox._components.running)
     task = asyncio.create_task(sandbox.call("exhaust_sleep__sleep", {"milliseconds": "20000"}))
     async with asyncio.timeout(10):
