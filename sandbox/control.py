@@ -91,9 +91,9 @@ class ControlSocket:
         if do == "sync":
             try:
                 stopped = [call.to_json() for call in await self._sync(since)]
+                held = self._holds(grant) if grant else Held()
             except SandboxError as error:
                 return {"error": error.message}
-            held = self._holds(grant) if grant else Held()
             return {"stopped": stopped, "holds": held.holds, "why": None if held.why is None else held.why[:MAX_WHY]}
         return self._status() if do == "status" else {"error": "not understood"}
 

@@ -17,7 +17,7 @@ import pytest
 
 from sandbox import control
 from sandbox.control import ControlSocket, Status, notify_all, status_all
-from sandbox.errors import HostUnavailable
+from sandbox.errors import HostUnavailable, NotFound
 from sandbox.receipt import Held, ServerReceipt, StoppedCall
 
 CALL = StoppedCall("ab" * 16, "files", "files__read", 3.25)
@@ -32,6 +32,8 @@ def run(tmp_path: Path) -> Path:
 
 
 def holds(grant: str) -> Held:
+    if grant == "g-unknown":
+        raise NotFound("there is no grant")
     return Held(grant == "g-good", None if grant == "g-good" else "above the ceiling " * 100)
 
 
@@ -167,6 +169,8 @@ async def test_a_server_says_whether_a_grant_holds_there_and_why_not(run: Path) 
     assert good.held == Held(True)
     (none,) = await notify_all(run, since=0)
     assert none.held == Held(), "nobody asked"
+    (unknown,) = await notify_all(run, since=0, grant="g-unknown")
+    assert unknown.error == "there is no grant"
     await ear.close()
 
 
