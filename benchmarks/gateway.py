@@ -1,6 +1,6 @@
 """Measure a guest's HTTP request through gate and gateway against the same request made directly, in one run.
 
-    python benchmarks/gateway.py [--requests N] [--megabytes N]
+    python -m benchmarks.gateway [--requests N] [--megabytes N]
 
 The guest, its store and the server are the same on both sides; direct is Wasmtime's own `wasi:http` without any gate. A
 request is a GET with a fresh store, a fresh connection and a small answer; a stream is one large answer that the guest reads

@@ -1,6 +1,6 @@
 """Measure calls of one tool through MCP on standard input and output.
 
-    python benchmarks/stdio.py FILE.wasm --policy FILE --tool NAME --arguments '{"path": "/"}'
+    python -m benchmarks.stdio FILE.wasm --policy FILE --tool NAME --arguments '{"path": "/"}'
 
 Measured with a raw client (two blocking pipes, so that the client's own cost stays small), in both protocol eras,
 and with the SDK's client: start to first tool list and first call, calls one after another (p50, p99), and 32 in flight.
@@ -64,9 +64,13 @@ class RawClient:
                 return answer["id"], answer["result"]
 
     def close(self) -> None:
-        """End the server by ending its input."""
+        """End the server by ending its input; one that does not notice is killed."""
         self._pipe(self._process.stdin).close()
-        self._process.wait()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def _write(self, message: dict[str, Any]) -> None:
         pipe = self._pipe(self._process.stdin)

@@ -92,6 +92,7 @@ class Worker:
         self._meter = Meter()
         self._calls = 0
         self._prepared: Prepared | None = None
+        self._has_prepared = False
 
     def run(self) -> None:
         """Serve until the server is gone or the worker is spent."""
@@ -137,7 +138,8 @@ class Worker:
         last = spent or not end.reusable
         prepare = self._prepare_next and not last and end.ending is not Ending.INVALID_ARGUMENTS
         done: dict[str, Any] = {"ending": end.ending, "message": end.message, "limit": end.limit, "usage": usage, "last": last}
-        done |= {"preparing": prepare, "life_cpu_ms": cpu_ms()}
+        # Said until it has gone well once: then whatever a worker dies of, it is not that its guest cannot be prepared.
+        done |= {"preparing": prepare and not self._has_prepared, "life_cpu_ms": cpu_ms()}
         wire.send(self._control, wire.encode_with({"done": done}, "value", value))
         # After the answer: to close a store of many megabytes takes as long as a short call.
         if spent_instance is not None and not last:
@@ -220,7 +222,9 @@ class Worker:
             _log(error)
             self._prepare_next = False
         self._meter.stop()
-        self._send({"prepared": self._prepared is not None})
+        if not self._has_prepared:
+            self._send({"prepared": self._prepared is not None})
+        self._has_prepared = self._prepared is not None
 
     def _report(self, denial: Denial) -> None:
         body = {"code": denial.code, "target": denial.target, "reason": denial.reason, "origin": denial.origin}
