@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,20 @@ import pytest
 
 from sandbox.host.host import Host
 from sandbox.host.settings import HostSettings
-from tests.host.processes.driver import Caller
+from tests.host.processes.driver import OTHERS, Caller, children
 
 
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A compile cache that the tests share, so that each guest is compiled once."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def own_processes() -> None:
+    """From here on what is started is the test's own."""
+    OTHERS.clear()
+    OTHERS.update(children(os.getpid()))
 
 
 @pytest.fixture

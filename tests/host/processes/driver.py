@@ -68,9 +68,13 @@ def children(pid: int) -> list[int]:
     return found
 
 
+OTHERS: set[int] = set()
+"""Processes that were there before the test: other tests' fixtures live longer than a test."""
+
+
 def processes(module: str) -> list[int]:
-    """The processes that this one started and that run `module`."""
-    return [pid for pid in children(os.getpid()) if module in command(pid)]
+    """The processes that this test started and that run `module`."""
+    return [pid for pid in children(os.getpid()) if pid not in OTHERS and module in command(pid)]
 
 
 def command(pid: int) -> str:
