@@ -74,5 +74,12 @@ def _verify(terminal: Terminal, home: Home) -> int:
     elif result.fault is None:
         terminal.line(f"ok: {result.records} records, the last one is {result.digest}")
     else:
-        terminal.note(f"error: {result.fault.message}\n  help: the {result.records} records before it are as they were written")
+        whole = min(result.records, result.fault.seq - 1)
+        terminal.note(f"error: {result.fault.message}\n  help: {_kept(whole)}")
     return Exit.OK if result.ok else Exit.REFUSED
+
+
+def _kept(records: int) -> str:
+    if records == 0:
+        return "no record before it can be relied on"
+    return f"the {records} records before it are as they were written" if records > 1 else "record 1 is as it was written"

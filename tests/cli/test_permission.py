@@ -156,3 +156,13 @@ def test_a_changed_record_is_named_and_the_exit_code_says_no(known: Path) -> Non
     assert done.returncode == 1
     assert file.name in done.stderr
     assert done.stdout == ""
+
+
+def test_a_changed_record_is_not_counted_among_those_that_hold(known: Path) -> None:
+    file = next((known / "home" / "audit").glob("*.jsonl"))
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([lines[0], lines[1].replace('"files"', '"other"', 1), *lines[2:]]))
+    done = sandbox("audit", "verify", folder=known)
+    first, second = done.stderr.splitlines()
+    assert ": record 2 " in first
+    assert second == "  help: record 1 is as it was written"
