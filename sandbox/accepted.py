@@ -13,17 +13,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.errors import Code, PolicyError, Problem
 from sandbox.policy.file import read_policy_file
 from sandbox.policy.models import PolicyDocument
+from sandbox.policy.named import policy_text
 from sandbox.state.rows import StoredComponent
 from sandbox.template.cache import DocumentCache
 
 NOTHING = 'version: "2.0"\n'
 """The text of the document that grants nothing."""
-
-NAMED = (Path(__file__).parent / "policies", Path(__file__).parent.parent / "policies")
-"""Where the policies lie that ship with the host: installed, and in the repository."""
 
 Given = Path | str | PolicyDocument
 """A file, the name of a policy that ships with the host, or a document made in Python."""
@@ -51,7 +48,7 @@ class Documents:
             text = json.dumps(given.model_dump(mode="json", exclude_none=True), indent=2) + "\n"
             return self.of_text(text, "policy")
         if isinstance(given, str):
-            return self.of_text(_named(given), given)
+            return self.of_text(policy_text(given).decode(), given)
         return self.of_text(read_policy_file(given).decode("utf-8", "surrogateescape"), given.name, str(given.absolute()))
 
     def stored(self, component: StoredComponent) -> Accepted:
@@ -65,13 +62,3 @@ class Documents:
     def of_text(self, text: str, file: str, path: str = "") -> Accepted:
         """A document from its text; raises PolicyError with every problem."""
         return Accepted(self.cache.load(text, file=file), text, file, path)
-
-
-def _named(name: str) -> str:
-    for folder in NAMED:
-        file = folder / f"{name}.yaml"
-        if name in {path.stem for path in folder.glob("*.yaml")}:
-            return file.read_text("utf-8")
-    names = sorted({path.stem for folder in NAMED for path in folder.glob("*.yaml")})
-    help_ = f"the named policies are {', '.join(f'`{one}`' for one in names)}; a file is named by its path"
-    raise PolicyError((Problem(name, "", f"there is no policy named `{name}`", help_),), code=Code.POLICY_NOT_FOUND)

@@ -169,7 +169,7 @@ class Sandbox:
         host = await self._started()
         file = _absolute(path)
         name = file.stem if name is None else name
-        self._home.data(name)
+        self._home.data_place(name)  # refuses a name before anything is read; a refused component leaves no folder
         given = None if policy is None else self._documents.read(policy)
         component = await host.load(file)
         taken = given or self._accepted_before(name, component.digest) or self._documents.nothing()

@@ -61,11 +61,15 @@ class Home:
 
     def data(self, component: str) -> Path:
         """The component's own data folder, made 0700 where it is missing: what `fs://NAME` without a slash lies in."""
+        return private_folder(self.data_place(component))
+
+    def data_place(self, component: str) -> Path:
+        """Where that folder lies; not made. Raises SandboxError for a name that cannot be a folder's."""
         if not _NAME.fullmatch(component):
             raise SandboxError(
                 f"`{component}` cannot name a component's folder", help="letters, digits, `.`, `_`, `-`, at most 64"
             )
-        return private_folder(self.path / "data" / component)
+        return self.path / "data" / component
 
 
 def default_home(environ: Mapping[str, str]) -> Path:
