@@ -1,4 +1,4 @@
-"""Where a command finds the host's folder."""
+"""Where a command finds the host's folder, and the policy that a word names."""
 
 from __future__ import annotations
 
@@ -9,3 +9,9 @@ from pathlib import Path
 def home_of(arguments: Namespace) -> Path | None:
     """The folder of `--home`, or None for the default."""
     return None if arguments.home is None else Path(arguments.home)
+
+
+def policy_value(value: str) -> Path | str:
+    """The file that a person names, or the name of a named policy."""
+    path = Path(value)
+    return path if "/" in value or path.suffix or path.exists() else value

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from sandbox.api import Sandbox
-from sandbox.cli.home import home_of
+from sandbox.cli.home import home_of, policy_value
 from sandbox.components import LoadedComponent
 from sandbox.errors import Code, ComponentError, PolicyError, SandboxError
 
@@ -82,7 +82,7 @@ class _Policies:
         for value in values:
             name, equals, file = value.partition("=")
             if equals and name in names:
-                named[name] = _policy(file)
+                named[name] = policy_value(file)
             elif equals and "/" not in name:
                 raise _usage(
                     f"`--policy {value}` names no component", help=f"the components are {', '.join(f'`{n}`' for n in names)}"
@@ -92,16 +92,11 @@ class _Policies:
                     "`--policy` is given twice for all components", help="write `--policy COMPONENT=FILE` for one of them"
                 )
             else:
-                others = _policy(value)
+                others = policy_value(value)
         return cls(named, others)
 
     def of_component(self, name: str) -> Path | str | None:
         return self._named.get(name, self._others)
-
-
-def _policy(value: str) -> Path | str:
-    path = Path(value)
-    return path if "/" in value or path.suffix or path.exists() else value
 
 
 def _usage(message: str, *, help: str) -> SandboxError:  # noqa: A002 - the word of the error style

@@ -8,16 +8,17 @@ from __future__ import annotations
 import hashlib
 import os
 from argparse import Namespace
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from sandbox.cli.exits import Exit
-from sandbox.cli.home import home_of
+from sandbox.cli.home import home_of, policy_value
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import Code, SandboxError
 from sandbox.policy.load import load_policy_file
 from sandbox.policy.models import PolicyDocument
+from sandbox.policy.named import named_policy
 from sandbox.state.home import Home, default_home
 from sandbox.template.compile import CompiledPolicy, Kind, compile_template
 from sandbox.template.explain import Explanation, explain_environment, explain_file, explain_url
@@ -27,9 +28,15 @@ from sandbox.wit.types import Digest
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
     """Run `policy check` or `policy explain`."""
-    document = load_policy_file(Path(arguments.words[0]), waive=tuple(arguments.waive))
+    document = _document(arguments)
     compiled = _compiled(document, arguments)
     return _check(terminal, document, compiled) if arguments.action == "check" else _explain(arguments, terminal, compiled)
+
+
+def _document(arguments: Namespace) -> PolicyDocument:
+    """The file, or the policy of that name where `--policy` would take one."""
+    given = policy_value(arguments.words[0])
+    return named_policy(given) if isinstance(given, str) else load_policy_file(given, waive=tuple(arguments.waive))
 
 
 def _compiled(document: PolicyDocument, arguments: Namespace) -> CompiledPolicy:
@@ -90,7 +97,7 @@ def _explain(arguments: Namespace, terminal: Terminal, compiled: CompiledPolicy)
 def _explanations(arguments: Namespace, compiled: CompiledPolicy) -> list[Explanation]:
     asked = {"read": Access.READ, "write": Access.WRITE, "create": Access.CREATE, "delete": Access.DELETE}
     found = [
-        explain_file(compiled.template, os.path.realpath(path), access)
+        _with_mount(compiled, path, explain_file(compiled.template, os.path.realpath(path), access))
         for word, access in asked.items()
         if (path := getattr(arguments, word)) is not None
     ]
@@ -99,3 +106,13 @@ def _explanations(arguments: Namespace, compiled: CompiledPolicy) -> list[Explan
     if arguments.env is not None:
         found.append(explain_environment(compiled.template, arguments.env))
     return found
+
+
+def _with_mount(compiled: CompiledPolicy, path: str, answer: Explanation) -> Explanation:
+    """The answer, and where the path lies that the component calls so: a refusal that a person copies names that one."""
+    mounts = [each for each in compiled.template.preopens if each.guest_path != each.host_path]
+    for mount in sorted(mounts, key=lambda each: len(each.guest_path), reverse=True):
+        if not answer.allowed and Path(path).is_relative_to(mount.guest_path):
+            meant = Path(mount.host_path, Path(path).relative_to(mount.guest_path))
+            return replace(answer, line=f"{answer.line}; what the component calls so is `{meant}`: ask about that")
+    return answer

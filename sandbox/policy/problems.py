@@ -112,7 +112,18 @@ def _keys_help(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
         if isinstance(step, str) and step in at.model_fields:
             at = _model_of(at.model_fields[step].annotation) or at
     names = list(at.model_fields)
-    return did_you_mean(str(loc[-1]), names) or "the keys here are " + ", ".join(f"`{name}`" for name in names)
+    return (
+        did_you_mean(str(loc[-1]), names)
+        or _one_deeper(at, str(loc[-1]))
+        or "the keys here are " + ", ".join(f"`{name}`" for name in names)
+    )
+
+
+def _one_deeper(at: type[BaseModel], key: str) -> str | None:
+    for name, field in at.model_fields.items():
+        if (model := _model_of(field.annotation)) is not None and key in model.model_fields:
+            return f"write it below `{name}`"
+    return None
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:

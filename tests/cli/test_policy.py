@@ -53,6 +53,30 @@ def test_the_problems_are_data_with_json(tmp_path: Path) -> None:
     assert error["problems"][0]["path"] == "version"
 
 
+def test_a_section_at_the_wrong_place_is_sent_to_its_own(tmp_path: Path) -> None:
+    text = 'version: "2.0"\nresources:\n  limits:\n    memory: 64Mi\n'
+    done = sandbox("policy", "check", policy(tmp_path, text), folder=tmp_path)
+    assert done.returncode == 3
+    assert "policy.yaml:2:1: resources: unknown key `resources`\n  help: write it below `permissions`" in done.stderr
+
+
+def test_a_named_policy_is_read_as_run_would_read_it(tmp_path: Path) -> None:
+    done = sandbox("policy", "check", "nope", folder=tmp_path)
+    assert done.returncode == 3
+    assert "no policy named `nope`" in done.stderr
+    done = sandbox("policy", "explain", "one-host", "--url", "https://other.example.com/", folder=tmp_path)
+    assert done.returncode == 1
+    assert "denied" in done.stdout
+
+
+def test_explain_says_what_lies_behind_the_name_that_a_component_uses(tmp_path: Path) -> None:
+    file = policy(tmp_path, POLICY.replace("access: [read]\n", "access: [read]\n        mount: /in\n", 1))
+    done = sandbox("policy", "explain", file, "--read", "/in/x", folder=tmp_path)
+    assert done.returncode == 1
+    assert f"what the component calls so is `{tmp_path}/data/x`" in done.stdout
+    assert sandbox("policy", "explain", file, "--read", f"{tmp_path}/data/x", folder=tmp_path).returncode == 0
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     done = sandbox("policy", "check", str(tmp_path / "nope.yaml"), folder=tmp_path)
     assert done.returncode == 3
