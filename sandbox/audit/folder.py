@@ -22,7 +22,9 @@ def private_folder(path: Path) -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        raise HostUnavailable(f"`{path}` cannot be used as a private folder: {_why(error)}", help="name another home") from error
+        raise HostUnavailable(
+            f"`{path}` cannot be used as a private folder: {_why(error)}", help="name another with `--home DIR` or `SANDBOX_HOME`"
+        ) from error
     try:
         _owned(path, os.fstat(descriptor))
         os.fchmod(descriptor, 0o700)

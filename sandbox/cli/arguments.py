@@ -29,7 +29,12 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One line with help, as every error of this program."""
-        self.exit(2, f"error: {message}\n  help: `{self.prog} --help` shows what may be written\n")
+        shown = "shows what may be written"
+        if message.endswith("required: COMMAND") and self._subparsers is not None:
+            (commands,) = self._subparsers._group_actions
+            message = f"`{self.prog}` wants a command: {', '.join(f'`{name}`' for name in commands.choices or ())}"
+            shown = "says what each does"
+        self.exit(2, f"error: {message}\n  help: `{self.prog} --help` {shown}\n")
 
 
 def _count(text: str) -> int:
@@ -49,12 +54,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     # argparse takes positional words in one run only; those behind an option end up here.
     unknown = [word for word in rest if word.startswith("-") and word != "-"]
     if unknown:
-        parser.error(f"unknown option `{unknown[0]}`")
+        arguments.parser.error(f"unknown option `{unknown[0]}`")
     arguments.words = [*arguments.words, *rest]
     low, high = arguments.word_count
     if not low <= len(arguments.words) <= (sys.maxsize if high is None else high):
         wanted = f"wants {arguments.wanted}" if arguments.words == [] or len(arguments.words) < low else "has a word too many"
-        parser.error(f"`{arguments.spelled}` {wanted}")
+        arguments.parser.error(f"`{arguments.spelled}` {wanted}")
     return arguments
 
 
@@ -86,9 +91,13 @@ def _leaf(
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("words", nargs="*", metavar=wanted.replace("`", ""), help=argparse.SUPPRESS if count[1] == 0 else None)
     spelled = parser.prog.removeprefix("sandbox ")
-    parser.set_defaults(module=module, action=name, wanted=wanted, word_count=count, spelled=spelled)
+    parser.set_defaults(parser=parser, module=module, action=name, wanted=wanted, word_count=count, spelled=spelled)
     parser.add_argument("--json", action="store_true", help="answer as one JSON document")
-    parser.add_argument("--home", metavar="DIR", help="where state, cache, record and data lie (default: $SANDBOX_HOME)")
+    parser.add_argument(
+        "--home",
+        metavar="DIR",
+        help="where state, cache, record and data lie (default: $SANDBOX_HOME, else ~/.local/state/sandbox)",
+    )
     parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"], metavar="LEVEL")
     return parser
 

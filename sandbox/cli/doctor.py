@@ -27,8 +27,9 @@ def _show(report: LayerReport, terminal: Terminal) -> int:
         layers = [{"name": layer.name, "held": layer.held, "detail": layer.detail} for layer in report.layers]
         terminal.data({"ok": not report.missing, "layers": layers})
     else:
-        rows = [(layer.name, "holds" if layer.held else "MISSING", layer.detail) for layer in report.layers]
-        terminal.table(("LAYER", "HERE", "WHY"), rows, none="no layers were reported")
+        columns = 3 if any(layer.detail for layer in report.layers) else 2
+        rows = [(layer.name, "holds" if layer.held else "MISSING", layer.detail)[:columns] for layer in report.layers]
+        terminal.table(("LAYER", "HERE", "WHY")[:columns], rows, none="no layers were reported")
     if report.missing and not terminal.json:
         terminal.note("the missing layers protect nothing here; `--isolation strict` would not start")
     return Exit.UNAVAILABLE if report.missing else Exit.OK

@@ -95,7 +95,11 @@ async def _entry(arguments: Namespace, sandbox: Sandbox, about: dict[str, Any]) 
 
 
 def _words(words: Sequence[str]) -> tuple[str, str, list[str]]:
-    if len(words) < 2 or words[1] not in _KINDS:
+    if len(words) > 1 and words[1] not in _KINDS:
+        _usage(
+            f"`{words[1]}` is no kind of permission", f"write {', '.join(f'`{kind}`' for kind in _KINDS)} behind the component"
+        )
+    if len(words) < 2:
         _usage("what is granted is not said", "write `COMPONENT storage|network|environment|resource …`, or `--from-denial ID`")
     return words[0], words[1], list(words[2:])
 
@@ -161,7 +165,9 @@ def _row(grant: Grant) -> tuple[str, ...]:
 
 
 def _spelled(grant: Grant) -> str:
-    entry = {key: ",".join(map(str, value)) if isinstance(value, list | tuple) else value for key, value in grant.entry.items()}
+    entry = {
+        key: ",".join(map(str, value)) if isinstance(value, list | tuple) else value for key, value in sorted(grant.entry.items())
+    }
     return " ".join((grant.effect.value, grant.kind, *(f"{key}={value}" for key, value in entry.items())))
 
 

@@ -82,14 +82,23 @@ class Terminal:
             self.note(f"error: {error}")
 
     def denied(self, body: dict[str, Any]) -> None:
-        """Tell why a call ended without a result, and the command that would allow it."""
-        self.note(f"refused: {body['code']}: {body['message']}")
+        """Tell why a call ended without a result, what the tool said of it, and the command that would allow it."""
+        if body["code"] == Code.GUEST_ERROR:
+            self.note(f"error: {body['message']}{_said(body)}")
+        else:
+            self.note(f"refused: {body['code']}: {body['message']}")
         if body.get("command"):
             self.note(f"  help: `{body['command']}`")
 
     def fail_with(self, message: str, *, help: str | None = None) -> None:  # noqa: A002 - the word of the error style
         """Tell a failure that is no `SandboxError`."""
         self.fail(SandboxError(message, help=help, code=Code.UNAVAILABLE))
+
+
+def _said(body: dict[str, Any]) -> str:
+    if (said := body.get("error")) is None:
+        return ""
+    return f": {said if isinstance(said, str) else json_format.dumps(said)}"
 
 
 def _plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

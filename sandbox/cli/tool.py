@@ -18,6 +18,9 @@ from sandbox.host.outcome import Ending
 from sandbox.result import CallResult
 from sandbox.wit.tools import Tool
 
+_WIDTH = 100
+"""Of a description in a table; `--json` has it whole."""
+
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
     """Run `tool list` or `tool call`."""
@@ -104,4 +107,5 @@ def _signature(tool: Tool) -> str:
 
 
 def _first_line(text: str | None) -> str:
-    return (text or "").strip().partition("\n")[0][:100]
+    line = (text or "").strip().partition("\n")[0]
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"

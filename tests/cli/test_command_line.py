@@ -65,6 +65,17 @@ def test_wrong_usage_is_two_lines_and_exit_code_2(tmp_path: Path, words: list[st
     assert second.startswith("  help: ")
 
 
+@pytest.mark.parametrize(("words", "names"), [([], ("run", "permission", "doctor")), (["policy"], ("check", "explain"))])
+def test_where_a_command_is_missing_the_commands_are_named(words: list[str], names: tuple[str, ...]) -> None:
+    done = installed(*words)
+    assert all(f"`{name}`" in done.stderr for name in names)
+
+
+def test_help_is_that_of_the_command_that_was_written() -> None:
+    assert "`sandbox tool call --help`" in installed("tool", "call", "x.wasm").stderr
+    assert "`sandbox doctor --help`" in installed("doctor", "--hard").stderr
+
+
 def test_words_and_options_may_be_mixed(tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text(NOTHING)

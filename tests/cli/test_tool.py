@@ -44,6 +44,7 @@ def test_what_is_no_component_is_refused_with_help(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
+    assert list((tmp_path / "home" / "data").iterdir()) == []
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -92,6 +93,19 @@ def test_arguments_take_the_types_of_the_tool(tmp_path: Path, words: list[str], 
     told = json.loads(done.stdout)
     assert told["ok"] is True
     assert told["result"] == result
+
+
+def test_what_a_tool_says_of_its_failure_is_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (tmp_path / "files.yaml").write_text(
+        f'version: "2.0"\npermissions:\n  storage:\n    allow:\n      - uri: fs://{folder}/**\n        access: [read]\n'
+    )
+    words = ("tool", "call", str(files_component()), "--policy", str(tmp_path / "files.yaml"))
+    done = sandbox(*words, "read", f"path={folder}/absent", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == f"error: the tool reported an error: cannot read `{folder}/absent`: no-entry\n"
 
 
 def test_each_component_can_have_its_own_policy(tmp_path: Path) -> None:
