@@ -30,7 +30,12 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
     """Run `policy check` or `policy explain`."""
     document = _document(arguments)
     compiled = _compiled(document, arguments)
-    return _check(terminal, document, compiled) if arguments.action == "check" else _explain(arguments, terminal, compiled)
+    code = _check(terminal, document, compiled) if arguments.action == "check" else _explain(arguments, terminal, compiled)
+    if arguments.component is None and compiled.own_folders and not terminal.json:
+        terminal.note(
+            f"`{_data_folder(arguments)}` stands for the component's own data folder; `--component FILE.wasm` says whose"
+        )
+    return code
 
 
 def _document(arguments: Namespace) -> PolicyDocument:
@@ -41,21 +46,33 @@ def _document(arguments: Namespace) -> PolicyDocument:
 
 def _compiled(document: PolicyDocument, arguments: Namespace) -> CompiledPolicy:
     """The document as it would hold for the component, or for one of the file's name."""
-    # Not `Home.open`: a check leaves no folder behind.
-    home = Home((home_of(arguments) or default_home(os.environ)).expanduser().resolve())
-    component = Path(arguments.component or arguments.words[0])
+    home = _home(arguments)
     return compile_template(
         document,
         digest=_digest(arguments.component),
-        name=component.stem,
+        name=_name(arguments),
         ceiling=None if arguments.ceiling is None else load_policy_file(Path(arguments.ceiling)),
-        data_folder=str(home.path / "data" / component.stem),
+        data_folder=str(_data_folder(arguments)),
         home=str(Path.home()),
         host_environment=os.environ,
         protected=(*home.own, os.path.realpath(arguments.words[0])),
         resolve=os.path.realpath,
         kind=_kind,
     )
+
+
+def _home(arguments: Namespace) -> Home:
+    # Not `Home.open`: a check leaves no folder behind.
+    return Home((home_of(arguments) or default_home(os.environ)).expanduser().resolve())
+
+
+def _name(arguments: Namespace) -> str:
+    return Path(arguments.component or arguments.words[0]).stem
+
+
+def _data_folder(arguments: Namespace) -> Path:
+    # Not `Home.data_place`: a policy's file may have a name that no component can have.
+    return _home(arguments).path / "data" / _name(arguments)
 
 
 def _digest(component: str | None) -> Digest:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import sandbox
+from tests.support.components import files_component
 
 POLICY = """\
 version: "2.0"
@@ -67,6 +68,22 @@ def test_a_named_policy_is_read_as_run_would_read_it(tmp_path: Path) -> None:
     done = sandbox("policy", "explain", "one-host", "--url", "https://other.example.com/", folder=tmp_path)
     assert done.returncode == 1
     assert "denied" in done.stdout
+
+
+def test_a_folder_of_the_component_itself_is_that_of_the_component_that_is_named(tmp_path: Path) -> None:
+    text = 'version: "2.0"\npermissions:\n  storage:\n    allow:\n      - uri: fs://in/**\n        access: [read]\n'
+    file = policy(tmp_path, text)
+    done = sandbox("policy", "check", file, folder=tmp_path)
+    assert f"`{tmp_path}/home/data/policy` stands for the component's own data folder" in done.stderr
+    done = sandbox("policy", "check", file, "--component", str(files_component()), folder=tmp_path)
+    assert done.stderr == ""
+    assert f"{tmp_path}/home/data/files/in/**" in done.stdout
+    assert sandbox("policy", "check", "deny-all", folder=tmp_path).stderr == ""
+
+
+def test_a_policy_may_have_a_name_that_no_component_can_have(tmp_path: Path) -> None:
+    file = Path(policy(tmp_path)).rename(tmp_path / "my own policy.yaml")
+    assert sandbox("policy", "check", str(file), folder=tmp_path).returncode == 0
 
 
 def test_explain_says_what_lies_behind_the_name_that_a_component_uses(tmp_path: Path) -> None:
