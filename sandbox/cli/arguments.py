@@ -109,7 +109,11 @@ def _group(commands: _Commands[_Parser], name: str, summary: str) -> _Commands[_
 
 def _hosting(parser: _Parser) -> None:
     parser.add_argument(
-        "--policy", action="append", default=[], metavar="[COMPONENT=]FILE|NAME", help="a policy of one component or of all"
+        "--policy",
+        action="append",
+        default=[],
+        metavar="[COMPONENT=]FILE|NAME",
+        help="a policy of one component or of all (default: the one accepted for it before, else none: it may touch nothing)",
     )
     parser.add_argument("--ceiling", metavar="FILE", help="the most that any policy may give here")
     parser.add_argument("--isolation", choices=["default", "strict"], default="default", help="strict: every layer or no start")

@@ -108,6 +108,23 @@ def test_what_a_tool_says_of_its_failure_is_shown(tmp_path: Path) -> None:
     assert done.stderr == f"error: the tool reported an error: cannot read `{folder}/absent`: no-entry\n"
 
 
+def test_size_and_times_are_seen_by_who_may_only_write_and_by_nobody_who_may_nothing(tmp_path: Path) -> None:
+    note = tmp_path / "data" / "note.txt"
+    note.parent.mkdir()
+    note.write_text("hello")
+    text = (
+        f'version: "2.0"\npermissions:\n  storage:\n    allow:\n      - uri: fs://{tmp_path}/data/**\n        access: [write]\n'
+    )
+    denied = f"    deny:\n      - uri: fs://{note}\n        access: [write]\n"
+    policy = tmp_path / "files.yaml"
+    words = ("tool", "call", str(files_component()), "--policy", str(policy))
+    policy.write_text(text + denied)
+    assert "filesystem_access_denied: stat of" in sandbox(*words, "info", f"path={note}", folder=tmp_path).stderr
+    policy.write_text(text)
+    assert json.loads(sandbox(*words, "info", f"path={note}", folder=tmp_path).stdout)["size"] == 5
+    assert "filesystem_access_denied: read of" in sandbox(*words, "read", f"path={note}", folder=tmp_path).stderr
+
+
 def test_each_component_can_have_its_own_policy(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "note.txt").write_text("hello")
