@@ -72,7 +72,8 @@ def _verify(terminal: Terminal, home: Home) -> int:
         fault = None if result.fault is None else result.fault.to_json()
         terminal.data({"ok": result.ok, "records": result.records, "digest": result.digest, "fault": fault})
     elif result.fault is None:
-        terminal.line(f"ok: {result.records} records, the last one is {result.digest}")
+        last = f"the last one is {result.digest}" if result.records else "nothing is on record"
+        terminal.line(f"ok: {result.records} records, {last}")
     else:
         whole = min(result.records, result.fault.seq - 1)
         terminal.note(f"error: {result.fault.message}\n  help: {_kept(whole)}")

@@ -155,7 +155,8 @@ async def _list(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> i
         terminal.data([_shown(grant, refused_by) for grant in grants])
     else:
         rows = [_row(grant) for grant in grants]
-        terminal.table(("GRANT", "COMPONENT", "WHAT", "WHO", "UNTIL", "WHY"), rows, none="no grants hold")
+        none = f"no grants hold for `{arguments.words[0]}`" if arguments.words else "no grants hold"
+        terminal.table(("GRANT", "COMPONENT", "WHAT", "WHO", "UNTIL", "WHY"), rows, none=none)
     _warn(grants, refused_by, terminal)
     return Exit.OK
 

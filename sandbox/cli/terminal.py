@@ -19,6 +19,15 @@ from typing import Any
 
 from sandbox.errors import Code, PolicyError, SandboxError
 
+_REFUSALS = frozenset(
+    {
+        Code.FILESYSTEM_ACCESS_DENIED,
+        Code.NETWORK_ACCESS_DENIED,
+        Code.ENVIRONMENT_ACCESS_DENIED,
+        Code.INVALID_ARGUMENTS,
+    }
+)
+"""The host said no; a call that ends with any other code ran, and failed."""
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
@@ -83,10 +92,10 @@ class Terminal:
 
     def denied(self, body: dict[str, Any]) -> None:
         """Tell why a call ended without a result, what the tool said of it, and the command that would allow it."""
-        if body["code"] == Code.GUEST_ERROR:
-            self.note(f"error: {body['message']}{_said(body)}")
-        else:
+        if body["code"] in _REFUSALS:
             self.note(f"refused: {body['code']}: {body['message']}")
+        else:
+            self.note(f"error: {body['message']}{_said(body)}")
         if body.get("command"):
             self.note(f"  help: `{body['command']}`")
 

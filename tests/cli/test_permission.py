@@ -166,3 +166,9 @@ def test_a_changed_record_is_not_counted_among_those_that_hold(known: Path) -> N
     first, second = done.stderr.splitlines()
     assert ": record 2 " in first
     assert second == "  help: record 1 is as it was written"
+
+
+def test_an_empty_home_says_that_nothing_is_there(tmp_path: Path) -> None:
+    assert sandbox("permission", "list", "files", folder=tmp_path).stderr == "no grants hold for `files`\n"
+    assert sandbox("audit", "list", folder=tmp_path).stderr == "no events\n"
+    assert sandbox("audit", "verify", folder=tmp_path).stdout == "ok: 0 records, nothing is on record\n"

@@ -125,6 +125,12 @@ def test_size_and_times_are_seen_by_who_may_only_write_and_by_nobody_who_may_not
     assert "filesystem_access_denied: read of" in sandbox(*words, "read", f"path={note}", folder=tmp_path).stderr
 
 
+def test_a_tool_that_traps_failed_and_was_not_refused(tmp_path: Path) -> None:
+    done = sandbox("tool", "call", str(guest("traps")), "--policy", "deny-all", "bad-string", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the tool trapped: ")
+
+
 def test_each_component_can_have_its_own_policy(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "note.txt").write_text("hello")
