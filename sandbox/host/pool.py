@@ -54,6 +54,7 @@ class Pool:
         self._taken: set[Worker] = set()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._refilling: asyncio.Task[None] | None = None
+        self._growing: asyncio.Task[Worker] | None = None
         self._making = 0
         self._closed = False
 
@@ -70,10 +71,13 @@ class Pool:
     async def acquire(self, key: Key) -> Worker:
         """A worker that is ready for `key` and runs nothing. Raises QueueFull where too many wait."""
         while True:
-            for worker, known in self._idle.items():
-                if known == key and worker.alive:
-                    del self._idle[worker]
-                    return worker
+            idle = [worker for worker, known in self._idle.items() if known == key and worker.alive]
+            if idle:
+                worker = next((one for one in idle if one.rested), idle[0])
+                del self._idle[worker]
+                if not worker.rested:
+                    self._grow(key)
+                return worker
             if await self._room():
                 return await self._make(key)
 
@@ -121,9 +125,10 @@ class Pool:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.cancel()
-        if self._refilling is not None:
-            self._refilling.cancel()
-            await asyncio.gather(self._refilling, return_exceptions=True)
+        tasks = [task for task in (self._refilling, self._growing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _room(self) -> bool:
         """Whether another worker may be taken now; if not, wait until something has changed, and look again."""
@@ -163,6 +168,24 @@ class Pool:
         finally:
             self.refill()
         return worker
+
+    def _grow(self, key: Key) -> None:
+        """Make a second worker beside the only one of `key`, in the background.
+
+        A large component's worker cleans up and prepares for as long as a call takes; calls that follow each other closely
+        then take turns between two. There is room for it or it is not made: nobody gives way to it.
+        """
+        alone = sum(worker.key == key for worker in self._taken) == 1
+        room = self._spares and len(self._taken) + self._making < self._max_workers
+        if alone and room and self._growing is None and not self._closed:
+            self._growing = asyncio.get_running_loop().create_task(self._make(key))
+            self._growing.add_done_callback(self._grown)
+
+    def _grown(self, task: asyncio.Task[Worker]) -> None:
+        self._growing = None
+        # What went wrong here, a call that needs a worker meets too, and its caller is told.
+        if not task.cancelled() and task.exception() is None:
+            self.release(task.result())
 
     async def _fresh(self, fuel: bool) -> Worker:
         """A spare that lives, or a new fork. Fuel has no spares: few ask for it."""

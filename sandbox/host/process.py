@@ -26,6 +26,8 @@ MAX_DENIALS = 100
 DENIAL_BYTES = 128 << 10
 """The longest denial that is kept: they outlive the call. A gate's are far below it."""
 _FRAME_SLACK = 256 << 10
+_LONG_REST_MS = 1.0
+"""A shorter one is not worth a second worker."""
 _EXPANSION = 6
 """A byte of output may take six in JSON (`\\u0000`); the worker counts the JSON, this is for what it may not."""
 
@@ -77,6 +79,7 @@ class Worker:
         self._call: asyncio.Future[Ended] | None = None
         self._ended = Ended()
         self._began = 0.0
+        self._rested_at = 0.0
         self._egress: socket.socket | None = spare.egress
         self._stdout, self._stderr = Output(spare.stdout, self._loop), Output(spare.stderr, self._loop)
         self._notes = Notes(spare.notes, f"worker {worker_id}", self._loop)
@@ -86,6 +89,11 @@ class Worker:
     def alive(self) -> bool:
         """Whether it has not been seen to die, nor been ordered to."""
         return self.dead_at is None and self.killed_for is None and not self._channel.closed
+
+    @property
+    def rested(self) -> bool:
+        """Whether it has had the time that it last needed to clean up after a call and prepare the next."""
+        return self._loop.time() >= self._rested_at
 
     def egress(self) -> socket.socket | None:
         """The gateway's end of its way out; once."""
@@ -215,6 +223,8 @@ class Worker:
         self._ended.done, self._ended.value = done, message.get("value")
         self._cpu_known_ms = float(done["life_cpu_ms"])
         self.preparing = bool(done.get("preparing"))
+        rest_ms = float(done.get("rest_ms", 0))
+        self._rested_at = self._loop.time() + rest_ms / 1000 if rest_ms > _LONG_REST_MS else 0.0
         self._finish()
 
     def _finish(self) -> None:

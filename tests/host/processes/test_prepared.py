@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from tests.host.processes.driver import Caller, workers
+import asyncio
+import itertools
+
+from sandbox.template.template import WasiTemplate
+from tests.host.processes.driver import Caller, admit, workers
+from tests.support.components import python_component
 
 
 async def test_a_guest_that_calls_wasi_while_it_is_made_is_not_prepared(call: Caller) -> None:
@@ -32,6 +37,25 @@ async def test_calls_after_the_first_are_served_by_the_same_worker(call: Caller)
         assert (await call("traps", "fine", number=number)).value == number
     assert set(workers()) <= idle | set(workers())
     assert call.host.metrics()["taken"] == 1
+
+
+async def test_a_large_guest_called_again_and_again_gets_a_second_worker(call: Caller) -> None:
+    """One answers while the other cleans up; more than two only calls at the same time get."""
+    component = await call.host.load(python_component())
+    export = next(one for one in component.world.exports if one.name == "evaluate")
+    template = WasiTemplate(component=component.digest)
+
+    async def evaluate(number: int) -> None:
+        outcome = await call.host.invoke(admit(component), template, export, {"code": "1+1"}, call_id=str(number))
+        assert outcome.value == "2\n"
+
+    async with asyncio.timeout(60):
+        numbers = itertools.count()
+        while call.host.metrics()["taken"] < 2:
+            await evaluate(next(numbers))
+        for _ in range(20):
+            await evaluate(next(numbers))
+    assert call.host.metrics()["taken"] == 2
 
 
 def _guest(name: str) -> object:
