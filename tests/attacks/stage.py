@@ -68,12 +68,13 @@ class Traces:
 
 
 def children(pid: int) -> list[int]:
-    """The processes below `pid`."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(OSError):
-            found += [int(each) for each in (task / "children").read_text().split()]
-    return [*found, *(below for child in found for below in (children(child) if Path(f"/proc/{child}").exists() else []))]
+    """The processes below `pid`; what ends meanwhile has none."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in list(Path(f"/proc/{pid}/task").iterdir()):
+            with contextlib.suppress(OSError):
+                found += [int(each) for each in (task / "children").read_text().split()]
+    return [*found, *(below for child in found for below in children(child))]
 
 
 def memory(pid: int) -> int:

@@ -80,8 +80,11 @@ def processes(module: str) -> list[int]:
 
 
 def command(pid: int) -> str:
-    """A process's command line, empty for a zombie."""
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    """A process's command line, empty for a zombie and for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def workers() -> list[int]:
