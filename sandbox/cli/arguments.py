@@ -9,32 +9,15 @@ Rules: light, standard library only. Words and options may be mixed in any order
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
-from importlib import metadata
-from typing import Any, NoReturn
+from typing import Any
 
-EXITS = """\
-exit codes:
-  0 ok                    3 a policy, component or grant is refused
-  1 the answer is no: a denial, a limit, a tool's error
-  2 wrong usage           4 the host is unavailable
-"""
-
-
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, **options: Any) -> None:
-        # An abbreviated option changes its meaning with the next option that is added.
-        super().__init__(**options, allow_abbrev=False)
-
-    def error(self, message: str) -> NoReturn:
-        """One line with help, as every error of this program."""
-        shown = "shows what may be written"
-        if message.endswith("required: COMMAND") and self._subparsers is not None:
-            (commands,) = self._subparsers._group_actions
-            message = f"`{self.prog}` wants a command: {', '.join(f'`{name}`' for name in commands.choices or ())}"
-            shown = "says what each does"
-        self.exit(2, f"error: {message}\n  help: `{self.prog} --help` {shown}\n")
+from sandbox.cli.parser import EXITS, Parser, refuse
+from sandbox.cli.parser import Commands as _Commands
+from sandbox.cli.parser import group as _group
+from sandbox.cli.parser import leaf as _leaf
 
 
 def _count(text: str) -> int:
@@ -48,29 +31,33 @@ _count.__name__ = "number"  # argparse names the type in its message
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The arguments of one command: `module` answers it; `words` are the positional ones, in order."""
-    parser = _parser()
-    arguments, rest = parser.parse_known_args(argv)
+    """The arguments of one command: `module` answers it; `words` are the positional ones, in order.
+
+    Raises:
+        SandboxError: `invalid_arguments`, it is no command line of this program.
+    """
+    arguments, rest = root().parse_known_args(argv)
     # argparse takes positional words in one run only; those behind an option end up here.
     unknown = [word for word in rest if word.startswith("-") and word != "-"]
     if unknown:
-        arguments.parser.error(f"unknown option `{unknown[0]}`")
+        arguments.parser.refuse_option(unknown[0])
     arguments.words = [*arguments.words, *rest]
     low, high = arguments.word_count
     if not low <= len(arguments.words) <= (sys.maxsize if high is None else high):
-        wanted = f"wants {arguments.wanted}" if arguments.words == [] or len(arguments.words) < low else "has a word too many"
-        arguments.parser.error(f"`{arguments.spelled}` {wanted}")
+        wanted = f"wants {arguments.wanted}" if len(arguments.words) < low else "has a word too many"
+        refuse(f"`{arguments.spelled}` {wanted}", f"`{arguments.parser.prog} --help` shows what may be written")
     return arguments
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
+def root() -> Parser:
+    """The parser of the whole command line."""
+    parser = Parser(
         prog="sandbox",
         description="Run untrusted WebAssembly components as MCP tools, each under a policy of its own.",
         epilog=EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"sandbox {metadata.version('sandbox')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _run(commands)
     _tool(commands)
@@ -81,33 +68,15 @@ def _parser() -> _Parser:
     return parser
 
 
-_Commands = argparse._SubParsersAction
+class _Version(argparse.Action):
+    """`--version`; the package's metadata takes longer to import than all the rest, so only this does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(f"sandbox {importlib.import_module('importlib.metadata').version('sandbox')}")
+        parser.exit()
 
 
-def _leaf(
-    commands: _Commands[_Parser], name: str, module: str, summary: str, wanted: str, count: tuple[int, int | None]
-) -> _Parser:
-    parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=EXITS)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("words", nargs="*", metavar=wanted.replace("`", ""), help=argparse.SUPPRESS if count[1] == 0 else None)
-    spelled = parser.prog.removeprefix("sandbox ")
-    parser.set_defaults(parser=parser, module=module, action=name, wanted=wanted, word_count=count, spelled=spelled)
-    parser.add_argument("--json", action="store_true", help="answer as one JSON document")
-    parser.add_argument(
-        "--home",
-        metavar="DIR",
-        help="where state, cache, record and data lie (default: $SANDBOX_HOME, else ~/.local/state/sandbox)",
-    )
-    parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"], metavar="LEVEL")
-    return parser
-
-
-def _group(commands: _Commands[_Parser], name: str, summary: str) -> _Commands[_Parser]:
-    parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-
-def _hosting(parser: _Parser) -> None:
+def _hosting(parser: Parser) -> None:
     parser.add_argument(
         "--policy",
         action="append",
@@ -120,21 +89,21 @@ def _hosting(parser: _Parser) -> None:
     parser.add_argument("--nameserver", metavar="HOST:PORT", help="resolve names there in place of the system's resolver")
 
 
-def _run(commands: _Commands[_Parser]) -> None:
+def _run(commands: _Commands) -> None:
     parser = _leaf(
         commands, "run", "run", "serve components as MCP tools on standard input and output", "`FILE.wasm …`", (1, None)
     )
     _hosting(parser)
 
 
-def _tool(commands: _Commands[_Parser]) -> None:
+def _tool(commands: _Commands) -> None:
     group = _group(commands, "tool", "try tools without an MCP client")
     _hosting(_leaf(group, "list", "tool", "list the tools of components", "`FILE.wasm …`", (1, None)))
     call = _leaf(group, "call", "tool", "call one tool", "`FILE.wasm … TOOL [KEY=VALUE … | {JSON}]`", (2, None))
     _hosting(call)
 
 
-def _policy(commands: _Commands[_Parser]) -> None:
+def _policy(commands: _Commands) -> None:
     group = _group(commands, "policy", "read policy documents")
     check = _leaf(
         group, "check", "policy", "say line by line what enforces a policy, or all that is wrong with it", "`FILE`", (1, 1)
@@ -153,7 +122,7 @@ def _policy(commands: _Commands[_Parser]) -> None:
     explain.add_argument("--env", metavar="NAME", help="may it see this variable")
 
 
-def _permission(commands: _Commands[_Parser]) -> None:
+def _permission(commands: _Commands) -> None:
     group = _group(commands, "permission", "grant and revoke while components run")
     kinds = "`COMPONENT storage URI | network HOST | environment KEY[=VALUE] | resource LIMIT=VALUE …`, or `--from-denial ID`"
     grant = _leaf(group, "grant", "permission", "give a component one more permission, at once", kinds, (0, None))
@@ -173,7 +142,7 @@ def _permission(commands: _Commands[_Parser]) -> None:
     _leaf(group, "list", "permission", "list the grants that hold", "`[COMPONENT]`", (0, 1))
 
 
-def _audit(commands: _Commands[_Parser]) -> None:
+def _audit(commands: _Commands) -> None:
     group = _group(commands, "audit", "read the record of what happened")
     listing = _leaf(group, "list", "audit", "list events", "nothing more", (0, 0))
     listing.add_argument("--component", metavar="COMPONENT")

@@ -23,17 +23,26 @@ from sandbox.errors import SandboxError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; the result is the exit code (`sandbox.cli.exits`)."""
-    arguments = parse(sys.argv[1:] if argv is None else argv)
-    terminal = Terminal(json=arguments.json)
+    words = sys.argv[1:] if argv is None else argv
+    terminal = Terminal(json="--json" in words)
     try:
-        _log_to_stderr(arguments.log_level)
-        code = _run(arguments, terminal)
+        code = _answer(words, terminal)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has enough; what Python flushes at exit must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return Exit.PIPE
     return code
+
+
+def _answer(words: Sequence[str], terminal: Terminal) -> int:
+    try:
+        arguments = parse(words)
+    except SandboxError as error:
+        terminal.fail(error)
+        return exit_for(error)
+    _log_to_stderr(arguments.log_level)
+    return _run(arguments, terminal)
 
 
 def _run(arguments: Namespace, terminal: Terminal) -> int:
