@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from sandbox.errors import ComponentError
 from sandbox.wit.docs import PARAM_CHARACTERS, TOOL_CHARACTERS, clean, mentions, suspicions
 from sandbox.wit.refusal import listed
+from sandbox.wit.reserved import RESERVED, reserved
 from sandbox.wit.schema import Schema, input_schema, output_schema
 from sandbox.wit.types import (
     Digest,
@@ -35,6 +36,8 @@ from sandbox.wit.types import (
     WitType,
     World,
 )
+
+__all__ = ["LONGEST", "MAX_TOOLS", "RESERVED", "Tool", "ToolNote", "notes_of", "tools_of"]
 
 LONGEST = 50
 """Characters of a name: with a host's `mcp__SERVER__` before it, 64 are still kept."""
@@ -206,6 +209,9 @@ def _names(component_name: str, exports: list[Export]) -> list[str]:
         for qualifier, export in zip(qualifiers, exports, strict=True)
     ]
     names = [_shortened(name, prefix, export) for name, export in zip(full, exports, strict=True)]
+    taken = [name for name in names if reserved(name)]
+    if taken:
+        raise ComponentError(f"{listed(taken)} is the name of a tool of the host", help="give the component another `name`")
     twice = [name for name, count in Counter(name.casefold() for name in names).items() if count > 1]
     if twice:
         raise ComponentError(
