@@ -140,6 +140,17 @@ def _shadowed_network(entries: Entries, work: Work) -> Iterator[Finding]:
                     "network", at, f"{quoted(allow.target)} is allowed in vain: the deny at {deny.origin} takes all of it"
                 )
                 break
+        else:
+            yield from _without_addresses(at, allow, entries.network_deny)
+
+
+def _without_addresses(at: int, allow: NetworkEntry, denies: Sequence[tuple[int, NetworkEntry]]) -> Iterator[Finding]:
+    """A name leads nowhere where every address is denied: other hosts let a host's allow win over such a deny."""
+    lines = {deny.cidr: deny.origin for _, deny in denies if network_covers(deny, allow, target=False, wide_denies=True)}
+    if allow.host is not None and "0.0.0.0/0" in lines:
+        left = "in vain" if "::/0" in lines else "for its IPv6 addresses alone"
+        message = f"{quoted(allow.host)} is allowed {left}: the deny at {lines['0.0.0.0/0']} takes every other address"
+        yield Finding("network", at, message, "take that deny out: what no line allows is denied")
 
 
 def _shadowed_environment(entries: Entries, work: Work) -> Iterator[Finding]:

@@ -34,7 +34,8 @@ def _mount(text: str) -> str:
     return text
 
 
-def _access(word: str) -> str:
+def parse_access(word: str) -> str:
+    """A word of `access`; raises `Refusal`."""
     if word == "execute":
         raise Refusal("`execute` is refused: WASI starts no programs, so the word would promise nothing", "take it out")
     if word not in ACCESS_WORDS:
@@ -72,11 +73,6 @@ def _distinct(items: tuple[Any, ...]) -> tuple[Any, ...]:
     return items
 
 
-def _ports(written: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    hosts.parse_ports(written)
-    return written
-
-
 def _port_list(written: object) -> object:
     return ("any",) if written == "any" else written
 
@@ -104,7 +100,7 @@ def _time(text: str) -> str:
 
 
 Distinct = AfterValidator(_distinct)
-AccessWord = Annotated[str, AfterValidator(_access), Field(json_schema_extra={"enum": list(ACCESS_WORDS)})]
+AccessWord = Annotated[str, AfterValidator(parse_access), Field(json_schema_extra={"enum": list(ACCESS_WORDS)})]
 Protocol = Annotated[str, AfterValidator(_protocol), Field(json_schema_extra={"enum": list(PROTOCOLS)})]
 Method = Annotated[str, AfterValidator(hosts.parse_method)]
 UrlPath = Annotated[str, AfterValidator(hosts.parse_url_path)]
@@ -124,10 +120,11 @@ AccessWords = Annotated[tuple[AccessWord, ...], Field(strict=False), Distinct]
 Protocols = Annotated[tuple[Protocol, ...], Field(strict=False), Distinct]
 Methods = Annotated[tuple[Method, ...], Field(strict=False), Distinct]
 UrlPaths = Annotated[tuple[UrlPath, ...], Field(strict=False), Distinct]
+# Each port by itself, so that a list with three bad ones says so three times.
+Port = Annotated[int | str, AfterValidator(hosts.check_port)]
 Ports = Annotated[
-    tuple[int | str, ...],
+    tuple[Port, ...],
     Field(strict=False),
     Distinct,
-    AfterValidator(_ports),
     BeforeValidator(_port_list, json_schema_input_type=tuple[int | str, ...] | Literal["any"]),
 ]

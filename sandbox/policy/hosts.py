@@ -68,6 +68,12 @@ def parse_ports(written: tuple[int | str, ...]) -> tuple[PortRange, ...]:
     return tuple(merged)
 
 
+def check_port(written: int | str) -> int | str:
+    """A port, a range or `any`, as it was written; raises `Refusal`."""
+    _port(written)
+    return written
+
+
 def parse_method(text: str) -> str:
     """An HTTP method in upper case; raises `Refusal`."""
     if text.upper() == "CONNECT":

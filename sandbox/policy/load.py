@@ -28,7 +28,12 @@ from sandbox.policy.version1 import Document1
 
 __all__ = ["MAX_BYTES", "load_policy", "load_policy_file"]
 
-_OPTIONAL_1 = {"permissions", "storage", "network", "environment", "resources", "allow", "deny", "limits"}
+_OPTIONAL_1 = frozenset(
+    {"permissions", "storage", "network", "environment", "resources", "allow", "deny", "limits"}
+    | {"ipc", "runtime", "docker", "hyperlight", "wasm"}
+)
+SCHEMA_KEY = "$schema"
+"""Where an editor looks for the schema of a document; it says nothing about what is granted."""
 _Line = TypeVar("_Line", bound=Entry)
 
 
@@ -44,9 +49,9 @@ def load_policy(text: bytes | str, *, file: str, waive: tuple[str, ...] = ()) ->
         problem = tree.problem((), "the document is no mapping", 'begin with `version: "2.0"`')
         raise PolicyError((*tree.problems, problem), code=Code.INVALID_FORMAT)
     version_1 = tree.data.get("version") == "1.0"
-    data, problems, waivers = strip_refused(tree, version_1=version_1, waive=waive)
-    if version_1:
-        data = _without_empty_sections(data)
+    data = {key: value for key, value in tree.data.items() if key != SCHEMA_KEY or not isinstance(value, str)}
+    data = _without_empty_sections(data) if version_1 else data
+    data, problems, waivers = strip_refused(tree, data, version_1=version_1, waive=waive)
     problems = [*tree.problems, *problems, *nothing_written(data, tree)]
     document, found = _document(data, tree, version_1)
     entries = _well_formed(data, tree, document)

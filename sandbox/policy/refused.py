@@ -43,6 +43,9 @@ NOT_YET_1: dict[Path, str] = {
         "cpu",
     ): 'nothing holds a share of a core; write `cpu_time` in version "2.0"',
     ("permissions", "resources", "cpu"): 'nothing holds a share of a core; write `cpu_time` in version "2.0"',
+    ("permissions", "runtime", "wasm"): (
+        "this host chooses its own engine; write folders as storage lines with `mount`, variables by name, and take it out"
+    ),
     ("permissions", "resources", "io"): "nothing counts operations by the second; take it out",
 }
 """Fields of version "1.0" alone."""
@@ -55,12 +58,14 @@ IMPOSSIBLE: dict[Path, str] = {
 }
 
 
-def strip_refused(tree: Tree, *, version_1: bool, waive: tuple[str, ...]) -> tuple[Any, list[Problem], tuple[Waiver, ...]]:
-    """The document's data without those fields, a problem for each, and the waivers that were used."""
+def strip_refused(
+    tree: Tree, data: Any, *, version_1: bool, waive: tuple[str, ...]
+) -> tuple[Any, list[Problem], tuple[Waiver, ...]]:
+    """The tree's `data` without those fields, a problem for each, and the waivers that were used."""
     for field in waive:
         if field not in WAIVABLE:
             raise PolicyError((Problem(f"{tree.file}:1:1", "", f"{quoted(field)} cannot be waived", one_of(field, WAIVABLE)),))
-    data = copy.deepcopy(tree.data)
+    data = copy.deepcopy(data)
     problems = [tree.problem(path, *_not_yet(path, why), key=True) for path, why in _take(data, _table(version_1))]
     waivers: list[Waiver] = []
     for path, field in _take(data, IMPOSSIBLE):

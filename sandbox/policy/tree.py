@@ -27,6 +27,23 @@ _NUMBER_1_2 = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9
 _resolve: Callable[..., object] = yaml.resolver.Resolver().resolve
 _READ_AS = {"bool": "a boolean", "null": "nothing", "int": "a number", "float": "a number", "timestamp": "a date"}
 
+_SYNTAX_HELP = (
+    ("alias", 'quote a text that begins with `*`: `"*"`'),
+    ("anchor", "quote a text that begins with `&`"),
+    ("'\\t'", "indent by spaces, two for each level"),
+    ("mapping values are not allowed", "quote a text that holds `: `, or begin the key on a line of its own"),
+    ("could not find expected ':'", "write `key: value`, with a space behind the colon"),
+    ("quoted scalar", "close the quotes, and write a backslash in single quotes: `'\\'`"),
+    ("flow sequence", "close the list: `[a, b]`"),
+    ("flow mapping", "close the mapping: `{key: value}`"),
+    ("that cannot start any token", "quote the text"),
+    ("block mapping", "indent the line as those beside it"),
+    ("block collection", "indent the line as those beside it"),
+    ("block sequence", "begin each item of the list with `- `, all indented alike"),
+    ("", "write `key: value` lines, two spaces deeper for each level, and quote what is more than a word"),
+)
+"""What to write instead, by a part of what the parser says; the last one fits all."""
+
 Path = tuple[str | int, ...]
 
 
@@ -211,9 +228,8 @@ def _decode(text: bytes | str, file: str) -> str:
 def _syntax(file: str, error: yaml.MarkedYAMLError) -> tuple[str, str, str | None]:
     mark = error.problem_mark or error.context_mark
     where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else f"{file}:1:1"
-    alias = "alias" in (error.context or "")
     message = f"this is no YAML: {error.problem}" + (f" ({error.context})" if error.context else "")
-    return where, message, 'quote a text that begins with `*`: `"*"`' if alias else None
+    return where, message, next(help_ for fragment, help_ in _SYNTAX_HELP if fragment in message)
 
 
 def _unreadable(tree: Tree, where: str, message: str, help: str | None) -> PolicyError:  # noqa: A002 - the word of the error style

@@ -13,15 +13,38 @@ from pydantic import AfterValidator, Field, model_validator
 
 from sandbox.policy import uris
 from sandbox.policy.entries import Entry, EnvironmentAllow, NetworkEntry, StorageAllow, StorageDeny, Strict
-from sandbox.policy.fields import ACCESS_WORDS, Cidr, Count, Distinct, Host, Key, Size, Uri, Version1
+from sandbox.policy.fields import ACCESS_WORDS, Cidr, Count, Distinct, Key, Size, Uri, Version1, parse_access
+from sandbox.policy.hosts import parse_host
 from sandbox.policy.models import Environment, Network, Permissions, PolicyDocument, ResourceLimits, Resources, Storage
 from sandbox.policy.refusal import Refusal, one_of, quoted
 
 
 def _access(word: str) -> str:
+    if word == "execute":
+        parse_access(word)
     if word not in {"read", "write"}:
         raise Refusal(f'{quoted(word)} is no access of version "1.0"', one_of(word, ("read", "write")))
     return word
+
+
+def _host(text: str) -> str:
+    try:
+        return parse_host(text)
+    except Refusal as refusal:
+        more = [word for word in ("ports", "protocols", "paths") if f"`{word}: " in (refusal.help or "")]
+        raise Refusal(refusal.message, f'{refusal.help} (of version "2.0")' if more else refusal.help) from None
+
+
+def _one_name(key: str) -> str:
+    if "*" in key or "?" in key:
+        raise Refusal(f'{quoted(key)} is a pattern, and version "1.0" names each variable', "name the variables")
+    return key
+
+
+def _no_defaults(_: bool) -> bool:
+    raise Refusal(
+        "`defaults` stands for a list of hosts that is kept elsewhere and changes there", "name the hosts that are needed"
+    )
 
 
 Access1 = Annotated[tuple[Annotated[str, AfterValidator(_access)], ...], Field(strict=False), Distinct]
@@ -59,8 +82,9 @@ class StorageAllow1(StorageEntry1):
 class NetworkEntry1(Entry):
     """A host or an address range."""
 
-    host: Host | None = None
+    host: Annotated[str, AfterValidator(_host)] | None = None
     cidr: Cidr | None = None
+    defaults: Annotated[bool, AfterValidator(_no_defaults)] | None = None
 
     @model_validator(mode="after")
     def _names_one_target(self) -> Self:
@@ -71,7 +95,7 @@ class NetworkEntry1(Entry):
 class EnvironmentEntry1(Entry):
     """A variable."""
 
-    key: Key
+    key: Annotated[Key, AfterValidator(_one_name)]
 
 
 class Storage1(Strict):

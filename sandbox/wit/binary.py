@@ -81,7 +81,8 @@ def precheck_file(path: Path, *, limit: int = DEFAULT_LIMIT) -> Binary:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise ComponentError(f"`{path}` cannot be read: {(error.strerror or 'unknown error').lower()}") from None
+        said = (error.strerror or "unknown error").lower()
+        raise ComponentError(f"`{path}` cannot be read: {said}", help="give the path of a .wasm file") from None
     try:
         return precheck(descriptor, limit=limit)
     finally:

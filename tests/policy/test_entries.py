@@ -197,6 +197,8 @@ def test_a_network_allow_that_reads_like_a_restriction_but_is_none_is_refused(na
         ("{host: a.example, ports: 443}", "write `ports: […]`"),
         ("{host: a.example, ports: [0]}", "is no port or range"),
         ("{host: a.example, ports: [65536]}", "is no port or range"),
+        ("{host: a.example, ports: [443, 0, 65536]}", "ports[1]: `0` is no port or range"),
+        ("{host: a.example, ports: [443, 0, 65536]}", "ports[2]: `65536` is no port or range"),
         ('{host: a.example, ports: ["9-8"]}', "is no port or range"),
         ('{host: a.example, ports: ["443"]}', "write the number: `443`"),
         ("{host: a.example, ports: [443, 443]}", "stands here twice"),

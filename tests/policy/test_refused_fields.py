@@ -52,6 +52,7 @@ ONE = [
     ("resources: {limits: {cpu: 500m}}", "cpu"),
     ("resources: {cpu: 50}", "cpu"),
     ("resources: {io: 1000}", "io"),
+    ("runtime: {wasm: {engine: wasmtime, wasi: {inherit_env: true}}}", "wasm"),
 ]
 
 

@@ -185,3 +185,29 @@ def test_marks_are_of_keys_and_values() -> None:
     assert tree.where(("a", 0, "b")) == "f:2:8"
     assert tree.where(("a", 0, "b"), key=True) == "f:2:5"
     assert tree.where(("a", 0, "missing")) == "f:2:5"
+
+
+@pytest.mark.parametrize(
+    ("text", "help_"),
+    [
+        ("a:\n\tb: c\n", "indent by spaces"),
+        ("a: b: c\n", "quote a text that holds `: `"),
+        ("a:\n  b: 1\n c: 2\n", "indent the line as those beside it"),
+        ('a: "b\n', "close the quotes"),
+        ("a: [b\n", "close the list"),
+        ("a: {b: c\n", "close the mapping"),
+        ("a: @b\n", "quote the text"),
+        ("a: *\n", 'quote a text that begins with `*`: `"*"`'),
+        ("%FOO\n", "write `key: value` lines"),
+    ],
+)
+def test_a_text_that_is_no_yaml_says_what_to_write(text: str, help_: str) -> None:
+    (problem,) = refused(text).problems
+    assert problem.message.startswith("this is no YAML: ")
+    assert help_ in (problem.help or "")
+
+
+def test_a_schema_key_for_editors_grants_nothing_and_is_left_out() -> None:
+    document = load_policy('$schema: https://schemas.example/v2.json\nversion: "2.0"\n', file="p.yaml")
+    assert document.permissions == load_policy('version: "2.0"\n', file="p.yaml").permissions
+    assert "unknown key `$schema`" in str(refused('$schema: {a: b}\nversion: "2.0"\n'))

@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.errors import Code, PolicyError
 from sandbox.policy.load import load_policy
+from sandbox.policy.models import PolicyDocument
 from sandbox.template.compile import CompiledPolicy, compile_template
 from sandbox.wit.types import Digest
 
@@ -36,18 +37,8 @@ def compiled(
 ) -> CompiledPolicy:
     """The permissions (YAML, flow style) compiled; lines go by `p.yaml` and `most.yaml`."""
     most = load_policy(f'version: "2.0"\npermissions: {ceiling}\n', file="most.yaml") if ceiling is not None else None
-    given: dict[str, Any] = {
-        "digest": Digest("d" * 64),
-        "name": "tool",
-        "ceiling": most,
-        "data_folder": DATA,
-        "home": HOME,
-        "host_environment": ENVIRONMENT,
-        "protected": (STATE,),
-        "resolve": resolver(links or {}),
-        **more,
-    }
-    return compile_template(load_policy(f'version: "{version}"\npermissions: {permissions}\n', file="p.yaml"), **given)
+    document = load_policy(f'version: "{version}"\npermissions: {permissions}\n', file="p.yaml")
+    return compiled_document(document, ceiling=most, resolve=resolver(links or {}), **more)
 
 
 def refused(permissions: str, ceiling: str | None = None, **more: Any) -> str:
@@ -64,3 +55,17 @@ def storage(*uris: str, access: str = "[read]", deny: tuple[str, ...] = ()) -> s
     allows = ", ".join(f'{{uri: "{uri}", access: {access}}}' for uri in uris)
     denies = ", ".join(f'{{uri: "{uri}"}}' for uri in deny)
     return f"{{storage: {{allow: [{allows}], deny: [{denies}]}}}}"
+
+
+def compiled_document(document: PolicyDocument, **more: Any) -> CompiledPolicy:
+    """A document compiled on that host."""
+    given: dict[str, Any] = {
+        "digest": Digest("d" * 64),
+        "name": "tool",
+        "data_folder": DATA,
+        "home": HOME,
+        "host_environment": ENVIRONMENT,
+        "protected": (STATE,),
+        "resolve": resolver({}),
+    }
+    return compile_template(document, **{**given, **more})
