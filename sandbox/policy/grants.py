@@ -29,13 +29,17 @@ _Model = TypeVar("_Model", bound=Entry | ResourceLimits)
 GrantKind = Literal["storage", "network", "environment", "resource"]
 """The section of a document that a grant belongs to."""
 
+Lifetime = Literal["once", "session", "lasting"]
+"""How long a grant holds, its expiry and its uses aside: one call; the calls of one session, until that ends; until it is ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
     """One entry granted or denied at run time; times are seconds since the epoch, UTC.
 
     `digest` is the component's that it is bound to: another component under the same name has none of it. `entry` is the
-    entry as a document would write it, for a resource the limits. `max_uses` counts calls; None is without end.
+    entry as a document would write it, for a resource the limits. `max_uses` counts calls; None is without end. With a
+    `session` it holds for the calls of that session alone; `keeper` is the process in which the session lives.
     """
 
     id: str
@@ -50,6 +54,9 @@ class Grant:
     expires_at: float | None = None
     max_uses: int | None = None
     uses: int = 0
+    lifetime: Lifetime = "lasting"
+    session: str | None = None
+    keeper: str | None = None
 
     def holds(self, now: float) -> bool:
         """Whether the grant is neither expired nor used up."""
@@ -194,6 +201,7 @@ def _refuse_by_name(data: dict[str, Any], kind: GrantKind, effect: str) -> None:
 __all__ = [
     "Grant",
     "GrantKind",
+    "Lifetime",
     "make_entry",
     "make_entry_environment",
     "make_entry_network",

@@ -1,4 +1,4 @@
-"""What lies in the store's rows, as values: components, denials and grants, to a row and back.
+"""What lies in the store's rows, as values: components, their policies' versions, denials and grants, to a row and back.
 
 Decides nothing. A row that does not read as what it should be raises, and is never skipped: it may be a grant or a denial.
 """
@@ -12,18 +12,54 @@ from typing import Any, cast
 
 from sandbox.errors import Code, HostUnavailable
 from sandbox.host.outcome import Denial
-from sandbox.policy.grants import Grant, GrantKind
+from sandbox.policy.grants import Grant, GrantKind, Lifetime
 from sandbox.template.template import Effect
 from sandbox.wit.types import Digest
 
 
 @dataclass(frozen=True, slots=True)
 class StoredComponent:
-    """A name, the component it stands for, and the document that the operator accepted for it."""
+    """A name, the component it stands for, and the document that was accepted for it; by nobody where `accepted_by` is empty."""
 
     name: str
     digest: Digest
     path: str
+    policy_file: str
+    policy_text: str
+    accepted_by: str
+    accepted_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A component of the registry: what `name` stands for, where it came from, and the policy that it asks for, as it asks.
+
+    `surface` is the digest of the component whose tools and imports were accepted last; where it is another than `digest`, an
+    update waits for its acceptance.
+    """
+
+    name: str
+    digest: Digest
+    surface: Digest
+    source: str
+    size: int
+    request_file: str
+    request_text: str | None
+    installed_at: float
+
+    @property
+    def accepted(self) -> bool:
+        """Whether somebody accepted the tools and imports that it has now."""
+        return self.digest == self.surface
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVersion:
+    """A document that was accepted for a component once: its number, the component's digest then, who, and when."""
+
+    component: str
+    version: int
+    digest: Digest
     policy_file: str
     policy_text: str
     accepted_by: str
@@ -48,7 +84,8 @@ def grant_row(grant: Grant) -> tuple[Any, ...]:
     """The values of a new grant's row, in the order of the table."""
     entry = json.dumps(grant.entry, sort_keys=True)
     head = (grant.id, grant.component_name, grant.digest, grant.kind, grant.effect.value, entry, grant.who, grant.why)
-    return (*head, grant.created_at, grant.expires_at, grant.max_uses, grant.uses, None, None)
+    when = (grant.created_at, grant.expires_at, grant.max_uses, grant.uses, None, None)
+    return (*head, *when, grant.lifetime, grant.session, grant.keeper)
 
 
 def grant_of(row: sqlite3.Row) -> Grant:
@@ -67,6 +104,9 @@ def grant_of(row: sqlite3.Row) -> Grant:
             expires_at=row["expires_at"],
             max_uses=row["max_uses"],
             uses=row["uses"],
+            lifetime=cast(Lifetime, row["lifetime"]),
+            session=row["session"],
+            keeper=row["keeper"],
         )
     except (ValueError, TypeError) as error:
         raise HostUnavailable(f"the stored grant `{row['id']}` is none: {error}", help="revoke it") from error
@@ -75,6 +115,16 @@ def grant_of(row: sqlite3.Row) -> Grant:
 def component_of(row: sqlite3.Row) -> StoredComponent:
     """The component in a row."""
     return StoredComponent(*row)
+
+
+def installed_of(row: sqlite3.Row) -> Installed:
+    """The installed component in a row."""
+    return Installed(*row)
+
+
+def version_of(row: sqlite3.Row) -> PolicyVersion:
+    """The version in a row."""
+    return PolicyVersion(*row)
 
 
 def denial_row(one: StoredDenial) -> tuple[Any, ...]:

@@ -15,10 +15,9 @@ from pathlib import Path
 from sandbox.audit.folder import private_file, private_folder
 from sandbox.errors import HostUnavailable
 
-VERSION = 1
 BUSY_MS = 5_000
 
-_TABLES = """
+_FIRST = """
 CREATE TABLE numbers (name TEXT PRIMARY KEY, value REAL NOT NULL) STRICT;
 INSERT INTO numbers VALUES ('generation', 0), ('latest', 0);
 CREATE TABLE grants (
@@ -36,6 +35,37 @@ CREATE TABLE denials (
   digest TEXT NOT NULL, tool TEXT NOT NULL, subject TEXT NOT NULL, request_id TEXT NOT NULL, denial TEXT NOT NULL
 ) STRICT;
 """
+
+_INSTALLED = """
+CREATE TABLE worlds (digest TEXT PRIMARY KEY, world TEXT NOT NULL) STRICT;
+CREATE TABLE installed (
+  name TEXT PRIMARY KEY, digest TEXT NOT NULL, surface TEXT NOT NULL, source TEXT NOT NULL, size INTEGER NOT NULL,
+  request_file TEXT NOT NULL, request_text TEXT, installed_at REAL NOT NULL
+) STRICT;
+CREATE TABLE policy_versions (
+  component TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL, policy_file TEXT NOT NULL, policy_text TEXT NOT NULL,
+  accepted_by TEXT NOT NULL, accepted_at REAL NOT NULL, PRIMARY KEY (component, version)
+) STRICT;
+INSERT INTO policy_versions
+  SELECT name, 1, digest, policy_file, policy_text, accepted_by, accepted_at FROM components;
+"""
+
+_LIFETIMES = """
+ALTER TABLE grants ADD COLUMN lifetime TEXT NOT NULL DEFAULT 'lasting' CHECK (lifetime IN ('once', 'session', 'lasting'));
+ALTER TABLE grants ADD COLUMN session TEXT;
+ALTER TABLE grants ADD COLUMN keeper TEXT;
+"""
+
+_SESSIONS = """
+ALTER TABLE grants ADD COLUMN lifetime TEXT NOT NULL DEFAULT 'lasting' CHECK (lifetime IN ('once', 'session', 'lasting'));
+ALTER TABLE grants ADD COLUMN session TEXT;
+ALTER TABLE grants ADD COLUMN keeper TEXT;
+"""
+
+STEPS = (_FIRST, _INSTALLED, _SESSIONS)
+"""From an empty file to the schema of today: a store of version n takes the steps after the n-th. A step is never changed."""
+
+VERSION = len(STEPS)
 
 
 def connect(folder: Path) -> sqlite3.Connection:
@@ -60,11 +90,11 @@ def _make(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
         return
-    if version != 0 or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if version > VERSION or (version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]):
         raise HostUnavailable(
             f"`{path}` has schema {version}, this version reads {VERSION}", help="use the version that wrote it"
         )
-    for statement in filter(str.strip, _TABLES.split(";")):
+    for statement in filter(str.strip, ";".join(STEPS[version:]).split(";")):
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version={VERSION}")
 

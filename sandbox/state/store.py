@@ -18,18 +18,32 @@ from typing import Any
 
 from sandbox.errors import Code, GrantError, HostUnavailable, NotFound
 from sandbox.policy.grants import Grant
-from sandbox.state.rows import StoredComponent, StoredDenial, component_of, denial_of, denial_row, grant_of, grant_row
+from sandbox.state.rows import (
+    Installed,
+    PolicyVersion,
+    StoredComponent,
+    StoredDenial,
+    component_of,
+    denial_of,
+    denial_row,
+    grant_of,
+    grant_row,
+    installed_of,
+    version_of,
+)
 from sandbox.state.schema import connect, transaction
 from sandbox.wit.types import Digest
 
 MAX_DENIALS = 1_000
 MAX_GRANTS = 10_000
 """How many grants may hold for one component at a time."""
+MAX_VERSIONS = 20
+"""How many versions of a component's policy are kept."""
 
 _COUNT = """
 SELECT count(*) FROM grants WHERE component = ? AND ended_at IS NULL AND (max_uses IS NULL OR uses < max_uses)
 """
-_INSERT = "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"INSERT INTO grants VALUES ({', '.join('?' * 17)})"
 _HOLDING = """
 SELECT * FROM grants WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
 AND (max_uses IS NULL OR uses < max_uses OR :used_up)
@@ -38,11 +52,22 @@ AND (:component IS NULL OR component = :component) AND (:digest IS NULL OR diges
 _END = "UPDATE grants SET ended_at = ?, ended_why = ? WHERE id = ? AND ended_at IS NULL RETURNING *"
 _NEXT_EXPIRY = "SELECT min(expires_at) FROM grants WHERE ended_at IS NULL"
 _EXPIRE = "UPDATE grants SET ended_at = :now, ended_why = 'expired' WHERE ended_at IS NULL AND expires_at <= :now RETURNING *"
+_SESSIONS = "SELECT DISTINCT keeper, session FROM grants WHERE ended_at IS NULL AND session IS NOT NULL"
+_END_SESSION = """
+UPDATE grants SET ended_at = ?, ended_why = 'its session ended' WHERE ended_at IS NULL AND session = ? RETURNING *
+"""
 _USE = """
 UPDATE grants SET uses = uses + 1 WHERE id = :id AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
 AND (max_uses IS NULL OR uses < max_uses)
 """
 _PUT_COMPONENT = "INSERT OR REPLACE INTO components VALUES (?, ?, ?, ?, ?, ?, ?)"
+_PUT_INSTALLED = "INSERT OR REPLACE INTO installed VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_LATEST_VERSION = "SELECT version, digest, policy_text FROM policy_versions WHERE component = ? ORDER BY version DESC LIMIT 1"
+_VERSIONS = "SELECT * FROM policy_versions WHERE component = ? ORDER BY version"
+_FORGET_WORLDS = """
+DELETE FROM worlds WHERE digest NOT IN
+(SELECT digest FROM installed UNION SELECT surface FROM installed UNION SELECT digest FROM components)
+"""
 _ADD_DENIAL = """
 INSERT INTO denials (id, at, component, digest, tool, subject, request_id, denial) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
@@ -110,6 +135,18 @@ class Store:
             ended = db.execute(_END, (now, why, grant_id)).fetchall()
         return grant_of(ended[0]) if ended else None
 
+    def sessions(self) -> tuple[tuple[str, str], ...]:
+        """The sessions that grants are bound to, each with the process that keeps it."""
+        return tuple((row["keeper"] or "", row["session"]) for row in self._rows(_SESSIONS))
+
+    def end_session(self, session: str, now: float) -> tuple[Grant, ...]:
+        """End every grant that is bound to a session; gives those that this very call ended."""
+        if all(session != bound for _, bound in self.sessions()):
+            return ()
+        with self._changing(now) as db:
+            ended = db.execute(_END_SESSION, (now, session)).fetchall()
+        return tuple(map(grant_of, ended))
+
     def expire(self, now: float) -> tuple[Grant, ...]:
         """End every grant whose time is over at `now`; gives those that this very call ended."""
         due = self.next_expiry()
@@ -137,7 +174,7 @@ class Store:
     def put_component(self, component: StoredComponent, *, before_commit: Callable[[], None] = lambda: None) -> None:
         """Remember what `component.name` stands for and what was accepted for it, in place of what was there."""
         with self._changing(component.accepted_at) as db:
-            db.execute(_PUT_COMPONENT, astuple(component))
+            _put(db, component)
             before_commit()
 
     def component(self, name: str) -> StoredComponent | None:
@@ -148,6 +185,51 @@ class Store:
     def components(self) -> tuple[StoredComponent, ...]:
         """Everything remembered, by name."""
         return tuple(map(component_of, self._rows("SELECT * FROM components ORDER BY name")))
+
+    def install(
+        self,
+        installed: Installed,
+        world: str,
+        accepted: StoredComponent | None = None,
+        *,
+        before_commit: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Remember a component of the registry, its world as text, and with `accepted` what was accepted for it."""
+        with self._changing(installed.installed_at) as db:
+            db.execute(_PUT_INSTALLED, astuple(installed))
+            db.execute("INSERT OR REPLACE INTO worlds VALUES (?, ?)", (installed.digest, world))
+            if accepted is not None:
+                _put(db, accepted)
+            db.execute(_FORGET_WORLDS)
+            before_commit()
+
+    def uninstall(self, name: str, now: float, *, before_commit: Callable[[], None] = lambda: None) -> Installed | None:
+        """Take a component out of the registry, or None where it is not in it; what was accepted for it stays remembered."""
+        with self._changing(now) as db:
+            rows = db.execute("DELETE FROM installed WHERE name = ? RETURNING *", (name,)).fetchall()
+            db.execute(_FORGET_WORLDS)
+            before_commit()
+        return installed_of(rows[0]) if rows else None
+
+    def installed(self) -> tuple[Installed, ...]:
+        """The registry, by name."""
+        return tuple(map(installed_of, self._rows("SELECT * FROM installed ORDER BY name")))
+
+    def installed_one(self, name: str) -> Installed | None:
+        """The component of that name in the registry, or None."""
+        rows = self._rows("SELECT * FROM installed WHERE name = ?", (name,))
+        return installed_of(rows[0]) if rows else None
+
+    def world(self, digest: Digest) -> str | None:
+        """The world of a component, as the text that `install` was given, or None."""
+        rows = self._rows("SELECT world FROM worlds WHERE digest = ?", (digest,))
+        return str(rows[0]["world"]) if rows else None
+
+    def versions(self, component: str) -> tuple[PolicyVersion, ...]:
+        """The documents that were accepted for a component, the oldest first; the last MAX_VERSIONS of them."""
+        return tuple(
+            map(version_of, self._rows("SELECT * FROM policy_versions WHERE component = ? ORDER BY version", (component,)))
+        )
 
     def add_denials(self, denials: Iterable[StoredDenial]) -> None:
         """Keep denials for `--from-denial`; the oldest beyond MAX_DENIALS are forgotten."""
@@ -194,6 +276,18 @@ class Store:
             yield db
             db.execute("UPDATE numbers SET value = value + 1 WHERE name = 'generation'")
             db.execute("UPDATE numbers SET value = max(value, ?) WHERE name = 'latest'", (now,))
+
+
+def _put(db: sqlite3.Connection, component: StoredComponent) -> None:
+    """A document that somebody accepted is a version of its own, unless it is the same again."""
+    db.execute(_PUT_COMPONENT, astuple(component))
+    latest = db.execute(_LATEST_VERSION, (component.name,)).fetchone()
+    if not component.accepted_by or (latest and tuple(latest)[1:] == (component.digest, component.policy_text)):
+        return
+    number = 1 if latest is None else latest["version"] + 1
+    told = (component.digest, component.policy_file, component.policy_text, component.accepted_by, component.accepted_at)
+    db.execute("INSERT INTO policy_versions VALUES (?, ?, ?, ?, ?, ?, ?)", (component.name, number, *told))
+    db.execute("DELETE FROM policy_versions WHERE component = ? AND version <= ?", (component.name, number - MAX_VERSIONS))
 
 
 class _UsedUpError(Exception):
