@@ -30,7 +30,7 @@ class Home:
         """`path`, else `$SANDBOX_HOME`, else `sandbox` in the XDG state folder; raises HostUnavailable if it is not private."""
         chosen = path if path is not None else default_home(environ)
         home = cls(private_folder(chosen.expanduser()).resolve())
-        for part in (home.state, home.cache, home.audit, home.run, home.path / "data"):
+        for part in (home.state, home.cache, home.audit, home.run, home.components, home.path / "data"):
             private_folder(part)
         return home
 
@@ -43,6 +43,11 @@ class Home:
     def cache(self) -> Path:
         """Compiled components: `sandbox.host.cache`."""
         return self.path / "cache"
+
+    @property
+    def components(self) -> Path:
+        """The bytes of the installed components, by digest: `sandbox.registry`."""
+        return self.path / "components"
 
     @property
     def audit(self) -> Path:

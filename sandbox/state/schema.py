@@ -56,13 +56,7 @@ ALTER TABLE grants ADD COLUMN session TEXT;
 ALTER TABLE grants ADD COLUMN keeper TEXT;
 """
 
-_SESSIONS = """
-ALTER TABLE grants ADD COLUMN lifetime TEXT NOT NULL DEFAULT 'lasting' CHECK (lifetime IN ('once', 'session', 'lasting'));
-ALTER TABLE grants ADD COLUMN session TEXT;
-ALTER TABLE grants ADD COLUMN keeper TEXT;
-"""
-
-STEPS = (_FIRST, _INSTALLED, _SESSIONS)
+STEPS = (_FIRST, _INSTALLED, _LIFETIMES)
 """From an empty file to the schema of today: a store of version n takes the steps after the n-th. A step is never changed."""
 
 VERSION = len(STEPS)
