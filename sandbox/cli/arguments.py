@@ -14,7 +14,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.cli.parser import EXITS, Parser, refuse
+from sandbox.cli.operating import operating
+from sandbox.cli.parser import EXITS, Parser, naming, refuse
 from sandbox.cli.parser import Commands as _Commands
 from sandbox.cli.parser import group as _group
 from sandbox.cli.parser import leaf as _leaf
@@ -64,7 +65,9 @@ def root() -> Parser:
     _policy(commands)
     _permission(commands)
     _audit(commands)
+    operating(commands)
     _leaf(commands, "doctor", "doctor", "say which layers protect this machine", "nothing more", (0, 0))
+    _completion(commands)
     return parser
 
 
@@ -77,13 +80,14 @@ class _Version(argparse.Action):
 
 
 def _hosting(parser: Parser) -> None:
-    parser.add_argument(
+    policy = parser.add_argument(
         "--policy",
         action="append",
         default=[],
         metavar="[COMPONENT=]FILE|NAME",
         help="a policy of one component or of all (default: the one accepted for it before, else none: it may touch nothing)",
     )
+    naming(policy, "policy")
     parser.add_argument("--ceiling", metavar="FILE", help="the most that any policy may give here")
     parser.add_argument("--isolation", choices=["default", "strict"], default="default", help="strict: every layer or no start")
     parser.add_argument("--nameserver", metavar="HOST:PORT", help="resolve names there in place of the system's resolver")
@@ -125,7 +129,9 @@ def _policy(commands: _Commands) -> None:
 def _permission(commands: _Commands) -> None:
     group = _group(commands, "permission", "grant and revoke while components run")
     kinds = "`COMPONENT storage URI | network HOST | environment KEY[=VALUE] | resource LIMIT=VALUE …`, or `--from-denial ID`"
-    grant = _leaf(group, "grant", "permission", "give a component one more permission, at once", kinds, (0, None))
+    grant = _leaf(
+        group, "grant", "permission", "give a component one more permission, at once", kinds, (0, None), completes="granted"
+    )
     grant.add_argument("--from-denial", metavar="ID", help="the smallest grant that would have allowed this denial")
     grant.add_argument("--access", default="read", metavar="A,B", help="storage: read, write, create, delete (default: read)")
     grant.add_argument("--mount", metavar="PATH", help="storage: the guest's name for it")
@@ -136,10 +142,12 @@ def _permission(commands: _Commands) -> None:
     grant.add_argument("--reason", metavar="TEXT", help="kept with the grant")
     grant.add_argument("--expires-in", metavar="TIME", help="ends by itself: 30s, 10m, 2h, 7d")
     grant.add_argument("--max-uses", type=_count, metavar="N", help="ends after so many calls")
-    revoke = _leaf(group, "revoke", "permission", "take a grant back, and stop what runs under it", "`GRANT_ID`", (0, 1))
+    revoke = _leaf(
+        group, "revoke", "permission", "take a grant back, and stop what runs under it", "`GRANT_ID`", (0, 1), completes="grant"
+    )
     revoke.add_argument("--component", metavar="COMPONENT", help="with --all: every grant of this component")
     revoke.add_argument("--all", action="store_true")
-    _leaf(group, "list", "permission", "list the grants that hold", "`[COMPONENT]`", (0, 1))
+    _leaf(group, "list", "permission", "list the grants that hold", "`[COMPONENT]`", (0, 1), completes="component")
 
 
 def _audit(commands: _Commands) -> None:
@@ -151,3 +159,8 @@ def _audit(commands: _Commands) -> None:
     listing.add_argument("--since", metavar="TIME", help="an ISO time, or how long ago: 10m, 2h")
     listing.add_argument("--limit", type=_count, default=100, metavar="N", help="the newest N (default: 100)")
     _leaf(group, "verify", "audit", "check that no event was changed, moved or removed", "nothing more", (0, 0))
+
+
+def _completion(commands: _Commands) -> None:
+    summary = "print what makes a shell complete these commands"
+    _leaf(commands, "completion", "completion", summary, "`bash|zsh|fish`", (1, 1), completes="shell")

@@ -15,7 +15,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
-from sandbox.cli.arguments import parse
+from sandbox.cli.arguments import parse, root
 from sandbox.cli.exits import Exit, exit_for
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import SandboxError
@@ -23,6 +23,8 @@ from sandbox.errors import SandboxError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; the result is the exit code (`sandbox.cli.exits`)."""
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks, by a key press
+        importlib.import_module("sandbox.cli.completion").complete(root())
     words = sys.argv[1:] if argv is None else argv
     terminal = Terminal(json="--json" in words)
     try:

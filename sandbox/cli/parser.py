@@ -45,6 +45,10 @@ class Parser(argparse.ArgumentParser):
         near = _near(name, self._option_string_actions)
         refuse(f"unknown option `{name}`", f"{near}`{self.prog} --help` shows what may be written")
 
+    def refuse_word(self, word: str, known: Collection[str]) -> NoReturn:
+        """Refuse a word that is none of those known, and name the one that was meant."""
+        refuse(f"there is no `{word}` here", f"{_near(word, known)}write one of {', '.join(f'`{each}`' for each in known)}")
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and action.choices is not None and value not in action.choices:
             refuse(f"`{self.prog}` has no command `{value}`", f"{_near(value, action.choices)}`{self.prog} --help` lists them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -74,6 +75,30 @@ def test_where_a_command_is_missing_the_commands_are_named(words: list[str], nam
 def test_help_is_that_of_the_command_that_was_written() -> None:
     assert "`sandbox tool call --help`" in installed("tool", "call", "x.wasm").stderr
     assert "`sandbox doctor --help`" in installed("doctor", "--hard").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["permision", "list"], "permission"),
+        (["permission", "revok", "g-1"], "revoke"),
+        (["run", "x.wasm", "--polici", "y"], "--policy"),
+    ],
+)
+def test_a_near_miss_is_named(words: list[str], meant: str) -> None:
+    done = sandbox(*words)
+    assert done.returncode == 2
+    assert f"did you mean `{meant}`?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["nope"], ["doctor", "now"], ["doctor", "--hard"], ["audit", "list", "--limit", "many"], ["run"]]
+)
+def test_wrong_usage_is_data_where_data_is_json(words: list[str]) -> None:
+    done = sandbox(*words, "--json")
+    assert done.returncode == 2
+    assert done.stderr == ""
+    assert json.loads(done.stdout)["error"].keys() == {"code", "message", "help"}
 
 
 def test_words_and_options_may_be_mixed(tmp_path: Path) -> None:
