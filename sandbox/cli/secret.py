@@ -1,0 +1,72 @@
+"""`sandbox secret`: set, list and remove what policies name as `secret:`.
+
+Decides where a value comes from: standard input, or a prompt that shows nothing. Never the command line, which other users of the
+machine can read and a shell remembers. No command shows a value, and none is in an error.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+import time
+from argparse import Namespace
+
+from sandbox.cli.exits import Exit
+from sandbox.cli.home import home_of
+from sandbox.cli.terminal import Terminal
+from sandbox.cli.times import clock
+from sandbox.errors import Code, SandboxError
+from sandbox.state.home import Home
+from sandbox.state.secrets import MAX_VALUE, SecretStore
+
+
+def command(arguments: Namespace, terminal: Terminal) -> int:
+    """Run `secret set`, `list` or `remove`."""
+    store = SecretStore.of(Home.open(home_of(arguments), os.environ), os.environ)
+    return {"set": _set, "list": _list, "remove": _remove}[arguments.action](arguments, terminal, store)
+
+
+def _set(arguments: Namespace, terminal: Terminal, store: SecretStore) -> int:
+    (name, *more) = arguments.words
+    if more or "=" in name:
+        help_ = "`sandbox secret set NAME` asks for it, or reads it from standard input: `… < FILE`"
+        raise SandboxError("a value is never written in a command line", help=help_, code=Code.INVALID_ARGUMENTS)
+    new = store.set(name, _value(name), time.time())
+    if terminal.json:
+        terminal.data({"name": name, "new": new})
+    else:
+        terminal.line(f"{name} is {'set' if new else 'changed'}: it holds from the next call on, in every running server")
+    return Exit.OK
+
+
+def _value(name: str) -> str:
+    """The value, without the one line end that a file or `echo` puts behind it."""
+    if sys.stdin.isatty():
+        return getpass.getpass(f"value of {name} (not shown): ", stream=sys.stderr)
+    data = sys.stdin.buffer.read(MAX_VALUE + 3)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        # Not the cause: its text quotes the bytes.
+        raise SandboxError("the value is no UTF-8 text", help="encode it: `base64`", code=Code.INVALID_ARGUMENTS) from None
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _list(_: Namespace, terminal: Terminal, store: SecretStore) -> int:
+    found = store.names()
+    if terminal.json:
+        terminal.data([{"name": one.name, "changed_at": one.changed_at} for one in found])
+    else:
+        rows = [(one.name, clock(one.changed_at)) for one in found]
+        terminal.table(("SECRET", "CHANGED"), rows, none="no secrets are set")
+    return Exit.OK
+
+
+def _remove(arguments: Namespace, terminal: Terminal, store: SecretStore) -> int:
+    store.remove(arguments.words[0])
+    if terminal.json:
+        terminal.data({"name": arguments.words[0], "removed": True})
+    else:
+        terminal.line(f"{arguments.words[0]} is removed: calls that need it are denied it from now on")
+    return Exit.OK
