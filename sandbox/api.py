@@ -26,34 +26,26 @@ from sandbox.control import MAX_LEFT_OUT, MAX_WHY, ControlSocket, Status, status
 from sandbox.dispatch import Call, Dispatch
 from sandbox.effective import Around
 from sandbox.errors import HostUnavailable, SandboxError
-from sandbox.granting import About, Granting
+from sandbox.granting import Granting
 from sandbox.host.host import Component, Host
 from sandbox.host.layers.report import LayerReport
 from sandbox.host.settings import HostSettings
-from sandbox.policy.effect import Effect
-from sandbox.policy.grants import (
-    Grant,
-    make_entry_environment,
-    make_entry_network,
-    make_entry_resource,
-    make_entry_storage,
-)
+from sandbox.permissions import Permissions
 from sandbox.policy.load import load_policy_file
 from sandbox.policy.models import PolicyDocument
 from sandbox.receipt import Receipt
 from sandbox.result import CallResult
 from sandbox.state import Clock, Home, Store
+from sandbox.template.authority_hints import AuthorityHints, authority_hints
 from sandbox.views import PolicyView
 from sandbox.wit.tools import Tool, notes_of, tools_of
 from sandbox.wit.types import Digest
-
-Words = Literal["allow", "deny"]
 
 SET_BACK_S = 60.0
 """A wall clock that far behind the latest moment ever seen is worth an alert."""
 
 
-class Sandbox:
+class Sandbox(Permissions):
     """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
 
     `home` is where state, record, cache and data lie; `ceiling` the most that any policy may give here; with `isolation="strict"`
@@ -130,6 +122,7 @@ class Sandbox:
         )
         self._open = True
         self._look_at_the_clock()
+        self._granting.end_forgotten_sessions()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -139,6 +132,7 @@ class Sandbox:
         """End every process of this host, and let go of the home."""
         if not self._open:
             return
+        await self._granting.end_own_sessions()
         self._open = False
         self._changes.close()
         if self._control is not None:
@@ -172,7 +166,7 @@ class Sandbox:
         self._home.data_place(name)  # refuses a name before anything is read; a refused component leaves no folder
         given = None if policy is None else self._documents.read(policy)
         component = await host.load(file)
-        taken = given or self._accepted_before(name, component.digest) or self._documents.nothing()
+        taken = given or self._accepted_before(name, component.digest) or self._documents.unaccepted(name)
         async with self._changes.lock:
             loaded = self._prepared(name, component, taken)
             self._record_load(loaded, file)
@@ -199,9 +193,16 @@ class Sandbox:
         call_id = new_request_id() if call_id is None else call_id
         return await self._dispatch.call(Call(tool, arguments, subject, session, call_id))
 
-    def get_policy(self, component: str) -> PolicyView:
-        """What holds for a component now, loaded here or remembered. Raises NotFound."""
-        return self._opened().view(component)
+    def authority_hints(self, component: str) -> AuthorityHints:
+        """What the template in force lets a component's tools do. Raises NotFound."""
+        return authority_hints(self._components.component(component).effective.template)
+
+    def get_policy(self, component: str, *, session: str | None = None) -> PolicyView:
+        """What holds for a component now, loaded here or remembered; for the calls of a session, where one is named.
+
+        Raises NotFound.
+        """
+        return self._opened().view(component, session)
 
     async def update_component_policy(self, component: str, policy: Given) -> Receipt:
         """Put another document in place of the accepted one. Raises NotFound, PolicyError.
@@ -209,103 +210,6 @@ class Sandbox:
         What it takes away stops running calls, what it adds holds from the next call.
         """
         return await self._opened().update(component, policy)
-
-    async def grant_storage_permission(
-        self,
-        component: str,
-        uri: str,
-        access: Iterable[str],
-        *,
-        mount: str | None = None,
-        effect: Words = "allow",
-        reason: str | None = None,
-        expires_in: float | None = None,
-        max_uses: int | None = None,
-        who: str = "local",
-    ) -> Grant:
-        """Grant, or deny, files: as a storage line of a policy, in force from the next call.
-
-        The grant is persisted and recorded when this returns; `expires_in` is in seconds, `max_uses` in calls. What a deny takes
-        away stops running calls. Raises NotFound, GrantError.
-        """
-        entry = make_entry_storage(uri, access, mount=mount, effect=effect)
-        about = About(who, reason, expires_in, max_uses)
-        return await self._opened().grant(component, "storage", entry, Effect(effect), about)
-
-    async def grant_network_permission(
-        self,
-        component: str,
-        host: str | None = None,
-        *,
-        cidr: str | None = None,
-        ports: Iterable[int | str] | None = None,
-        protocols: Iterable[str] | None = None,
-        methods: Iterable[str] | None = None,
-        paths: Iterable[str] | None = None,
-        effect: Words = "allow",
-        reason: str | None = None,
-        expires_in: float | None = None,
-        max_uses: int | None = None,
-        who: str = "local",
-    ) -> Grant:
-        """Grant, or deny, hosts: as a network line of a policy; else as `grant_storage_permission`."""
-        lists = {"ports": ports, "protocols": protocols, "methods": methods, "paths": paths}
-        entry = make_entry_network(host, cidr=cidr, effect=effect, **lists)  # type: ignore[arg-type] # each by its name
-        about = About(who, reason, expires_in, max_uses)
-        return await self._opened().grant(component, "network", entry, Effect(effect), about)
-
-    async def grant_environment_permission(
-        self,
-        component: str,
-        key: str,
-        *,
-        value: str | None = None,
-        effect: Words = "allow",
-        reason: str | None = None,
-        expires_in: float | None = None,
-        max_uses: int | None = None,
-        who: str = "local",
-    ) -> Grant:
-        """Grant, or deny, a variable: as an environment line of a policy; else as `grant_storage_permission`."""
-        entry = make_entry_environment(key, value=value, effect=effect)
-        about = About(who, reason, expires_in, max_uses)
-        return await self._opened().grant(component, "environment", entry, Effect(effect), about)
-
-    async def grant_resource_permission(
-        self,
-        component: str,
-        *,
-        reason: str | None = None,
-        expires_in: float | None = None,
-        max_uses: int | None = None,
-        who: str = "local",
-        **limits: str | int,
-    ) -> Grant:
-        """Grant other limits (`memory="128Mi"`, `wall_time="60s"`) in place of the policy's; else as for storage."""
-        about = About(who, reason, expires_in, max_uses)
-        return await self._opened().grant(component, "resource", make_entry_resource(**limits), Effect.ALLOW, about)
-
-    async def grant_from_denial(
-        self,
-        denial_id: str,
-        *,
-        reason: str | None = None,
-        expires_in: float | None = None,
-        max_uses: int | None = None,
-        who: str = "local",
-    ) -> Grant:
-        """Grant the smallest thing that would have allowed a denied effect. Raises NotFound, GrantError."""
-        about = About(who, reason or f"from denial {denial_id}", expires_in, max_uses)
-        return await self._opened().grant_from_denial(denial_id, about)
-
-    async def revoke(self, grant_id: str) -> Receipt:
-        """End a grant for good, and stop the running calls that held what it gave. Raises NotFound, GrantError."""
-        return await self._opened().revoke(grant_id)
-
-    def grants(self, component: str | None = None) -> tuple[Grant, ...]:
-        """The grants that hold now, the oldest first: all, or a component's."""
-        self._require_open()
-        return self._store.grants(self._clock(), component=component)
 
     async def servers(self) -> tuple[Status, ...]:
         """The other running servers of this home: what each has loaded, and which grants give nothing there, and why."""
@@ -359,8 +263,8 @@ class Sandbox:
         return Loaded(shown, effective)
 
     def _accepted_before(self, name: str, digest: Digest) -> Accepted | None:
-        row = self._store.component(name)
-        return self._documents.stored(row) if row is not None and row.digest == digest else None
+        row = self._store.component(name, digest)
+        return self._documents.stored(row) if row is not None and row.accepted_by else None
 
     def _record_load(self, loaded: Loaded, file: Path) -> None:
         told = {"path": str(file), "tools": [tool.name for tool in loaded.shown.tools]}

@@ -2,9 +2,10 @@
 
 Decides how an outcome is shown to a client. Leaves everything that decides or runs to `sandbox.api`.
 
-Rules: a result is structured content with the same JSON as text. What went wrong inside a call is a tool error, which a
-model reads and can act on, with the machine-readable body of the denial; a tool that is not there is -32602. What a guest
-printed and the denials it swallowed are in `_meta` alone, bounded: both are the guest's words.
+Rules: a result is the wire's JSON object, as the SDK writes it from its models, and no model: to make one, check it and dump
+it twice takes longer than a small guest's call. It is structured content with the same JSON as text. What went wrong inside a
+call is a tool error, which a model reads and can act on, with the machine-readable body of the denial; a tool that is not
+there is -32602. What a guest printed and the denials it swallowed are in `_meta` alone, bounded: both are the guest's words.
 
 The body of an error is always the text and always in `_meta`. It is structured content too, except for a tool with an output
 schema in the handshake era: the TypeScript SDK 1.x holds a client to that schema in an error as well.
@@ -26,8 +27,10 @@ from sandbox.api import Sandbox
 from sandbox.errors import HostUnavailable, NotFound, SandboxError
 from sandbox.host.outcome import Denial, Outcome
 from sandbox.result import CallResult
+from sandbox.server.clients import Caller
 from sandbox.server.tools import Listed
 from sandbox.wit.schema import OUTPUT_KEY
+from sandbox.wit.tools import Tool
 
 META_ERROR = "sandbox/error"
 META_REQUEST = "sandbox/request"
@@ -45,9 +48,11 @@ NOT_NOW = "this host cannot make calls now; its log says why"
 _log = logging.getLogger(__name__)
 
 
-async def call_tool(
-    sandbox: Sandbox, listed: Listed, arguments: dict[str, Any], *, version: str, session: str
-) -> t.CallToolResult:
+Shown = dict[str, Any]
+"""A `CallToolResult` on the wire."""
+
+
+async def call_tool(sandbox: Sandbox, listed: Listed, arguments: dict[str, Any], *, version: str, caller: Caller) -> Shown:
     """Call a tool and show what became of it. A cancelled caller cancels the call, and its worker dies.
 
     Raises:
@@ -55,7 +60,7 @@ async def call_tool(
     """
     structured = version in MODERN_PROTOCOL_VERSIONS or listed.tool.output_schema is None
     try:
-        called = await sandbox.call(listed.tool.name, arguments, session=session)
+        called = await sandbox.call(listed.tool.name, arguments, subject=caller.subject, session=caller.session)
     except NotFound as error:
         raise unknown_tool(listed.tool.name) from error
     except HostUnavailable as error:
@@ -64,7 +69,7 @@ async def call_tool(
         return failed(HostUnavailable(NOT_NOW).to_json(), structured=structured)
     except SandboxError as error:
         return failed(error.to_json(), structured=structured)
-    return shown(called, listed, structured_errors=structured)
+    return shown(called, listed.tool, structured_errors=structured)
 
 
 def unknown_tool(name: str) -> MCPError:
@@ -72,25 +77,25 @@ def unknown_tool(name: str) -> MCPError:
     return MCPError(t.INVALID_PARAMS, f"Unknown tool: {name[:80]!a}")
 
 
-def shown(called: CallResult, listed: Listed, *, structured_errors: bool) -> t.CallToolResult:
+def shown(called: CallResult, tool: Tool, *, structured_errors: bool) -> Shown:
     """A call's end as MCP shows it."""
     meta = {META_REQUEST: called.request_id, **_printed(called.outcome), **_denied(called.outcome.denials)}
     if called.body is not None:
         return failed(called.body, structured=structured_errors, meta=meta)
-    if listed.tool.output_schema is None:
-        return t.CallToolResult(content=[t.TextContent(text="null")], _meta=meta)
+    if tool.output_schema is None:
+        return _result("null", error=False, meta=meta)
     value = {OUTPUT_KEY: called.outcome.value}
-    return t.CallToolResult(content=[t.TextContent(text=_text(value))], structured_content=value, _meta=meta)
+    return {**_result(_text(value), error=False, meta=meta), "structuredContent": value}
 
 
-def failed(body: dict[str, Any], *, structured: bool, meta: dict[str, Any] | None = None) -> t.CallToolResult:
+def failed(body: dict[str, Any], *, structured: bool, meta: dict[str, Any] | None = None) -> Shown:
     """A tool error with its machine-readable body."""
-    return t.CallToolResult(
-        content=[t.TextContent(text=_text(body))],
-        structured_content=body if structured else None,
-        is_error=True,
-        _meta={META_ERROR: body, **(meta or {})},
-    )
+    result = _result(_text(body), error=True, meta={META_ERROR: body, **(meta or {})})
+    return {**result, "structuredContent": body} if structured else result
+
+
+def _result(text: str, *, error: bool, meta: dict[str, Any]) -> Shown:
+    return {"content": [{"type": "text", "text": text}], "isError": error, "_meta": meta}
 
 
 def _text(value: object) -> str:

@@ -1,10 +1,10 @@
-"""The MCP server: which methods there are, and who hears of a change.
+"""The MCP server: which methods there are. The same one on standard input and over HTTP.
 
 Decides nothing about a call. Serves both protocol eras: the handshake's (2024-11-05 to 2025-11-25) and the one without
-sessions (2026-07-28).
+sessions (2026-07-28). Who is connected is `sandbox.server.clients`.
 
-Rules: no exception escapes to a client, since the SDK's handshake era sends its text; a change of the tools reaches every
-connection, at most five times a second.
+Rules: no exception escapes to a client, since the SDK's handshake era sends its text; a change of the tools, or of what they may
+do, reaches every connection, at most five times a second.
 """
 
 from __future__ import annotations
@@ -12,23 +12,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from importlib import metadata
 from typing import Any
-from uuid import uuid4
 
 import mcp.types as t
 from mcp import MCPError
-from mcp.server import NotificationOptions, Server, ServerRequestContext
+from mcp.server import NotificationOptions, Server
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.models import InitializationOptions
-from mcp.server.session import ServerSession
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp_types import SERVER_INFO_META_KEY
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from sandbox.api import Sandbox
-from sandbox.server.calls import call_tool, unknown_tool
-from sandbox.server.tools import ToolList
+from sandbox.server.calls import Shown, call_tool, unknown_tool
+from sandbox.server.clients import Clients, Context, subject_of
+from sandbox.server.own_tools import Answer, NoTools, OwnTools
+from sandbox.server.pages import cursor_in
+from sandbox.server.tools import Listed, ToolList
 
 INSTRUCTIONS = (
     "Every tool here is a WebAssembly component in a sandbox of its own: it reaches only the files, hosts and variables that its "
@@ -40,21 +44,19 @@ INSTRUCTIONS = (
 ANNOUNCE_SECONDS = 0.2
 """The shortest time between two announcements; what happens in between is told once."""
 
+_NO_ARGUMENTS: dict[str, Any] = {}
 _log = logging.getLogger(__name__)
-Context = ServerRequestContext[Any, Any]
 
 
 class SandboxServer(Server[Any]):
     """One host's tools for any number of connections, of either era."""
 
-    def __init__(self, sandbox: Sandbox, loading: asyncio.Task[None]) -> None:
+    def __init__(self, sandbox: Sandbox, loading: asyncio.Task[None], own: OwnTools | None = None) -> None:
         self.sandbox = sandbox
+        self.clients = Clients(self._ended)
+        self._own = NoTools() if own is None else own
         self._loading = loading
         self._list: ToolList | None = None
-        self._session = uuid4().hex
-        self._legacy: dict[int, ServerSession] = {}
-        self._bus = InMemorySubscriptionBus()
-        self._listen = ListenHandler(self._bus)
         self._changed = asyncio.Event()
         super().__init__(
             "sandbox",
@@ -66,10 +68,13 @@ class SandboxServer(Server[Any]):
             get_tool_input_schema=self._input_schema,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
-            on_subscriptions_listen=self._listen,
+            on_subscriptions_listen=self.clients.listen,
         )
         # In place of the SDK's tracing, which costs 0.1 ms a message and goes nowhere.
-        self.middleware = [_contained]
+        # What a person must be asked is sealed on its way through the client, and bound to who asked.
+        security = RequestStateSecurity(keys=[secrets.token_bytes(32)], bind_principal=subject_of)
+        sealed = RequestStateBoundary(security, default_audience=self.name)
+        self.middleware = [_contained, self._called, sealed]
         self.add_notification_handler("notifications/initialized", t.NotificationParams, self._initialized)
 
     def create_initialization_options(
@@ -84,7 +89,7 @@ class SandboxServer(Server[Any]):
 
     def close_listeners(self) -> None:
         """End every `subscriptions/listen` with its answer."""
-        self._listen.close()
+        self.clients.listen.close()
 
     async def announce(self) -> None:
         """Tell every connection when the tools are no longer those that were listed, until cancelled."""
@@ -93,14 +98,12 @@ class SandboxServer(Server[Any]):
         while True:
             await self._changed.wait()
             self._changed.clear()
-            self._list = ToolList.of(self.sandbox.tools())
-            # A grant changes what a tool may do, and no list.
+            self._list = self._listing(before)
+            # A grant changes what a call may touch, and often no list.
             if before == self._list:
                 continue
             before = self._list
-            await self._bus.publish(ToolsListChanged())
-            for session in tuple(self._legacy.values()):
-                await session.send_tool_list_changed()
+            await self.clients.tools_changed()
             await asyncio.sleep(ANNOUNCE_SECONDS)
 
     async def _tools(self) -> ToolList:
@@ -110,38 +113,66 @@ class SandboxServer(Server[Any]):
         if self._loading.cancelled() or self._loading.exception() is not None:
             raise MCPError(t.INTERNAL_ERROR, "the components could not be loaded; the server's log says more")
         if self._list is None:
-            self._list = ToolList.of(self.sandbox.tools())
+            self._list = self._listing(None)
         return self._list
+
+    def _listing(self, before: ToolList | None) -> ToolList:
+        return ToolList.of(self.sandbox.tools(), self.sandbox.authority_hints, own=self._own.tools(), before=before)
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
         return None if self._list is None else self._list.input_schema(name)
 
     async def _list_tools(self, ctx: Context, params: t.PaginatedRequestParams | None) -> t.ListToolsResult:  # noqa: ARG002 - the SDK's signature
-        return (await self._tools()).page(None if params is None else params.cursor)
+        return (await self._tools()).page(cursor_in(params))
 
-    async def _call_tool(self, ctx: Context, params: t.CallToolRequestParams) -> t.CallToolResult:
+    async def _called(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """A plain call of a component's tool, without the SDK's models of its request and result; the rest as ever.
+
+        Not before the handshake: whatever is not as it should be, the SDK refuses.
+        """
+        modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+        if ctx.method != "tools/call" or ctx.params is None or not (modern or ctx.session.client_params):
+            return await call_next(ctx)
+        name, arguments = ctx.params.get("name"), ctx.params.get("arguments", _NO_ARGUMENTS)
+        listed = self._list.by_name.get(name) if self._list is not None and isinstance(name, str) else None
+        if listed is None or not isinstance(arguments, dict):
+            return await call_next(ctx)
+        result = await self._call(ctx, listed, arguments)
+        if modern:
+            result["resultType"] = "complete"
+            result["_meta"] = {SERVER_INFO_META_KEY: self.server_info_stamp, **result["_meta"]}
+        return result
+
+    async def _call_tool(self, ctx: Context, params: t.CallToolRequestParams) -> Answer:
+        if self._own.knows(params.name):
+            return await self._own.call(ctx, params)
         listed = (await self._tools()).by_name.get(params.name)
         if listed is None:
             raise unknown_tool(params.name)
-        return await call_tool(self.sandbox, listed, params.arguments or {}, version=ctx.protocol_version, session=self._session)
+        return t.CallToolResult.model_validate(await self._call(ctx, listed, params.arguments or {}))
+
+    async def _call(self, ctx: Context, listed: Listed, arguments: dict[str, Any]) -> Shown:
+        caller = self.clients.caller(ctx)
+        return await call_tool(self.sandbox, listed, arguments, version=ctx.protocol_version, caller=caller)
 
     async def _initialized(self, ctx: Context, params: t.NotificationParams) -> None:  # noqa: ARG002 - the SDK's signature
-        # The SDK keeps no list of its sessions; the connection's exit stack is the only place that learns of its end.
-        connection = ctx.session._connection
-        self._legacy[id(connection)] = ctx.session
-        connection.exit_stack.callback(self._legacy.pop, id(connection), None)
+        self.clients.joined(ctx)
+
+    async def _ended(self, session: str) -> None:
+        _log.debug("session %s has ended", session)
 
 
 @contextlib.asynccontextmanager
-async def _announcing(server: Server[Any]) -> AsyncIterator[None]:
+async def _announcing(server: Server[Any]) -> AsyncIterator[Clients]:
     assert isinstance(server, SandboxServer)
     task = asyncio.create_task(server.announce())
     task.add_done_callback(_tell_failure)
     try:
-        yield None
+        yield server.clients
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        await server.clients.close()
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from mcp import MCPError
 
-from sandbox.server.tools import MAX_TOOLS, PAGE, ToolList
+from sandbox.server.pages import PAGE
+from sandbox.server.tools import MAX_TOOLS, ToolList
+from sandbox.template.authority_hints import authority_hints
+from sandbox.template.template import WasiTemplate
 from sandbox.wit.tools import Tool, tools_of
 from sandbox.wit.types import Digest, Export, Primitive, World
 
 DIGEST = Digest("0" * 64)
 FITS: Tool = tools_of("c", World(exports=(Export(None, "f", (("x", Primitive("u32")),), Primitive("string")),)), DIGEST)[0]
+
+
+def listing_of(tools: Iterable[Tool]) -> ToolList:
+    return ToolList.of(tools, lambda component: authority_hints(WasiTemplate()))
 
 
 def named(count: int) -> list[Tool]:
@@ -37,7 +45,7 @@ def named(count: int) -> list[Tool]:
 def test_a_tool_that_no_client_could_read_is_left_out_and_the_others_stay(
     changed: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    listing = ToolList.of([replace(FITS, **changed), replace(FITS, name="c__other")])
+    listing = listing_of([replace(FITS, **changed), replace(FITS, name="c__other")])
     assert listing.names == ("c__other",)
     assert "is left out" in caplog.text
 
@@ -45,12 +53,12 @@ def test_a_tool_that_no_client_could_read_is_left_out_and_the_others_stay(
 @pytest.mark.parametrize("cursor", ["", "!", "/w==", "w6Q", "x" * 1001])
 def test_a_cursor_that_is_none_of_ours_is_refused(cursor: str) -> None:
     with pytest.raises(MCPError) as caught:
-        ToolList.of([FITS]).page(cursor)
+        listing_of([FITS]).page(cursor)
     assert caught.value.code == -32602
 
 
 def test_pages_hold_every_tool_once_and_in_order() -> None:
-    listing = ToolList.of(reversed(named(2 * PAGE + 1)))
+    listing = listing_of(reversed(named(2 * PAGE + 1)))
     page, found, sizes = listing.page(None), [], []
     while True:
         found += [tool.name for tool in page.tools]
@@ -63,24 +71,24 @@ def test_pages_hold_every_tool_once_and_in_order() -> None:
 
 
 def test_a_whole_last_page_has_no_cursor() -> None:
-    assert ToolList.of(named(PAGE)).page(None).next_cursor is None
+    assert listing_of(named(PAGE)).page(None).next_cursor is None
 
 
 def test_a_cursor_outlives_a_change_of_the_list() -> None:
     """A tool that went away between two pages moves no other one onto a page already read."""
     before, after = named(2 * PAGE), named(2 * PAGE)[10:]
-    cursor = ToolList.of(before).page(None).next_cursor
-    assert ToolList.of(after).page(cursor).tools[0].name == before[PAGE].name
+    cursor = listing_of(before).page(None).next_cursor
+    assert listing_of(after).page(cursor).tools[0].name == before[PAGE].name
 
 
 def test_a_flood_of_tools_is_cut(caplog: pytest.LogCaptureFixture) -> None:
     """ATTACKS TOOL-06."""
-    assert len(ToolList.of(named(MAX_TOOLS + 1)).names) == MAX_TOOLS
+    assert len(listing_of(named(MAX_TOOLS + 1)).names) == MAX_TOOLS
     assert "too many" in caplog.text
 
 
 def test_a_tool_says_where_it_comes_from() -> None:
-    shown = ToolList.of([FITS]).by_name["c__f"].shown
+    shown = listing_of([FITS]).by_name["c__f"].shown
     assert shown.meta == {"sandbox/wit": "f", "sandbox/component": "c", "sandbox/digest": f"sha256:{DIGEST}"}
     assert shown.input_schema == FITS.input_schema
     assert shown.output_schema == FITS.output_schema

@@ -1,0 +1,144 @@
+"""Who is connected, as whom, in which session, and what each of them wants to hear.
+
+Decides whose name a call carries, and which session it belongs to. Leaves whether the call may happen to admission, and what a
+client is told to the server.
+
+Rules of a session: the client of standard input is one session, whatever the era; a handshake over HTTP opens one that ends with
+it; the era without sessions has one for each subject, as long as the server runs. The name of a session is our own: the id that
+HTTP carries is a secret of the client's and stands in no record.
+
+The SDK keeps no list of its handshake connections: a connection's exit stack is the only place that learns of its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import mcp.types as t
+from mcp.server import ServerRequestContext
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.connection import Connection
+from mcp.server.session import ServerSession
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    ResourcesListChanged,
+    ResourceUpdated,
+    ToolsListChanged,
+)
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+Context = ServerRequestContext[Any, Any]
+
+LOCAL = "local"
+"""The subject of who needs no token: whoever started this process, or whoever reaches a loopback port."""
+
+MAX_SUBSCRIPTIONS = 1000
+"""Resources that one handshake client may watch."""
+
+SEND_SECONDS = 5.0
+"""How long one client that does not read may keep the others from hearing of a change."""
+
+_STATE = "sandbox"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the name of the token or `local`, and our name of the session."""
+
+    subject: str
+    session: str
+
+
+@dataclass(slots=True)
+class Client:
+    """A handshake client: its session and what it asked to be told. `live` is set once it may be written to."""
+
+    session: str
+    level: t.LoggingLevel | None = None
+    watched: set[str] = field(default_factory=set)
+    live: ServerSession | None = None
+
+
+class Clients:
+    """Every connection of one server. `ended` is told of each session that is over."""
+
+    def __init__(self, ended: Callable[[str], Awaitable[None]]) -> None:
+        self._ended = ended
+        self._run = uuid4().hex
+        self._handshakes: dict[int, Client] = {}
+        self._lasting: set[str] = set()
+        self._bus = InMemorySubscriptionBus()
+        self.listen = ListenHandler(self._bus)
+
+    def caller(self, ctx: Context) -> Caller:
+        """Who makes this request."""
+        subject = subject_of(ctx)
+        if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+            return Caller(subject, self.client(ctx).session)
+        session = self._run if ctx.request is None else hashlib.sha256(f"{self._run} {subject}".encode()).hexdigest()[:32]
+        self._lasting.add(session)
+        return Caller(subject, session)
+
+    def client(self, ctx: Context) -> Client:
+        """The handshake client of this request; to be asked of no other."""
+        connection: Connection = ctx.session._connection
+        known: Client | None = connection.state.get(_STATE)
+        if known is None:
+            known = Client(self._run if ctx.request is None else uuid4().hex)
+            connection.state[_STATE] = self._handshakes[id(connection)] = known
+            connection.exit_stack.push_async_callback(self._left, id(connection))
+        return known
+
+    def joined(self, ctx: Context) -> None:
+        """Note that a handshake client may be written to from now on."""
+        self.client(ctx).live = ctx.session
+
+    async def close(self) -> None:
+        """End the sessions that no connection ends: the server goes."""
+        while self._lasting:
+            await self._ended(self._lasting.pop())
+
+    async def tools_changed(self) -> None:
+        """Tell everyone to list the tools again."""
+        await self._bus.publish(ToolsListChanged())
+        await self._each(lambda _, session: session.send_tool_list_changed())
+
+    async def resources_changed(self) -> None:
+        """Tell everyone to list the resources again."""
+        await self._bus.publish(ResourcesListChanged())
+        await self._each(lambda _, session: session.send_resource_list_changed())
+
+    async def updated(self, uri: str) -> None:
+        """Tell who watches a resource that it is another one now."""
+        await self._bus.publish(ResourceUpdated(uri=uri))
+        await self._each(lambda client, session: session.send_resource_updated(uri) if uri in client.watched else None)
+
+    async def _each(self, tell: Callable[[Client, ServerSession], Awaitable[None] | None]) -> None:
+        told = (tell(client, client.live) for client in tuple(self._handshakes.values()) if client.live is not None)
+        await asyncio.gather(*(_in_time(one) for one in told if one is not None))
+
+    async def _left(self, key: int) -> None:
+        client = self._handshakes.pop(key)
+        await self._ended(client.session)
+
+
+async def _in_time(telling: Awaitable[None]) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(telling, SEND_SECONDS)
+
+
+def subject_of(ctx: Context) -> str:
+    """The name of the token that came with a request over HTTP."""
+    user = ctx.request.scope.get("user") if ctx.request is not None else None
+    if not isinstance(user, AuthenticatedUser):
+        return LOCAL
+    return user.access_token.subject or user.access_token.client_id
