@@ -1,6 +1,7 @@
 """The document that an operator accepted for a component: read from a file, a name, or a value, and kept as its text.
 
-Decides where a document comes from and what it is called in messages. Whether it is well formed is `sandbox.policy`.
+Decides where a document comes from and what it is called in messages, and which one holds where nobody accepted any: the
+configuration's default for the component's name, else none. Whether it is well formed is `sandbox.policy`.
 
 Rules: a file is called by its last name alone, since its lines are shown to clients and its folder is nobody's business; a
 document that nobody accepted grants nothing.
@@ -10,7 +11,9 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from sandbox.policy.file import read_policy_file
@@ -22,25 +25,30 @@ from sandbox.template.cache import DocumentCache
 NOTHING = 'version: "2.0"\n'
 """The text of the document that grants nothing."""
 
+LOCAL, DEFAULTS, NOBODY = "local", "defaults", ""
+"""Who accepted a document: a person here, the configuration for all components of a kind, nobody."""
+
 Given = Path | str | PolicyDocument
 """A file, the name of a policy that ships with the host, or a document made in Python."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A document, the text it was read from, the name its lines go by, and the file it lies in (empty where in none)."""
+    """A document, the text it was read from, the name its lines go by, the file it lies in (empty where in none), and by whom."""
 
     document: PolicyDocument
     text: str
     file: str
     path: str = ""
+    by: str = LOCAL
 
 
 class Documents:
-    """Reads documents; what was read before is not parsed again."""
+    """Reads documents; what was read before is not parsed again. `defaults` maps patterns of names to what holds for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, defaults: Mapping[str, Path | str] | None = None) -> None:
         self.cache = DocumentCache(time.perf_counter)
+        self._defaults = dict(defaults or {})
 
     def read(self, given: Given) -> Accepted:
         """Read a document; raises PolicyError with every problem."""
@@ -52,12 +60,20 @@ class Documents:
         return self.of_text(read_policy_file(given).decode("utf-8", "surrogateescape"), given.name, str(given.absolute()))
 
     def stored(self, component: StoredComponent) -> Accepted:
-        """The document that the store remembers."""
-        return self.of_text(component.policy_text, Path(component.policy_file).name or "policy", component.policy_file)
+        """The document that the store remembers, or what holds where it remembers that nobody accepted one."""
+        if component.accepted_by == NOBODY:
+            return self.unaccepted(component.name)
+        file = component.policy_file
+        return replace(self.of_text(component.policy_text, Path(file).name or "policy", file), by=component.accepted_by)
+
+    def unaccepted(self, name: str) -> Accepted:
+        """What holds for a component for which nobody accepted anything: the first default for its name, else nothing."""
+        given = next((policy for pattern, policy in self._defaults.items() if fnmatchcase(name, pattern)), None)
+        return self.nothing() if given is None else replace(self.read(given), by=DEFAULTS)
 
     def nothing(self) -> Accepted:
-        """What holds where nobody accepted anything."""
-        return self.of_text(NOTHING, "deny-all")
+        """The document that grants nothing, accepted by nobody."""
+        return replace(self.of_text(NOTHING, "deny-all"), by=NOBODY)
 
     def of_text(self, text: str, file: str, path: str = "") -> Accepted:
         """A document from its text; raises PolicyError with every problem."""

@@ -56,7 +56,17 @@ ALTER TABLE grants ADD COLUMN session TEXT;
 ALTER TABLE grants ADD COLUMN keeper TEXT;
 """
 
-STEPS = (_FIRST, _INSTALLED, _LIFETIMES)
+_BY_DIGEST = """
+ALTER TABLE components RENAME TO components_by_name;
+CREATE TABLE components (
+  name TEXT NOT NULL, digest TEXT NOT NULL, path TEXT NOT NULL, policy_file TEXT NOT NULL, policy_text TEXT NOT NULL,
+  accepted_by TEXT NOT NULL, accepted_at REAL NOT NULL, PRIMARY KEY (name, digest)
+) STRICT;
+INSERT INTO components SELECT * FROM components_by_name;
+DROP TABLE components_by_name;
+"""
+
+STEPS = (_FIRST, _INSTALLED, _LIFETIMES, _BY_DIGEST)
 """From an empty file to the schema of today: a store of version n takes the steps after the n-th. A step is never changed."""
 
 VERSION = len(STEPS)

@@ -37,6 +37,8 @@ from sandbox.wit.types import Digest
 MAX_DENIALS = 1_000
 MAX_GRANTS = 10_000
 """How many grants may hold for one component at a time."""
+MAX_DIGESTS = 20
+"""Of how many components of one name it is remembered what was accepted for them."""
 MAX_VERSIONS = 20
 """How many versions of a component's policy are kept."""
 
@@ -61,6 +63,14 @@ UPDATE grants SET uses = uses + 1 WHERE id = :id AND ended_at IS NULL AND (expir
 AND (max_uses IS NULL OR uses < max_uses)
 """
 _PUT_COMPONENT = "INSERT OR REPLACE INTO components VALUES (?, ?, ?, ?, ?, ?, ?)"
+_COMPONENT = """
+SELECT * FROM components WHERE name = :name AND (:digest IS NULL OR digest = :digest) ORDER BY
+digest IN (SELECT digest FROM installed WHERE name = :name) DESC, accepted_at DESC, rowid DESC LIMIT 1
+"""
+_FORGET_COMPONENTS = """
+DELETE FROM components WHERE name = :name AND digest NOT IN (SELECT digest FROM installed UNION SELECT surface FROM installed)
+AND rowid NOT IN (SELECT rowid FROM components WHERE name = :name ORDER BY accepted_at DESC, rowid DESC LIMIT :most)
+"""
 _PUT_INSTALLED = "INSERT OR REPLACE INTO installed VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _LATEST_VERSION = "SELECT version, digest, policy_text FROM policy_versions WHERE component = ? ORDER BY version DESC LIMIT 1"
 _VERSIONS = "SELECT * FROM policy_versions WHERE component = ? ORDER BY version"
@@ -177,14 +187,17 @@ class Store:
             _put(db, component)
             before_commit()
 
-    def component(self, name: str) -> StoredComponent | None:
-        """What `name` stands for, or None."""
-        rows = self._rows("SELECT * FROM components WHERE name = ?", (name,))
+    def component(self, name: str, digest: Digest | None = None) -> StoredComponent | None:
+        """What was accepted for the component `digest` under that name, or None.
+
+        Without `digest`, for the one that the name stands for: the installed one, else the one that was loaded last.
+        """
+        rows = self._rows(_COMPONENT, {"name": name, "digest": digest})
         return component_of(rows[0]) if rows else None
 
     def components(self) -> tuple[StoredComponent, ...]:
-        """Everything remembered, by name."""
-        return tuple(map(component_of, self._rows("SELECT * FROM components ORDER BY name")))
+        """Everything remembered, by name; of a name, the component loaded last comes last."""
+        return tuple(map(component_of, self._rows("SELECT * FROM components ORDER BY name, accepted_at, rowid")))
 
     def install(
         self,
@@ -281,6 +294,7 @@ class Store:
 def _put(db: sqlite3.Connection, component: StoredComponent) -> None:
     """A document that somebody accepted is a version of its own, unless it is the same again."""
     db.execute(_PUT_COMPONENT, astuple(component))
+    db.execute(_FORGET_COMPONENTS, {"name": component.name, "most": MAX_DIGESTS})
     latest = db.execute(_LATEST_VERSION, (component.name,)).fetchone()
     if not component.accepted_by or (latest and tuple(latest)[1:] == (component.digest, component.policy_text)):
         return
