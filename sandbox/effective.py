@@ -164,10 +164,11 @@ def _compile(around: Around, name: str, digest: Digest, document: PolicyDocument
         host_environment=around.environment,
         protected=(*around.home.own, *((os.path.realpath(accepted.path),) if accepted.path else ())),
         resolve=os.path.realpath,
-        kind=_kind,
+        kind=kind_of,
     )
 
 
-def _kind(path: str) -> Kind:
+def kind_of(path: str) -> Kind:
+    """What lies at a path of the host now, as compiling a policy asks."""
     found = Path(path)
     return "folder" if found.is_dir() else "file" if found.exists() else "absent"

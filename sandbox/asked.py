@@ -1,0 +1,146 @@
+"""What the policy that a component asks for would give here: line by line, against the ceiling.
+
+Decides nothing: a person does, by what this shows. The text is read as any policy is, and compiled twice, as if there were no
+ceiling and under it; what both say is within the ceiling, what the second does not say is above it.
+
+Rules: nothing is made on the disk for a component that nobody has accepted; what is wrong with a request is told, never raised.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sandbox.accepted import Accepted, Documents
+from sandbox.effective import Around, kind_of
+from sandbox.errors import PolicyError
+from sandbox.policy.models import PolicyDocument
+from sandbox.sources import AskedText
+from sandbox.template.compile import CompiledPolicy, Note, compile_template
+from sandbox.template.template import WasiTemplate
+from sandbox.wit.types import Digest
+
+Standing = Literal["within", "narrowed", "above", "refused", "unjudged"]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedLine:
+    """One line of a request: where it stands, what it says, and what of it the ceiling gives (`gives`, or why it gives nothing)."""
+
+    origin: str
+    line: str
+    standing: Standing
+    gives: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """The line as a JSON object."""
+        return {"origin": self.origin, "line": self.line, "ceiling": self.standing, "gives": self.gives}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The policy that a component asks for: its text and lines; `problems` say why it cannot be accepted as it is.
+
+    `template` is what accepting it would give; None where it cannot be accepted.
+    """
+
+    file: str
+    path: str
+    text: str = field(repr=False)
+    lines: tuple[AskedLine, ...] = ()
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    template: WasiTemplate | None = field(default=None, repr=False)
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether it may be accepted as it is."""
+        return not self.problems
+
+    def to_json(self) -> dict[str, Any]:
+        """The request as a JSON object."""
+        return {
+            "file": self.path or self.file,
+            "text": self.text,
+            "lines": [line.to_json() for line in self.lines],
+            "problems": list(self.problems),
+            "warnings": list(self.warnings),
+        }
+
+
+def accepted_text(asked: AskedText, documents: Documents) -> Accepted:
+    """The document that accepting the request makes; raises PolicyError with every problem."""
+    if asked.unreadable:
+        # Read again: the error of the file is the answer.
+        return documents.read(Path(asked.path))
+    return documents.of_text(asked.text, asked.file, asked.path)
+
+
+def judge(asked: AskedText, documents: Documents, around: Around, name: str, digest: Digest) -> Asked:
+    """What the request of the component `digest`, under `name`, would give here."""
+    if asked.unreadable:
+        return Asked(asked.file, asked.path, asked.text, problems=tuple(asked.unreadable.splitlines()))
+    try:
+        document = accepted_text(asked, documents).document
+        wanted = _compiled(document, around, asked, name, digest, None)
+    except PolicyError as error:
+        return Asked(asked.file, asked.path, asked.text, problems=_told(error))
+    try:
+        given = _compiled(document, around, asked, name, digest, around.ceiling)
+    except PolicyError as error:
+        return Asked(asked.file, asked.path, asked.text, _refused(wanted, error), _told(error), wanted.warnings)
+    return Asked(asked.file, asked.path, asked.text, _lines(wanted, given), (), given.warnings, given.template)
+
+
+def _compiled(
+    document: PolicyDocument, around: Around, asked: AskedText, name: str, digest: Digest, ceiling: PolicyDocument | None
+) -> CompiledPolicy:
+    # Not `effective`: that makes the component's data folder, and nobody has accepted it yet.
+    return compile_template(
+        document,
+        digest=digest,
+        name=name,
+        ceiling=ceiling,
+        data_folder=str(around.home.data_place(name)),
+        home=str(Path.home()),
+        host_environment=around.environment,
+        protected=(*around.home.own, *((os.path.realpath(asked.path),) if asked.path else ())),
+        resolve=os.path.realpath,
+        kind=kind_of,
+    )
+
+
+def _lines(wanted: CompiledPolicy, given: CompiledPolicy) -> tuple[AskedLine, ...]:
+    """A line that is there word for word is within; else what there is of its place, after it was narrowed."""
+    held = {(note.origin, note.line) for note in given.notes}
+    made: list[AskedLine] = []
+    for note in _written(wanted):
+        narrowed = "; ".join(one.line for one in given.notes if one.origin == note.origin)
+        if (note.origin, note.line) in held:
+            made.append(AskedLine(note.origin, note.line, "within", note.line))
+        elif narrowed:
+            made.append(AskedLine(note.origin, note.line, "narrowed", narrowed))
+        else:
+            made.append(AskedLine(note.origin, note.line, "above", "nothing of it is within the ceiling"))
+    return tuple(made)
+
+
+def _refused(wanted: CompiledPolicy, error: PolicyError) -> tuple[AskedLine, ...]:
+    reasons = {problem.where: problem.message for problem in error.problems}
+    return tuple(
+        AskedLine(note.origin, note.line, "refused", reasons[note.origin])
+        if note.origin in reasons
+        else AskedLine(note.origin, note.line, "unjudged", "judged once the refused lines are put right")
+        for note in _written(wanted)
+    )
+
+
+def _written(compiled: CompiledPolicy) -> list[Note]:
+    """The notes of what somebody wrote: a limit that nobody wrote asks for nothing."""
+    return [note for note in compiled.notes if note.origin != "default"]
+
+
+def _told(error: PolicyError) -> tuple[str, ...]:
+    return tuple(str(problem) for problem in error.problems)
