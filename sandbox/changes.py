@@ -25,6 +25,7 @@ from sandbox.errors import SandboxError
 from sandbox.host.outcome import Ending
 from sandbox.policy.grants import Grant
 from sandbox.receipt import Held, StoppedCall
+from sandbox.sessions import Bound, by_session
 from sandbox.state import Store, StoredComponent
 from sandbox.template.difference import taken_away
 from sandbox.wit.types import Digest
@@ -99,8 +100,9 @@ class Changes:
 
     def held(self, grant_id: str) -> Held:
         """Whether a grant that has not ended holds in this process."""
+        session = self.store.grant(grant_id).session
         for component in self.components.loaded.values():
-            effective = component.effective
+            effective = component.effective_for(session)
             if any(grant.id == grant_id for grant in effective.grants):
                 return Held(True)
             why = next((one.why for one in effective.left_out if one.grant.id == grant_id), None)
@@ -110,7 +112,8 @@ class Changes:
 
     def left_out(self) -> dict[str, str]:
         """The grants that give nothing here, each with the reason."""
-        return {one.grant.id: one.why for component in self.components.loaded.values() for one in component.effective.left_out}
+        made = [each for one in self.components.loaded.values() for each in (one.effective, *one.bound.made())]
+        return {one.grant.id: one.why for effective in made for one in effective.left_out}
 
     def _held_by_none(self, grant_id: str) -> Held:
         grant = self.store.grant(grant_id)
@@ -119,11 +122,12 @@ class Changes:
             return Held()
         return Held(False, f"nothing is granted here: {component.effective.problems[0]}")
 
-    def effective(self, name: str, digest: Digest, accepted: Accepted, *more: Grant) -> Effective:
-        """What would hold for a component now, with `more` grants; raises as `compile_effective` does."""
+    def effective(self, name: str, digest: Digest, accepted: Accepted, *more: Grant, session: str | None = None) -> Effective:
+        """What would hold for a component now, for calls of `session`, with `more` grants; raises as `compile_effective` does."""
         now = self.clock()
-        grants = (*self.store.grants(now, component=name, digest=digest, used_up=True), *more)
-        return compile_effective(self.around, name, digest, accepted, grants, now)
+        free, bound = by_session(self.store.grants(now, component=name, digest=digest, used_up=True))
+        mine = bound.get(session, ()) if session is not None else ()
+        return compile_effective(self.around, name, digest, accepted, (*free, *mine, *more), now)
 
     def close(self) -> None:
         """Wake no more."""
@@ -132,33 +136,39 @@ class Changes:
 
     def _renew(self, component: Loaded, now: float) -> tuple[Running, ...]:
         """Give a component what holds for it; its running calls that lost something by it."""
-        old = component.effective
-        accepted = self._accepted(component, self.store.component(component.name))
-        grants = self.store.grants(now, component=component.name, digest=component.digest, used_up=True)
-        try:
-            component.effective = compile_effective(self.around, component.name, component.digest, accepted, grants, now)
-        except SandboxError as error:
-            component.effective = deny_all(accepted, component.digest, error)
-            _LOG.error("%s: nothing is granted any more: %s", component.name, error)
+        old, bound_before = component.effective, component.bound.grants
+        accepted = self._accepted(component, self.store.component(component.name, component.digest))
+        free, bound = by_session(self.store.grants(now, component=component.name, digest=component.digest, used_up=True))
+        component.effective = self._held_with(component, accepted, free, now)
+        component.bound = Bound(bound, lambda more: self._held_with(component, accepted, (*free, *more), now))
         for one in component.effective.left_out:
             if one not in old.left_out:
                 _LOG.warning("%s: the grant `%s` gives nothing here: %s", component.name, one.grant.id, one.why)
-        if (component.effective.template, component.effective.spent) == (old.template, old.spent):
+        same = (component.effective.template, component.effective.spent) == (old.template, old.spent)
+        if same and bound == bound_before:
             return ()
         return tuple(call for call in self.components.calls_of(component.name) if self._loses(component, call, now))
+
+    def _held_with(self, component: Loaded, accepted: Accepted, grants: tuple[Grant, ...], now: float) -> Effective:
+        try:
+            return compile_effective(self.around, component.name, component.digest, accepted, grants, now)
+        except SandboxError as error:
+            _LOG.error("%s: nothing is granted any more: %s", component.name, error)
+            return deny_all(accepted, component.digest, error)
 
     def _loses(self, component: Loaded, call: Running, now: float) -> bool:
         """Whether a running call holds something that it may not hold any more."""
         try:
-            kept = kept_by(self.around, component.name, component.digest, component.effective, call.grants, now)
+            effective = component.effective_for(call.session)
+            kept = kept_by(self.around, component.name, component.digest, effective, call.grants, now)
         except SandboxError:
             return True
         return bool(taken_away(call.template, kept))
 
     def _accepted(self, component: Loaded, found: StoredComponent | None) -> Accepted:
-        """The document in the store; this one's own where the name means another component by now."""
+        """The document in the store; this one's own where nobody accepted one there."""
         accepted = component.effective.accepted
-        if found is None or found.digest != component.digest or found.policy_text == accepted.text:
+        if found is None or not found.accepted_by or found.policy_text == accepted.text:
             return accepted
         return self.documents.stored(found)
 

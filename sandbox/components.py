@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from sandbox.effective import Effective
 from sandbox.errors import Code, ComponentError, NotFound
+from sandbox.sessions import Bound
 from sandbox.template.template import WasiTemplate
 from sandbox.wit.tools import Tool
 from sandbox.wit.types import Digest
@@ -28,10 +29,17 @@ class LoadedComponent:
 
 @dataclass(slots=True)
 class Loaded:
-    """A component of this host, and what holds for it now."""
+    """A component of this host, and what holds for it now: for every call, and for those of a session with grants of its own."""
 
     shown: LoadedComponent
     effective: Effective
+    bound: Bound = field(default_factory=Bound)
+
+    def effective_for(self, session: str | None) -> Effective:
+        """What holds for a call of this session."""
+        if session is None or not self.bound.grants:
+            return self.effective
+        return self.bound.of(session) or self.effective
 
     @property
     def name(self) -> str:
@@ -46,13 +54,14 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A call that runs, the template it holds, and the ids of the grants that it began under."""
+    """A call that runs, the template it holds, the ids of the grants that it began under, and the session it is of."""
 
     call_id: str
     component: str
     tool: str
     template: WasiTemplate
     grants: tuple[str, ...] = ()
+    session: str | None = None
 
 
 @dataclass(slots=True)

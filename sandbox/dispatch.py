@@ -81,7 +81,7 @@ class Dispatch:
         attempt or the outcome cannot be recorded. What the guest does is in the outcome.
         """
         attempt = await self._admitted(call)
-        running = Running(call.call_id, attempt.component.name, call.tool, attempt.template, attempt.grants)
+        running = Running(call.call_id, attempt.component.name, call.tool, attempt.template, attempt.grants, call.session)
         self.components.running[call.call_id] = running
         try:
             outcome = await self.host().invoke(
@@ -109,7 +109,7 @@ class Dispatch:
             if found is None or verdict.admission is None:
                 raise self._refused(request, call, verdict.decision, found)
             component, tool = found
-            effective = component.effective
+            effective = component.effective_for(call.session)
             if not effective.counted or self.store.take_uses(effective.counted, now):
                 break
         grants = tuple(grant.id for grant in effective.grants)
@@ -127,7 +127,7 @@ class Dispatch:
             decision = Decision(Ruling.DENY, ("arguments-are-json",), f"the arguments are not JSON: {error}")
             raise self._refused(request, call, decision, found) from None
         name, component = (found[0].name, found[0].digest) if found is not None else ("", None)
-        generation = found[0].effective.template.generation if found is not None else ""
+        generation = found[0].effective_for(call.session).template.generation if found is not None else ""
         return CallRequest(new_request_id(), call.subject, call.tool, name, component, digest, generation, call.session)
 
     def _refused(self, request: CallRequest, call: Call, decision: Decision, found: object) -> SandboxError:

@@ -11,44 +11,68 @@ the lock, since two that change something at the same time would wait for each o
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from sandbox.accepted import Accepted, Documents, Given
+from sandbox.accepted import LOCAL, NOBODY, Accepted, Documents, Given
 from sandbox.admission import new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.changes import Changes
 from sandbox.control import notify_all
-from sandbox.errors import GrantError, NotFound, PolicyError
+from sandbox.errors import GrantError, NotFound, PolicyError, SandboxError
 from sandbox.policy.effect import Effect
-from sandbox.policy.grants import Grant, GrantKind
+from sandbox.policy.grants import Grant, GrantKind, Lifetime
 from sandbox.receipt import Receipt, ServerReceipt, StoppedCall
+from sandbox.sessions import lives, new_keeper
 from sandbox.state import Store, StoredComponent
 from sandbox.template.smallest import grant_for
 from sandbox.views import PolicyView, grant_json, view_of
 from sandbox.wit.types import Digest
 
+_LOG = logging.getLogger("sandbox")
+OVER = "its session ended"
+LIFETIMES = get_args(Lifetime)
 LONGEST_S = 100 * 366 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Who grants, why, and for how long: `expires_in` in seconds, `max_uses` in calls; None is without end."""
+    """Who grants, why, and for how long: `expires_in` in seconds, `max_uses` in calls; None is without end.
+
+    A `session` is the one whose calls alone have the grant: a lifetime of `session` needs one, `once` may have one.
+    """
 
     who: str = "local"
     reason: str | None = None
     expires_in: float | None = None
     max_uses: int | None = None
+    lifetime: Lifetime = "lasting"
+    session: str | None = None
 
     def __post_init__(self) -> None:
         seconds, calls = self.expires_in, self.max_uses
+        if self.lifetime not in LIFETIMES:
+            raise GrantError(f"`{self.lifetime}` is no lifetime", help="write `once`, `session` or `lasting`")
+        if self.lifetime == "session" and not self.session:
+            raise GrantError("a grant for a session needs to know which", help="name the `session`, or grant `once` or `lasting`")
+        if self.lifetime == "lasting" and self.session is not None:
+            raise GrantError("a lasting grant is of no session", help="leave `session` out, or grant for the `session`")
+        if self.lifetime == "once" and calls not in (None, 1):
+            raise GrantError(f"a grant for `once` cannot hold for `{calls}` calls", help="leave out one of the two")
         if seconds is not None and not 0 < seconds <= LONGEST_S:
             raise GrantError(f"a grant cannot last `{seconds}` seconds", help="give a positive number, or leave it out")
         if calls is not None and calls < 1:
             raise GrantError(f"a grant cannot hold for `{calls}` calls", help="give a positive number, or leave it out")
+
+    @property
+    def uses(self) -> int | None:
+        """For how many calls the grant is good."""
+        return 1 if self.lifetime == "once" else self.max_uses
 
 
 @dataclass(slots=True)
@@ -62,6 +86,7 @@ class Granting:
     clock: Callable[[], float]
     run: Path
     own_socket: Callable[[], str]
+    keeper: str = field(default_factory=new_keeper)
 
     def known(self, component: str) -> tuple[Digest, Accepted]:
         """The digest and the document of a component, loaded here or remembered; raises NotFound."""
@@ -73,13 +98,13 @@ class Granting:
             raise NotFound(f"there is no component `{component}`", help="run it once, so that its name is known")
         return row.digest, self.documents.stored(row)
 
-    def view(self, component: str) -> PolicyView:
-        """What holds for a component now; raises NotFound."""
+    def view(self, component: str, session: str | None = None) -> PolicyView:
+        """What holds for a component now, for the calls of a session where one is named; raises NotFound."""
         loaded = self.changes.components.loaded.get(component)
         if loaded is not None:
-            return view_of(component, loaded.digest, loaded.effective)
+            return view_of(component, loaded.digest, loaded.effective_for(session))
         digest, document = self.known(component)
-        return view_of(component, digest, self.changes.effective(component, digest, document))
+        return view_of(component, digest, self.changes.effective(component, digest, document, session=session))
 
     async def grant(self, component: str, kind: GrantKind, entry: Mapping[str, Any], effect: Effect, about: About) -> Grant:
         """Add one entry; raises NotFound, GrantError.
@@ -100,7 +125,10 @@ class Granting:
             effect=effect,
             why=about.reason or "",
             expires_at=None if about.expires_in is None else now + about.expires_in,
-            max_uses=about.max_uses,
+            max_uses=about.uses,
+            lifetime=about.lifetime,
+            session=about.session,
+            keeper=None if about.session is None else self.keeper,
         )
         async with self.changes.lock:
             self._refuse_what_cannot_hold(component, digest, document, grant)
@@ -119,7 +147,8 @@ class Granting:
             raise GrantError(
                 f"`{denied.component}` is another component than the one that was denied", help="make the call again"
             )
-        smallest = grant_for(denied.denial, self.changes.effective(denied.component, digest, document).template)
+        held = self.changes.effective(denied.component, digest, document, session=about.session)
+        smallest = grant_for(denied.denial, held.template)
         if smallest is None:
             raise GrantError(f"no grant can allow what `{denial_id}` tried: {denied.denial.reason}")
         return await self.grant(denied.component, smallest.kind, smallest.entry, Effect.ALLOW, about)
@@ -127,6 +156,36 @@ class Granting:
     async def revoke(self, grant_id: str) -> Receipt:
         """End a grant for good; raises NotFound, and GrantError where it has ended."""
         return await self._end(self.store.grant(grant_id), "revoked")
+
+    async def reset(self, component: str) -> tuple[Receipt, ...]:
+        """End every grant of a component, denies too; raises NotFound."""
+        self.known(component)
+        ended = self.store.grants(self.clock(), component=component, used_up=True)
+        return tuple([await self._end(grant, "reset") for grant in ended])
+
+    async def end_session(self, session: str) -> tuple[Grant, ...]:
+        """End what was granted for a session: it is over. The grants that this ended."""
+        async with self.changes.lock:
+            ended = self.store.end_session(session, self.clock())
+            stopped = await self.changes.apply() if ended else ()
+        for grant in ended:
+            told = tuple(call for call in stopped if call.component == grant.component_name)
+            self._record(EventType.PERMISSION_REVOKED, grant, Receipt(grant.component_name, self.changes.seen, told), OVER)
+        return ended
+
+    def end_forgotten_sessions(self) -> None:
+        """End what was granted for sessions whose process is gone: nobody else ends them."""
+        with _told():
+            for session in [session for keeper, session in self.store.sessions() if not lives(keeper)]:
+                for grant in self.store.end_session(session, self.clock()):
+                    receipt = Receipt(grant.component_name, self.store.generation())
+                    self._record(EventType.PERMISSION_REVOKED, grant, receipt, OVER)
+
+    async def end_own_sessions(self) -> None:
+        """End what was granted for the sessions of this process: it goes."""
+        with _told():
+            for session in [session for keeper, session in self.store.sessions() if keeper == self.keeper]:
+                await self.end_session(session)
 
     async def _end(self, grant: Grant, why: str) -> Receipt:
         async with self.changes.lock:
@@ -166,16 +225,18 @@ class Granting:
 
     def put(self, name: str, digest: Digest, accepted: Accepted, path: str, kind: EventType) -> None:
         """Remember that this document is accepted for this component, on record and on the disk."""
-        row = StoredComponent(name, digest, path, accepted.path or accepted.file, accepted.text, "local", self.clock())
+        by = accepted.by if accepted.by == LOCAL else NOBODY  # a default holds as long as the configuration says so
+        row = StoredComponent(name, digest, path, accepted.path or accepted.file, accepted.text, by, self.clock())
         told = {"file": row.policy_file, "policy": accepted.document.digest, "warnings": list(accepted.document.warnings)}
         event = Event(kind, new_request_id(), subject="local", component=name, digest=digest, detail=told)
         self.store.put_component(row, before_commit=lambda: self._write(event, Redactor()))
 
     def _refuse_what_cannot_hold(self, component: str, digest: Digest, document: Accepted, grant: Grant) -> None:
         """Above the ceiling, on the host's own folders, on a link that leads elsewhere, beside a grant that it would undo, …"""
-        before = {one.grant.id for one in self.changes.effective(component, digest, document).left_out}
+        session = grant.session
+        before = {one.grant.id for one in self.changes.effective(component, digest, document, session=session).left_out}
         try:
-            effective = self.changes.effective(component, digest, document, grant)
+            effective = self.changes.effective(component, digest, document, grant, session=session)
         except PolicyError as error:
             said = "; ".join(problem.message for problem in error.problems)
             help_ = "; ".join(problem.help for problem in error.problems if problem.help)
@@ -209,3 +270,12 @@ class Granting:
 
     def _write(self, event: Event, redactor: Redactor) -> None:
         self.log.append(event, redactor, sync=True)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Of a session that is over nothing can be had, whether its grants' end is written down or not."""
+    try:
+        yield
+    except SandboxError as error:
+        _LOG.error("grants of sessions that are over are not put away: %s", error)

@@ -81,4 +81,6 @@ def grant_json(grant: Grant) -> dict[str, Any]:
         "expires_at": grant.expires_at,
         "max_uses": grant.max_uses,
         "uses": grant.uses,
+        "lifetime": grant.lifetime,
+        "session": grant.session,
     }
