@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sandbox.policy import uris
-from sandbox.policy.entries import EnvironmentAllow, EnvironmentDeny, NetworkEntry, StorageAllow, StorageDeny
+from sandbox.policy.entries import EnvironmentAllow, EnvironmentDeny, NetworkAllow, NetworkEntry, StorageAllow, StorageDeny
 from sandbox.policy.globs import Segments, name_covers
 from sandbox.policy.network_cover import Targets, network_covers
 from sandbox.policy.overlap import Covering, Work
@@ -26,7 +26,7 @@ class Entries:
 
     storage_allow: tuple[tuple[int, StorageAllow], ...] = ()
     storage_deny: tuple[tuple[int, StorageDeny], ...] = ()
-    network_allow: tuple[tuple[int, NetworkEntry], ...] = ()
+    network_allow: tuple[tuple[int, NetworkAllow], ...] = ()
     network_deny: tuple[tuple[int, NetworkEntry], ...] = ()
     environment_allow: tuple[tuple[int, EnvironmentAllow], ...] = ()
     environment_deny: tuple[tuple[int, EnvironmentDeny], ...] = ()
@@ -47,6 +47,7 @@ def contradictions(entries: Entries) -> Iterator[Finding]:
     work = Work()
     yield from _storage_restrictions(entries.storage_allow, work)
     yield from _network_restrictions(entries.network_allow, work)
+    yield from _two_credentials(entries.network_allow, work)
     yield from _two_values(entries.environment_allow)
     yield from _two_folders(entries.storage_allow)
 
@@ -78,7 +79,7 @@ def _storage_restrictions(allows: Sequence[tuple[int, StorageAllow]], work: Work
                 break
 
 
-def _network_restrictions(allows: Sequence[tuple[int, NetworkEntry]], work: Work) -> Iterator[Finding]:
+def _network_restrictions(allows: Sequence[tuple[int, NetworkAllow]], work: Work) -> Iterator[Finding]:
     targets = Targets([allow for _, allow in allows])
     for number, (at, narrow) in enumerate(allows):
         for other in targets.of(narrow) if _restricts(narrow) else ():
@@ -94,15 +95,35 @@ def _network_restrictions(allows: Sequence[tuple[int, NetworkEntry]], work: Work
                 break
 
 
-def _restricts(entry: NetworkEntry) -> bool:
+def _restricts(entry: NetworkAllow) -> bool:
+    # A line with a credential says what goes along with its requests, whatever else is allowed.
+    if entry.credential is not None:
+        return False
     return any(part is not None for part in (entry.ports, entry.protocols, entry.methods, entry.paths))
+
+
+def _two_credentials(allows: Sequence[tuple[int, NetworkAllow]], work: Work) -> Iterator[Finding]:
+    """Two lines that give one request two values for one header; what overlaps in part is refused when it is asked."""
+    seen: dict[tuple[str | None, str], list[NetworkAllow]] = {}
+    for at, allow in allows:
+        if (added := allow.credential) is None:
+            continue
+        before = seen.setdefault((allow.host, added.header.lower()), [])
+        for other in before:
+            work.spend()
+            same = network_covers(other, allow) or network_covers(allow, other)
+            if same and other.credential != added:
+                told = f"{quoted(allow.target)} has another credential in {quoted(added.header)} at {other.origin}"
+                yield Finding("network", at, told, "keep one of the two, or tell them apart by `paths` or `methods`")
+                break
+        before.append(allow)
 
 
 def _two_values(allows: Sequence[tuple[int, EnvironmentAllow]]) -> Iterator[Finding]:
     seen: dict[str, EnvironmentAllow] = {}
     for at, allow in allows:
         first = seen.setdefault(allow.key, allow)
-        if first.value != allow.value:
+        if (first.value, first.secret) != (allow.value, allow.secret):
             yield Finding("environment", at, f"{quoted(allow.key)} has another value at {first.origin}", "keep one of the two")
 
 

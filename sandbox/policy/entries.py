@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 
 from sandbox.policy import hosts, uris
+from sandbox.policy.credentials import Format, Header, SecretName
 from sandbox.policy.fields import (
     ACCESS_WORDS,
     AccessWords,
@@ -106,15 +107,45 @@ class NetworkEntry(Entry):
         return None if self.ports is None else hosts.parse_ports(self.ports)
 
 
+class Credential(Strict):
+    """A secret that the gateway adds to the requests of a line: the guest never has it."""
+
+    secret: SecretName
+    header: Header
+    format: Format = "{secret}"
+
+
+class NetworkAllow(NetworkEntry):
+    """Hosts that may be asked, and the credential that goes along: to one host by its name, over https alone."""
+
+    credential: Credential | None = None
+
+    @model_validator(mode="after")
+    def _keeps_its_credential(self) -> Self:
+        if self.credential is None:
+            return self
+        if self.host is None or "*" in self.host:
+            told = f"a credential belongs to one host, and {quoted(self.target)} may be others too"
+            raise Refusal(told, "write one line for each host, `host: api.example.com`, with its `credential`")
+        if self.protocols != ("https",):
+            raise Refusal(
+                "a credential goes over https alone: plain http shows it to everyone on the way", "write `protocols: [https]`"
+            )
+        return self
+
+
 class EnvironmentAllow(Entry):
-    """A variable or a pattern of them: the host's value, or the one written here."""
+    """A variable or a pattern of them: the host's value, the one written here, or a secret's."""
 
     key: Key
     value: Value | None = None
+    secret: SecretName | None = None
 
     @model_validator(mode="after")
     def _one_name_for_a_value(self) -> Self:
-        if self.value is not None and ("*" in self.key or "?" in self.key):
+        if self.value is not None and self.secret is not None:
+            raise Refusal(f"{quoted(self.key)} has a `value` and a `secret`", "keep one of the two")
+        if (self.value or self.secret) is not None and ("*" in self.key or "?" in self.key):
             raise Refusal(f"{quoted(self.key)} stands for many variables, and one value cannot be theirs", "name each variable")
         return self
 

@@ -16,7 +16,15 @@ from typing import Any, Literal, TypeVar
 
 from sandbox.errors import GrantError
 from sandbox.policy.effect import Effect
-from sandbox.policy.entries import Entry, EnvironmentAllow, EnvironmentDeny, NetworkEntry, StorageAllow, StorageDeny
+from sandbox.policy.entries import (
+    Entry,
+    EnvironmentAllow,
+    EnvironmentDeny,
+    NetworkAllow,
+    NetworkEntry,
+    StorageAllow,
+    StorageDeny,
+)
 from sandbox.policy.models import Environment, Network, Permissions, PolicyDocument, ResourceLimits, Resources, Storage
 from sandbox.policy.problems import nothing_written, validate
 from sandbox.policy.refused import NOT_YET
@@ -126,7 +134,7 @@ def with_grants(document: PolicyDocument, grants: Iterable[Grant], now: float) -
             deny=(*parts.storage.deny, *_entries(held, "storage", "deny", StorageDeny)),
         ),
         network=Network(
-            allow=(*parts.network.allow, *_entries(held, "network", "allow", NetworkEntry)),
+            allow=(*parts.network.allow, *_entries(held, "network", "allow", NetworkAllow)),
             deny=(*parts.network.deny, *_entries(held, "network", "deny", NetworkEntry)),
         ),
         environment=_environment(parts.environment, held),
@@ -167,7 +175,7 @@ def _model(kind: GrantKind, effect: str) -> type[Entry | ResourceLimits]:
     models: dict[tuple[GrantKind, str], type[Entry | ResourceLimits]] = {
         ("storage", "allow"): StorageAllow,
         ("storage", "deny"): StorageDeny,
-        ("network", "allow"): NetworkEntry,
+        ("network", "allow"): NetworkAllow,
         ("network", "deny"): NetworkEntry,
         ("environment", "allow"): EnvironmentAllow,
         ("environment", "deny"): EnvironmentDeny,
@@ -190,9 +198,18 @@ def _read(model: type[_Model], data: dict[str, Any], kind: GrantKind, effect: st
     return entry
 
 
+_NOT_GRANTED = {
+    ("network", "credential"): "a grant carries no credential",
+    ("environment", "secret"): "a grant gives no secret",
+}
+"""What only a document gives that the operator accepted, by kind and key."""
+
+
 def _refuse_by_name(data: dict[str, Any], kind: GrantKind, effect: str) -> None:
     section = ("resources", "limits") if kind == "resource" else (kind, effect, "*")
     for name in data:
+        if (told := _NOT_GRANTED.get((kind, name))) is not None:
+            raise GrantError(f"{kind} grant: {told}", help=f"write the line with `{name}` into the component's policy")
         why = NOT_YET.get(("permissions", *section, name))
         if why is not None:
             raise GrantError(f"{kind} grant: `{name}` is not enforced yet: {why.partition('; ')[0]}", help=why.partition("; ")[2])

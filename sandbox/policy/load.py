@@ -17,7 +17,15 @@ from typing import Any, TypeVar
 
 from sandbox.errors import Code, PolicyError, Problem
 from sandbox.policy.checks import Entries, Finding, contradictions, doubts
-from sandbox.policy.entries import Entry, EnvironmentAllow, EnvironmentDeny, NetworkEntry, StorageAllow, StorageDeny
+from sandbox.policy.entries import (
+    Entry,
+    EnvironmentAllow,
+    EnvironmentDeny,
+    NetworkAllow,
+    NetworkEntry,
+    StorageAllow,
+    StorageDeny,
+)
 from sandbox.policy.file import read_policy_file
 from sandbox.policy.models import PolicyDocument
 from sandbox.policy.problems import in_order, nothing_written, validate
@@ -111,7 +119,7 @@ def _well_formed(data: Any, tree: Tree, document: PolicyDocument | None) -> Entr
     return Entries(
         _valid(StorageAllow, data, tree, ("permissions", "storage", "allow")),
         _valid(StorageDeny, data, tree, ("permissions", "storage", "deny")),
-        _valid(NetworkEntry, data, tree, ("permissions", "network", "allow")),
+        _valid(NetworkAllow, data, tree, ("permissions", "network", "allow")),
         _valid(NetworkEntry, data, tree, ("permissions", "network", "deny")),
         _valid(EnvironmentAllow, data, tree, ("permissions", "environment", "allow")),
         _valid(EnvironmentDeny, data, tree, ("permissions", "environment", "deny")),

@@ -14,7 +14,16 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PrivateAttr
 
 from sandbox.policy import units
-from sandbox.policy.entries import Entry, EnvironmentAllow, EnvironmentDeny, NetworkEntry, StorageAllow, StorageDeny, Strict
+from sandbox.policy.entries import (
+    Entry,
+    EnvironmentAllow,
+    EnvironmentDeny,
+    NetworkAllow,
+    NetworkEntry,
+    StorageAllow,
+    StorageDeny,
+    Strict,
+)
 from sandbox.policy.fields import Count, Size, Time, Version
 
 
@@ -28,7 +37,7 @@ class Storage(Strict):
 class Network(Strict):
     """Whom a component may call."""
 
-    allow: Annotated[tuple[NetworkEntry, ...], Field(strict=False)] = ()
+    allow: Annotated[tuple[NetworkAllow, ...], Field(strict=False)] = ()
     deny: Annotated[tuple[NetworkEntry, ...], Field(strict=False)] = ()
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from sandbox.policy import uris
-from sandbox.policy.entries import Entry, EnvironmentAllow, NetworkEntry, StorageAllow, StorageDeny, Strict
+from sandbox.policy.entries import Entry, EnvironmentAllow, NetworkAllow, NetworkEntry, StorageAllow, StorageDeny, Strict
 from sandbox.policy.fields import ACCESS_WORDS, Cidr, Count, Distinct, Key, Size, Uri, Version1, parse_access
 from sandbox.policy.hosts import parse_host
 from sandbox.policy.models import Environment, Network, Permissions, PolicyDocument, ResourceLimits, Resources, Storage
@@ -166,7 +166,7 @@ class Document1(Strict):
             deny=tuple(StorageDeny(uri=entry.tree, access=entry.words) for entry in parts.storage.deny),
         )
         network = Network(
-            allow=tuple(NetworkEntry(host=entry.host, cidr=entry.cidr, ports=("any",)) for entry in parts.network.allow),
+            allow=tuple(NetworkAllow(host=entry.host, cidr=entry.cidr, ports=("any",)) for entry in parts.network.allow),
             deny=tuple(NetworkEntry(host=entry.host, cidr=entry.cidr) for entry in parts.network.deny),
         )
         environment = Environment(allow=tuple(EnvironmentAllow(key=entry.key) for entry in parts.environment.allow))

@@ -63,6 +63,7 @@ def network_rule_covers(wide: NetworkRule, narrow: NetworkRule) -> bool:
         and all(any(a <= c and d <= b for a, b in wide.ports or ANY_PORT) for c, d in narrow.ports or ANY_PORT)
         and (wide.methods is None or (narrow.methods is not None and set(narrow.methods) <= set(wide.methods)))
         and _paths_cover(wide.paths, narrow.paths)
+        and narrow.credential in (None, wide.credential)
     )
 
 
@@ -113,7 +114,7 @@ def _networks_meet(allow: NetworkRule, deny: NetworkRule) -> bool:
 
 
 def _environment_covers(wide: EnvironmentRule, narrow: EnvironmentRule) -> bool:
-    return name_covers(wide.key, narrow.key) and wide.value == narrow.value
+    return name_covers(wide.key, narrow.key) and (wide.value, wide.secret) == (narrow.value, narrow.secret)
 
 
 def _environments_meet(allow: EnvironmentRule, deny: EnvironmentRule) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sandbox.policy.entries import EnvironmentAllow
 from sandbox.policy.globs import NotExpressibleError, name_intersect, name_matcher
@@ -16,14 +17,17 @@ from sandbox.policy.refusal import Refusal, quoted
 from sandbox.template.report import Report
 from sandbox.template.template import Effect, EnvironmentRule
 
+_NO_SECRETS: Mapping[str, str] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentDecision:
-    """Whether the guest sees a variable, the line that decided, and the value where a line gives one."""
+    """Whether the guest sees a variable, the line that decided, and the value or the secret's name where a line gives one."""
 
     allowed: bool
     origin: str | None
     value: str | None = None
+    secret: str | None = None
 
 
 class EnvironmentRules:
@@ -44,15 +48,22 @@ class EnvironmentRules:
         if deny is not None:
             return EnvironmentDecision(False, deny.origin)
         allow = self._find(Effect.ALLOW, name)
-        return EnvironmentDecision(False, None) if allow is None else EnvironmentDecision(True, allow.origin, allow.value)
+        if allow is None:
+            return EnvironmentDecision(False, None)
+        return EnvironmentDecision(True, allow.origin, allow.value, allow.secret)
 
-    def variables(self, host: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        """Names and values of one call, sorted; what is no UTF-8 on the host is left out, for WASI has text only."""
+    def variables(self, host: Mapping[str, str], secrets: Mapping[str, str] = _NO_SECRETS) -> tuple[tuple[str, str], ...]:
+        """Names and values of one call, sorted; what is no UTF-8 on the host is left out, for WASI has text only.
+
+        A variable whose secret is not among `secrets` is left out too: the host's own value is never in its place.
+        """
         named = {key for effect, key in self._exact if effect is Effect.ALLOW}
         found: dict[str, str] = {}
         for name in named | set(host):
             decision = self.decide(name)
-            value = host.get(name) if decision.value is None else decision.value
+            value = secrets.get(decision.secret) if decision.secret is not None else decision.value
+            if value is None and decision.secret is None:
+                value = host.get(name)
             if decision.allowed and value is not None and _is_text(name) and _is_text(value):
                 found[name] = value
         return tuple(sorted(found.items()))
@@ -68,7 +79,8 @@ def compile_environment(document: Environment, ceiling: Environment | None, repo
     """Compile one document's environment; what is wrong goes into `report`."""
     denies = [EnvironmentRule(Effect.DENY, entry.key, None, entry.origin) for entry in document.deny]
     if ceiling is None:
-        return (*(EnvironmentRule(Effect.ALLOW, entry.key, entry.value, entry.origin) for entry in document.allow), *denies)
+        allowed = (EnvironmentRule(Effect.ALLOW, entry.key, entry.value, entry.origin, entry.secret) for entry in document.allow)
+        return (*allowed, *denies)
     denies += [EnvironmentRule(Effect.DENY, entry.key, None, entry.origin) for entry in ceiling.deny]
     allows = [rule for entry in document.allow for rule in _inside_ceiling(entry, ceiling, report)]
     return (*allows, *denies)
@@ -102,9 +114,9 @@ def _inside_ceiling(entry: EnvironmentAllow, ceiling: Environment, report: Repor
             message = f"{quoted(entry.key)} overlaps the ceiling in a way that no rule can say: {error}"
             report.refuse(entry.origin, "permissions.environment", Refusal(message, "name the variables"))
             return
-        # A ceiling that writes a value allows that value and no other, the host's own included.
-        if key is not None and most.value in (None, entry.value):
-            common[EnvironmentRule(Effect.ALLOW, key, entry.value, entry.origin)] = None
+        # A ceiling that writes a value or a secret allows that one and no other, the host's own value included.
+        if key is not None and (most.value, most.secret) in ((None, None), (entry.value, entry.secret)):
+            common[EnvironmentRule(Effect.ALLOW, key, entry.value, entry.origin, entry.secret)] = None
     if not common:
         report.warn(entry.origin, f"{quoted(entry.key)} is outside the ceiling: the guest will not see it")
     yield from common

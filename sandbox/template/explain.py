@@ -56,6 +56,7 @@ def explain_environment(template: WasiTemplate, name: str) -> Explanation:
     decision = EnvironmentRules(template.environment).decide(name)
     if decision.allowed:
         whose = "the host's value" if decision.value is None else "the value written there"
+        whose = whose if decision.secret is None else f"the secret {quoted(decision.secret)}"
         return Explanation(True, decision.origin, f"{quoted(name)}: {whose}, allowed by {decision.origin}")
     origin = decision.origin or dict(template.denied_environment).get(name)
     return Explanation(False, origin, f"{quoted(name)}: not shown, {_why(origin)}")

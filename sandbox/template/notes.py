@@ -18,6 +18,8 @@ _FILE_DENY = "filesystem gate; the folder that holds it cannot be renamed"
 _NETWORK = "HTTP gate in the worker, and again the egress gateway for the address that it dials"
 _NETWORK_DENY = "HTTP gate and egress gateway, before any allow"
 _ENVIRONMENT = "the guest's environment holds these names and no other"
+_CREDENTIAL = f"{_NETWORK}, which adds the header: the guest never has the value"
+_FROM_STORE = "the host, at each call, from the secret store; no record holds the value"
 _LIMITS = {
     "memory": "store limits (each memory) and RLIMIT_DATA (their sum)",
     "cpu_time": "a profiling timer whose signal ends the worker",
@@ -49,14 +51,17 @@ def _network(rules: tuple[NetworkRule, ...]) -> Iterator[Note]:
         parts = [f"{rule.effect} {'/'.join(rule.protocols)} {rule.host or rule.cidr}, {ports}"]
         parts += [", ".join(rule.methods)] if rule.methods is not None else []
         parts += ["paths " + ", ".join(rule.paths)] if rule.paths is not None else []
-        yield Note(rule.origin, ", ".join(parts), _NETWORK if rule.effect is Effect.ALLOW else _NETWORK_DENY)
+        parts += [f"with the secret {added.secret} in {added.header}"] if (added := rule.credential) is not None else []
+        how = _CREDENTIAL if added is not None else _NETWORK
+        yield Note(rule.origin, ", ".join(parts), how if rule.effect is Effect.ALLOW else _NETWORK_DENY)
 
 
 def _environment(rules: tuple[EnvironmentRule, ...]) -> Iterator[Note]:
     for rule in rules:
         whose = "as written" if rule.value is not None else "as the host has it"
+        whose = whose if rule.secret is None else f"the secret {rule.secret}"
         line = f"allow {rule.key}, {whose}" if rule.effect is Effect.ALLOW else f"deny {rule.key}"
-        yield Note(rule.origin, line, _ENVIRONMENT)
+        yield Note(rule.origin, line, _ENVIRONMENT if rule.secret is None else _FROM_STORE)
 
 
 def _limits(limits: Limits) -> Iterator[Note]:

@@ -46,13 +46,25 @@ class FileRule:
     """One storage entry: a normalised absolute host path or glob, and what it allows or denies.
 
     In `pattern`, `*` and `?` stay within one name, `**` is any depth, `{a,b}` and `[a-z]` choose; `/x/**` is `/x` and all
-    below it. `origin` is the policy line (`policy.yaml:7:9`) or grant id that it comes from.
+    below it. `origin` is the policy line (`policy.yaml:7:9`) or grant id that it comes from. The sizes, of one file and of all
+    that the rule matches, are of an allow; None where nobody wrote one.
     """
 
     effect: Effect
     pattern: str
     access: Access
     origin: str
+    max_file_bytes: int | None = None
+    max_total_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What the gateway adds to a request: the name of a secret, a header, and its value with `{secret}` for the secret's."""
+
+    secret: str
+    header: str
+    format: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +83,18 @@ class NetworkRule:
     methods: tuple[str, ...] | None
     paths: tuple[str, ...] | None
     origin: str
+    credential: Credential | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentRule:
-    """One environment entry: a name or pattern; `value` is the literal, or None for the host's own value."""
+    """One environment entry: a name or pattern; `value` is the literal, `secret` a secret's name, else the host's own."""
 
     effect: Effect
     key: str
     value: str | None
     origin: str
+    secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +112,8 @@ class Limits:
     stdio_bytes: int = 64 << 10
     open_files: int = 64
     concurrency: int = 4
+    file_ops: int = 5_000
+    """Calls through the filesystem gate in a second."""
     origins: tuple[tuple[str, str], ...] = ()
 
     def origin(self, name: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sandbox.policy.entries import NetworkEntry
+from sandbox.policy.entries import NetworkAllow, NetworkEntry
 from sandbox.policy.fields import PROTOCOLS
 from sandbox.policy.globs import NotExpressibleError, intersect
 from sandbox.policy.hosts import ANY_PORT
@@ -18,7 +18,7 @@ from sandbox.policy.models import Network
 from sandbox.policy.network_cover import DEFAULT_PORTS, cidr_covers, host_covers, path_patterns
 from sandbox.policy.refusal import Refusal, quoted
 from sandbox.template.report import Report
-from sandbox.template.template import Effect, NetworkRule
+from sandbox.template.template import Credential, Effect, NetworkRule
 
 Ports = tuple[tuple[int, int], ...]
 
@@ -38,12 +38,18 @@ def _rules(entry: NetworkEntry, effect: Effect) -> Iterator[NetworkRule]:
     """The rules of a line: an allow without ports is one rule for each protocol and its own port."""
     protocols, ranges = entry.protocols or PROTOCOLS, entry.port_ranges
     ports = None if ranges in (None, ANY_PORT) else ranges
-    rule = NetworkRule(effect, entry.host, entry.cidr, ports, protocols, entry.methods, entry.paths, entry.origin)
+    added = _credential(entry)
+    rule = NetworkRule(effect, entry.host, entry.cidr, ports, protocols, entry.methods, entry.paths, entry.origin, added)
     if effect is Effect.DENY or ranges is not None:
         yield rule
         return
     for protocol in protocols:
         yield replace(rule, protocols=(protocol,), ports=((DEFAULT_PORTS[protocol], DEFAULT_PORTS[protocol]),))
+
+
+def _credential(entry: NetworkEntry) -> Credential | None:
+    added = entry.credential if isinstance(entry, NetworkAllow) else None
+    return None if added is None else Credential(added.secret, added.header, added.format)
 
 
 def _inside_ceiling(entry: NetworkEntry, most: list[NetworkRule], report: Report) -> Iterator[NetworkRule]:
@@ -71,7 +77,10 @@ def _common(rule: NetworkRule, limit: NetworkRule) -> NetworkRule | None:
     paths = _common_paths(rule.paths, limit.paths) if host or cidr else None
     if (host is None and cidr is None) or not protocols or () in (ports, methods, paths):
         return None
-    return NetworkRule(rule.effect, host, cidr, ports, protocols, methods, paths, rule.origin)
+    # A ceiling that names a credential allows that one and none; one that names none leaves it to the document.
+    if rule.credential is not None and limit.credential not in (None, rule.credential):
+        return None
+    return NetworkRule(rule.effect, host, cidr, ports, protocols, methods, paths, rule.origin, rule.credential)
 
 
 def _narrower_host(one: str | None, other: str | None) -> str | None:

@@ -9,7 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
-from sandbox.template.template import Access, Effect, EnvironmentRule, FileRule, Limits, NetworkRule, Preopen, WasiTemplate
+from sandbox.template.template import (
+    Access,
+    Credential,
+    Effect,
+    EnvironmentRule,
+    FileRule,
+    Limits,
+    NetworkRule,
+    Preopen,
+    WasiTemplate,
+)
 
 _Value = TypeVar("_Value")
 
@@ -34,17 +44,23 @@ def network_to_wire(rules: tuple[NetworkRule, ...]) -> list[Any]:
 
 def network_from_wire(rows: list[Any]) -> tuple[NetworkRule, ...]:
     """The rules that `network_to_wire` wrote."""
-    return tuple(_value(NetworkRule, [Effect(row[0]), *row[1:]]) for row in rows)
+    return tuple(_network_rule(row) for row in rows)
 
 
 def _file_rule(row: list[Any]) -> FileRule:
-    effect, pattern, access, origin = row
-    return FileRule(Effect(effect), pattern, Access(access), origin)
+    effect, pattern, access, *rest = row
+    return _value(FileRule, [Effect(effect), pattern, Access(access), *rest])
 
 
 def _environment_rule(row: list[Any]) -> EnvironmentRule:
-    effect, key, value, origin = row
-    return EnvironmentRule(Effect(effect), key, value, origin)
+    effect, *rest = row
+    return _value(EnvironmentRule, [Effect(effect), *rest])
+
+
+def _network_rule(row: list[Any]) -> NetworkRule:
+    effect, *rest, credential = row
+    added = None if credential is None else _value(Credential, credential)
+    return _value(NetworkRule, [Effect(effect), *rest, added])
 
 
 def _row(value: Any) -> list[Any]:
