@@ -69,6 +69,7 @@ WASI("io/streams", "[resource-drop]output-stream") void io_drop_output(s32 self)
 WASI("io/poll", "[method]pollable.block") void io_block(s32 self);
 WASI("io/poll", "[resource-drop]pollable") void io_drop_pollable(s32 self);
 WASI("clocks/monotonic-clock", "now") u64 clock_now(void);
+WASI("clocks/wall-clock", "now") void clock_wall(void *ret);
 WASI("clocks/monotonic-clock", "subscribe-duration") s32 clock_after(u64 nanoseconds);
 WASI("random/random", "get-random-bytes") void random_bytes(u64 length, void *ret);
 WASI("random/insecure-seed", "insecure-seed") void random_seed(void *ret);
@@ -106,6 +107,10 @@ EXPORT("cabi_realloc") void *cabi_realloc(void *old, u32 old_size, u32 align, u3
 
 static void *take(u32 size) { return (void *)arena_take(size, 8); }
 static void release_all(void) { arena_at = 0; }
+
+/* What was taken since `mark()` is given back by `rewind()`: for a loop that would otherwise grow with its input. */
+static u32 mark(void) { return arena_take(0, 8); }
+static void rewind(u32 at) { arena_at = at; }
 
 /* With bulk memory the builtins are single instructions, no calls. */
 void *memcpy(void *to, const void *from, unsigned long n) { return __builtin_memcpy(to, from, n); }
