@@ -27,7 +27,7 @@ Standing = Literal["within", "narrowed", "above", "refused", "unjudged"]
 
 @dataclass(frozen=True, slots=True)
 class AskedLine:
-    """One line of a request: where it stands, what it says, and what of it the ceiling gives (`gives`, or why it gives nothing)."""
+    """One line of a request: where it stands, what it says, and what of it the ceiling `gives`, or why it gives nothing."""
 
     origin: str
     line: str

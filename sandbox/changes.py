@@ -64,6 +64,7 @@ class Changes:
     clock: Callable[[], float]
     stopper: Callable[[], Stopper | None]
     changed: Callable[[], None]
+    reconcile: Callable[[], list[Running]] = list
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     seen: int = -1
     next_expiry: float | None = None
@@ -87,7 +88,8 @@ class Changes:
         now = self.clock()
         expired = self.store.expire(now)
         generation = self.store.generation()
-        losers = [call for component in self.components.loaded.values() for call in self._renew(component, now)]
+        losers = self.reconcile()
+        losers += [call for component in self.components.loaded.values() for call in self._renew(component, now)]
         self.seen = generation
         stopped = await self._stop(losers)
         self._recent.append((generation, stopped))
@@ -122,10 +124,16 @@ class Changes:
             return Held()
         return Held(False, f"nothing is granted here: {component.effective.problems[0]}")
 
-    def effective(self, name: str, digest: Digest, accepted: Accepted, *more: Grant, session: str | None = None) -> Effective:
-        """What would hold for a component now, for calls of `session`, with `more` grants; raises as `compile_effective` does."""
+    def effective(
+        self, name: str, digest: Digest, accepted: Accepted, *more: Grant, session: str | None = None, without: str = ""
+    ) -> Effective:
+        """What would hold for a component now, for the calls of `session`, with `more` grants and `without` one.
+
+        Raises as `compile_effective` does.
+        """
         now = self.clock()
-        free, bound = by_session(self.store.grants(now, component=name, digest=digest, used_up=True))
+        stored = self.store.grants(now, component=name, digest=digest, used_up=True)
+        free, bound = by_session(grant for grant in stored if grant.id != without)
         mine = bound.get(session, ()) if session is not None else ()
         return compile_effective(self.around, name, digest, accepted, (*free, *mine, *more), now)
 

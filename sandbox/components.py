@@ -18,13 +18,14 @@ from sandbox.wit.types import Digest
 
 @dataclass(frozen=True, slots=True)
 class LoadedComponent:
-    """A component that can be called: its tools, what of it is no tool, and what is doubtful about its policy."""
+    """A component that can be called: its tools, what of it is no tool, what is doubtful, and what waits for a person."""
 
     name: str
     digest: Digest
     tools: tuple[Tool, ...]
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -86,6 +87,12 @@ class Components:
         self.refuse_collision(component.name, component.shown.tools)
         self.loaded[component.name] = component
         self.tools |= {tool.name: tool for tool in component.shown.tools}
+
+    def remove(self, name: str) -> None:
+        """Take a component and its tools away; its running calls are the caller's to stop."""
+        gone = self.loaded.pop(name)
+        for tool in gone.shown.tools:
+            del self.tools[tool.name]
 
     def find(self, tool: str) -> tuple[Loaded, Tool] | None:
         """The tool of that name and its component, or None."""

@@ -1,4 +1,4 @@
-"""What of a component a person and a model go by: its tools as they are listed, and the interfaces it imports; and how two differ.
+"""What of a component people and models go by, its tools as they are listed and the interfaces it imports, and how two differ.
 
 Decides whether an update has to be accepted anew (ATTACKS TOOL-03): a tool that is new, gone, or says or takes something else; an
 import that is new or gone. The patch version of a WASI interface is none: every 0.2.x is answered alike.

@@ -35,7 +35,7 @@ class Installed:
     """A component of the registry: what `name` stands for, where it came from, and the policy that it asks for, as it asks.
 
     `surface` is the digest of the component whose tools and imports were accepted last; where it is another than `digest`, an
-    update waits for its acceptance.
+    update waits for its acceptance. `decided` is whether somebody has decided about what it asks for, `tools` how many it has.
     """
 
     name: str
@@ -43,8 +43,10 @@ class Installed:
     surface: Digest
     source: str
     size: int
+    tools: int
     request_file: str
     request_text: str | None
+    decided: bool
     installed_at: float
 
     @property
@@ -119,7 +121,7 @@ def component_of(row: sqlite3.Row) -> StoredComponent:
 
 def installed_of(row: sqlite3.Row) -> Installed:
     """The installed component in a row."""
-    return Installed(*row)
+    return Installed(**{**dict(row), "decided": bool(row["decided"])})
 
 
 def version_of(row: sqlite3.Row) -> PolicyVersion:

@@ -40,7 +40,7 @@ _INSTALLED = """
 CREATE TABLE worlds (digest TEXT PRIMARY KEY, world TEXT NOT NULL) STRICT;
 CREATE TABLE installed (
   name TEXT PRIMARY KEY, digest TEXT NOT NULL, surface TEXT NOT NULL, source TEXT NOT NULL, size INTEGER NOT NULL,
-  request_file TEXT NOT NULL, request_text TEXT, installed_at REAL NOT NULL
+  tools INTEGER NOT NULL, request_file TEXT NOT NULL, request_text TEXT, decided INTEGER NOT NULL, installed_at REAL NOT NULL
 ) STRICT;
 CREATE TABLE policy_versions (
   component TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL, policy_file TEXT NOT NULL, policy_text TEXT NOT NULL,

@@ -71,7 +71,7 @@ _FORGET_COMPONENTS = """
 DELETE FROM components WHERE name = :name AND digest NOT IN (SELECT digest FROM installed UNION SELECT surface FROM installed)
 AND rowid NOT IN (SELECT rowid FROM components WHERE name = :name ORDER BY accepted_at DESC, rowid DESC LIMIT :most)
 """
-_PUT_INSTALLED = "INSERT OR REPLACE INTO installed VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_INSTALLED = "INSERT OR REPLACE INTO installed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _LATEST_VERSION = "SELECT version, digest, policy_text FROM policy_versions WHERE component = ? ORDER BY version DESC LIMIT 1"
 _VERSIONS = "SELECT * FROM policy_versions WHERE component = ? ORDER BY version"
 _FORGET_WORLDS = """

@@ -37,7 +37,7 @@ from sandbox.wit.types import (
     World,
 )
 
-__all__ = ["LONGEST", "MAX_TOOLS", "RESERVED", "Tool", "ToolNote", "notes_of", "tools_of"]
+__all__ = ["LONGEST", "MAX_TOOLS", "RESERVED", "Tool", "ToolNote", "notes_of", "prefix_of", "tools_of"]
 
 LONGEST = 50
 """Characters of a name: with a host's `mcp__SERVER__` before it, 64 are still kept."""
@@ -94,6 +94,11 @@ def tools_of(component_name: str, world: World, digest: Digest, *, others: Itera
     names = _names(component_name, exports)
     docs, foreign = dict(world.docs), tuple(others)
     return tuple(_tool(name, component_name, export, docs, digest, foreign) for name, export in zip(names, exports, strict=True))
+
+
+def prefix_of(component_name: str) -> str:
+    """What the names of a component's tools begin with; two components with one prefix could have one tool."""
+    return _safe(component_name)
 
 
 def notes_of(world: World) -> tuple[ToolNote, ...]:
