@@ -19,6 +19,7 @@ from sandbox.cli.parser import EXITS, Parser, naming, refuse
 from sandbox.cli.parser import Commands as _Commands
 from sandbox.cli.parser import group as _group
 from sandbox.cli.parser import leaf as _leaf
+from sandbox.cli.serving import builtin, serving
 
 
 def _count(text: str) -> int:
@@ -61,12 +62,14 @@ def root() -> Parser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _run(commands)
+    serving(commands, _hosting)
     _tool(commands)
     _policy(commands)
     _permission(commands)
     _audit(commands)
     operating(commands)
     _leaf(commands, "doctor", "doctor", "say which layers protect this machine", "nothing more", (0, 0))
+    _install(commands)
     _completion(commands)
     return parser
 
@@ -79,7 +82,7 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _hosting(parser: Parser) -> None:
+def _policy_option(parser: Parser) -> None:
     policy = parser.add_argument(
         "--policy",
         action="append",
@@ -88,6 +91,10 @@ def _hosting(parser: Parser) -> None:
         help="a policy of one component or of all (default: the one accepted for it before, else none: it may touch nothing)",
     )
     naming(policy, "policy")
+
+
+def _hosting(parser: Parser) -> None:
+    _policy_option(parser)
     parser.add_argument("--ceiling", metavar="FILE", help="the most that any policy may give here")
     parser.add_argument("--isolation", choices=["default", "strict"], default="default", help="strict: every layer or no start")
     parser.add_argument("--nameserver", metavar="HOST:PORT", help="resolve names there in place of the system's resolver")
@@ -98,6 +105,7 @@ def _run(commands: _Commands) -> None:
         commands, "run", "run", "serve components as MCP tools on standard input and output", "`FILE.wasm …`", (1, None)
     )
     _hosting(parser)
+    builtin(parser)
 
 
 def _tool(commands: _Commands) -> None:
@@ -159,6 +167,30 @@ def _audit(commands: _Commands) -> None:
     listing.add_argument("--since", metavar="TIME", help="an ISO time, or how long ago: 10m, 2h")
     listing.add_argument("--limit", type=_count, default=100, metavar="N", help="the newest N (default: 100)")
     _leaf(group, "verify", "audit", "check that no event was changed, moved or removed", "nothing more", (0, 0))
+
+
+def _install(commands: _Commands) -> None:
+    wanted = "`claude|claude-code|cursor|vscode|gemini|codex|mcp-json`"
+    install = _leaf(
+        commands,
+        "install",
+        "install.command",
+        "write this program into an MCP client's configuration",
+        f"{wanted} `[FILE.wasm …]`",
+        (1, None),
+        completes="client",
+    )
+    _policy_option(install)
+    install.add_argument("--replace", action="store_true", help="put it in place of another entry of that name")
+    summary = "take it out of an MCP client's configuration again"
+    remove = _leaf(commands, "uninstall", "install.command", summary, wanted, (1, 1), completes="client")
+    for parser in (install, remove):
+        parser.add_argument("--name", default="sandbox", metavar="NAME", help="what the client calls it (default: sandbox)")
+        scope = "of this user or of this folder (default: the client's usual one)"
+        parser.add_argument("--scope", choices=["user", "project"], help=scope)
+        parser.add_argument("--dry-run", action="store_true", help="show what would change, write nothing")
+    install.add_argument("--print", action="store_true", help="print the entry alone, write nothing")
+    remove.set_defaults(print=False, policy=[], replace=False)
 
 
 def _completion(commands: _Commands) -> None:

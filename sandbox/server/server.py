@@ -159,7 +159,7 @@ class SandboxServer(Server[Any]):
         self.clients.joined(ctx)
 
     async def _ended(self, session: str) -> None:
-        _log.debug("session %s has ended", session)
+        await self.sandbox.end_session(session)
 
 
 @contextlib.asynccontextmanager

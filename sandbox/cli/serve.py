@@ -1,0 +1,114 @@
+"""`sandbox serve`: serve components as MCP tools over HTTP, to any number of clients.
+
+Rules: this machine alone, unless told otherwise, and then only with a token; a token is read from a file or a variable and never
+from the command line. What is printed on standard output is data; the URL goes to standard error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import signal
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from sandbox.cli.exits import Exit
+from sandbox.cli.hosting import load_all, open_sandbox
+from sandbox.cli.terminal import Terminal
+from sandbox.errors import Code, SandboxError
+
+TOKEN_VARIABLE = "SANDBOX_TOKEN"  # noqa: S105 - the name of a variable
+
+
+def command(arguments: Namespace, terminal: Terminal) -> int:
+    """Serve until a signal comes."""
+    return asyncio.run(_serve(arguments, terminal))
+
+
+async def _serve(arguments: Namespace, terminal: Terminal) -> int:
+    stop = asyncio.Event()
+    by = _stopped_by_signals(stop)
+    http = importlib.import_module("sandbox.server.http.serve")
+    listening = http.Listening(
+        host=arguments.host,
+        port=arguments.port,
+        path=_path(arguments.path),
+        verifier=_verifier(arguments, terminal),
+        hosts=frozenset(map(_host, arguments.allow_host)),
+        origins=frozenset(map(_origin, arguments.allow_origin)),
+    )
+    async with open_sandbox(arguments, source="http") as sandbox:
+        loading = asyncio.create_task(load_all(sandbox, arguments.words, arguments.policy))
+        own = None
+        try:
+            await http.serve_http(sandbox, loading, listening, own=own, ready=_telling(terminal), stop=stop)
+        finally:
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
+    return Exit.INTERRUPTED if by == [signal.SIGINT] else Exit.OK
+
+
+def _telling(terminal: Terminal) -> Any:
+    def tell(url: str) -> None:
+        if terminal.json:
+            terminal.data({"url": url, "pid": os.getpid()})
+        else:
+            terminal.note(f"serving at {url}")
+
+    return tell
+
+
+def _stopped_by_signals(stop: asyncio.Event) -> list[signal.Signals]:
+    """Have SIGINT and SIGTERM stop the server once; a second one has its default effect. Which it was, once it came."""
+    came: list[signal.Signals] = []
+    loop = asyncio.get_running_loop()
+
+    def end(number: signal.Signals) -> None:
+        came.append(number)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end, number)
+    return came
+
+
+def _verifier(arguments: Namespace, terminal: Terminal) -> Any:
+    tokens = importlib.import_module("sandbox.server.http.tokens")
+    variable = os.environ.get(TOKEN_VARIABLE)
+    if arguments.token_file is None:
+        return None if variable is None else tokens.tokens_of(variable, TOKEN_VARIABLE)
+    if variable is not None:
+        raise _usage(f"both {TOKEN_VARIABLE} and `--token-file` are given", "give one of them")
+    verifier, made = tokens.tokens_in_file(Path(arguments.token_file))
+    if made:
+        terminal.note(f"a token was made, and is in {arguments.token_file}")
+    return verifier
+
+
+def _path(path: str) -> str:
+    if not path.startswith("/") or path.startswith("//") or path == "/health" or not path.isascii() or set(path) & set("?#% \\"):
+        raise _usage(f"`{path}` is no path for MCP", "write one like `/mcp`; `/health` is taken")
+    return path
+
+
+def _host(host: str) -> str:
+    found: str | None = importlib.import_module("sandbox.server.http.names").named(host)
+    if found is None:
+        raise _usage(f"`--allow-host {host}` is no host", "write a name as clients will: `box.example.com`, or with its port")
+    return found
+
+
+def _origin(origin: str) -> str:
+    scheme, separator, rest = origin.partition("://")
+    if scheme not in {"http", "https"} or not separator or not rest or set(rest) & set("/?#*@ "):
+        raise _usage(f"`--allow-origin {origin}` is no origin", "write scheme, host and port: `https://app.example.com`")
+    return origin.lower()
+
+
+def _usage(message: str, help: str) -> SandboxError:  # noqa: A002 - the word of the error style
+    return SandboxError(message, help=help, code=Code.INVALID_ARGUMENTS)

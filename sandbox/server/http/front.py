@@ -1,0 +1,273 @@
+"""What stands before MCP over HTTP: who may ask at all, and what a request must be before anybody reads it.
+
+Decides, in this order:
+
+    1. the head    at most `MAX_HEADERS` fields
+    2. Host        a name of this server, said once          421
+    3. Origin      this server's own, or a named one         403
+    4. the token   where one is asked for, on every path     401
+    5. the path    exactly the one, or /health               404
+    6. the body    JSON, bare, within bytes and time         415, 413, 408
+    7. the message strict JSON, one JSON-RPC message         400
+    8. its id      none that waits in the same session       400
+
+Leaves sessions and methods to the SDK, tokens to the verifier. Nothing of a request is read before its head has passed, and
+nothing that a proxy may have added is believed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import mcp.types as t
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import TokenVerifier
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sandbox.server.http.answers import Answer, Header, refused, told
+from sandbox.server.http.names import Names
+from sandbox.server.http.waiting import Waiting
+from sandbox.server.wire import Refusal, read_line, refuse
+
+MAX_BODY_BYTES = 4 << 20
+MAX_HEADERS = 100
+BODY_SECONDS = 8.0
+
+HEALTH = "/health"
+
+_ASKED = (b"www-authenticate", b'Bearer realm="sandbox"')
+_WRONG = (b"www-authenticate", b'Bearer realm="sandbox", error="invalid_token"')
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Where MCP is, the names that are answered to, and who verifies tokens; without one, nobody is asked for a token."""
+
+    path: str = "/mcp"
+    names: Names = field(default_factory=Names)
+    verifier: TokenVerifier | None = None
+
+
+class Front:
+    """The ASGI application. `mcp` is asked when everything is in order; `healthy` says whether tools can be called."""
+
+    def __init__(self, mcp: ASGIApp, rules: Rules, healthy: Callable[[], bool]) -> None:
+        self._mcp, self._rules, self._healthy = mcp, rules, healthy
+        self._waiting = Waiting()
+        self._closing = asyncio.Event()
+
+    def close(self) -> None:
+        """End every stream that has no end of its own."""
+        self._closing.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope)
+        answer = self._by_its_head(request) or await self._by_its_token(request) or self._by_its_path(request)
+        allowed = self._allowed(request) if answer is None or answer.status != 403 else ()
+        if answer is not None:
+            return await answer.send(send, *allowed)
+        send = _with(send, allowed)
+        if request.method == "POST":
+            return await self._post(request, receive, send)
+        if request.method == "GET":
+            return await self._until_closing(request, receive, send)
+        return await self._mcp(scope, _nothing_more(receive), send)
+
+    def _by_its_head(self, request: Request) -> Answer | None:
+        if len(request.headers) > MAX_HEADERS:
+            return Answer(431, f"at most {MAX_HEADERS} header fields", CLOSE)
+        hosts, origins = request.all(b"host"), request.all(b"origin")
+        if len(hosts) != 1 or not self._rules.names.answers_to(hosts[0]):
+            return Answer(421, "this server does not go by that name; `--allow-host NAME` adds one", CLOSE)
+        if len(origins) > 1 or (origins and not self._rules.names.speaks_with(origins[0], hosts[0])):
+            return Answer(403, "pages of this origin may not speak to this server; `--allow-origin ORIGIN` adds one", CLOSE)
+        return None
+
+    async def _by_its_token(self, request: Request) -> Answer | None:
+        if self._rules.verifier is None or self._is_preflight(request):
+            return None
+        credentials = request.all(b"authorization")
+        if not credentials:
+            return Answer(401, "a bearer token is needed", (_ASKED,))
+        scheme, _, token = credentials[0].partition(" ")
+        found = None
+        if len(credentials) == 1 and scheme.lower() == "bearer":
+            found = await self._rules.verifier.verify_token(token.strip(" "))
+        if found is None:
+            _log.warning("a request from %s has a token that is none", request.peer)
+            return Answer(401, "this token is not one of this server's", (_WRONG,))
+        request.scope["user"] = AuthenticatedUser(found)
+        return None
+
+    def _by_its_path(self, request: Request) -> Answer | None:
+        # As it was sent: `/mcp/`, `//mcp` and `/%6dcp` are other paths.
+        if self._is_preflight(request):
+            return Answer(204)
+        if request.path == HEALTH:
+            if request.method not in {"GET", "HEAD"}:
+                return Answer(405, "", ((b"allow", b"GET, HEAD"),))
+            healthy = self._healthy()
+            return told(200 if healthy else 503, {"status": "ok" if healthy else "starting"})
+        if request.path != self._rules.path:
+            return Answer(404, f"MCP is at {self._rules.path}")
+        if request.method not in {"POST", "GET", "DELETE"}:
+            return Answer(405, "", ((b"allow", b"POST, GET, DELETE"),))
+        return None
+
+    async def _post(self, request: Request, receive: Receive, send: Send) -> None:
+        body = self._by_its_kind(request) or await _body(receive)
+        if isinstance(body, Answer):
+            return await body.send(send)
+        message = read_line(body) or refuse(None, t.PARSE_ERROR, "parse error: the body is empty")
+        if isinstance(message, Refusal):
+            return await refused(message).send(send)
+        session = request.one(b"mcp-session-id")
+        if session is None or not isinstance(message, t.JSONRPCRequest):
+            return await self._mcp(request.scope, _replayed(body, receive), send)
+        refusal = self._waiting.begin(session, message)
+        if refusal is not None:
+            return await refused(refusal).send(send)
+        try:
+            return await self._mcp(request.scope, _replayed(body, receive), send)
+        finally:
+            self._waiting.end(session, message)
+
+    def _by_its_kind(self, request: Request) -> Answer | None:
+        kinds = request.all(b"content-type")
+        if len(kinds) != 1 or kinds[0].partition(";")[0].strip().lower() != "application/json":
+            return Answer(415, "the body is `application/json`", CLOSE)
+        if request.all(b"content-encoding"):
+            return Answer(415, "the body is sent as it is, without an encoding", CLOSE)
+        length = request.one(b"content-length")
+        return TOO_LARGE if length is not None and int(length) > MAX_BODY_BYTES else None
+
+    async def _until_closing(self, request: Request, receive: Receive, send: Send) -> None:
+        """A stream of the server's own words, which ends with the server: uvicorn would wait for it for ever."""
+        stream = _Stream(send)
+        telling = asyncio.ensure_future(_awaited(self._mcp(request.scope, _nothing_more(receive), stream)))
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait({telling, closing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            closing.cancel()
+            telling.cancel()
+            await asyncio.gather(telling, closing, return_exceptions=True)
+        if not telling.cancelled() and (error := telling.exception()) is not None:
+            raise error
+        await stream.end()
+
+    def _is_preflight(self, request: Request) -> bool:
+        """A browser's question, without credentials, whether it may send what a page wants to send."""
+        return (
+            request.method == "OPTIONS" and bool(request.all(b"origin")) and bool(request.all(b"access-control-request-method"))
+        )
+
+    def _allowed(self, request: Request) -> tuple[Header, ...]:
+        """What a browser is told of an origin that the operator named; never `*`, and nothing to any other."""
+        origin = request.one(b"origin")
+        if origin is None or origin not in self._rules.names.origins:
+            return ()
+        methods = (b"access-control-allow-methods", b"POST, GET, DELETE")
+        headers = (b"access-control-allow-headers", b"authorization, content-type, last-event-id, " + _MCP_HEADERS)
+        preflight = (methods, headers, (b"access-control-max-age", b"600")) if self._is_preflight(request) else ()
+        shown = (b"access-control-expose-headers", b"mcp-session-id, www-authenticate")
+        return ((b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"origin"), shown, *preflight)
+
+
+CLOSE: tuple[Header, ...] = ((b"connection", b"close"),)
+TOO_LARGE = Answer(413, f"a message is at most {MAX_BODY_BYTES >> 20} MiB", CLOSE)
+TOO_SLOW = Answer(408, f"a body comes within {BODY_SECONDS:.0f} s", CLOSE)
+_MCP_HEADERS = b"mcp-session-id, mcp-protocol-version, mcp-method, mcp-name"
+
+
+class Request:
+    """The head of a request, as it was sent."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.method: str = scope["method"]
+        self.headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.path: str = scope["raw_path"].decode("latin-1")
+
+    @property
+    def peer(self) -> str:
+        """Who is at the other end of the connection."""
+        return str((self.scope.get("client") or ("somebody",))[0])
+
+    def all(self, name: bytes) -> list[str]:
+        """Every value of a header."""
+        return [value.decode("latin-1") for each, value in self.headers if each == name]
+
+    def one(self, name: bytes) -> str | None:
+        """The first value of a header."""
+        return next((value.decode("latin-1") for each, value in self.headers if each == name), None)
+
+
+class _Stream:
+    """Sends, and knows whether an answer has begun and has not ended."""
+
+    def __init__(self, send: Send) -> None:
+        self._send, self._open = send, False
+
+    async def __call__(self, message: Message) -> None:
+        self._open = message["type"] == "http.response.start" or bool(message.get("more_body"))
+        await self._send(message)
+
+    async def end(self) -> None:
+        if self._open:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _body(receive: Receive) -> bytes | Answer:
+    """The whole body, or the refusal of one that is too large or too slow."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise ConnectionAbortedError
+                size += len(message.get("body", b""))
+                if size > MAX_BODY_BYTES:
+                    return TOO_LARGE
+                parts.append(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return b"".join(parts)
+    except TimeoutError:
+        return TOO_SLOW
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
+
+
+def _nothing_more(receive: Receive) -> Receive:
+    """A request without a body: what comes after its head is not kept, and its end is the client's leaving."""
+    return _replayed(b"", receive)
+
+
+def _with(send: Send, headers: tuple[Header, ...]) -> Send:
+    if not headers:
+        return send
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
+        await send(message)
+
+    return sending
+
+
+async def _awaited(awaitable: Awaitable[None]) -> None:
+    await awaitable
