@@ -24,6 +24,7 @@ from sandbox.admission import new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.changes import Changes
 from sandbox.control import notify_all
+from sandbox.effective import Effective
 from sandbox.errors import GrantError, NotFound, PolicyError, SandboxError
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import Grant, GrantKind, Lifetime
@@ -113,23 +114,7 @@ class Granting:
         run it does (each may have a ceiling of its own), it is withdrawn and refused. `control.status_all` tells who does not.
         """
         digest, document = self.known(component)
-        now = self.clock()
-        grant = Grant(
-            id=f"g-{secrets.token_hex(6)}",
-            component_name=component,
-            digest=digest,
-            kind=kind,
-            entry=dict(entry),
-            who=about.who,
-            created_at=now,
-            effect=effect,
-            why=about.reason or "",
-            expires_at=None if about.expires_in is None else now + about.expires_in,
-            max_uses=about.uses,
-            lifetime=about.lifetime,
-            session=about.session,
-            keeper=None if about.session is None else self.keeper,
-        )
+        grant = self._new(component, digest, kind, entry, effect, about)
         async with self.changes.lock:
             self._refuse_what_cannot_hold(component, digest, document, grant)
             since = self.store.generation()
@@ -138,6 +123,21 @@ class Granting:
             await self.changes.apply()
         await self._withdraw_what_nobody_gives(grant, await telling)
         return grant
+
+    def preview(
+        self, component: str, kind: GrantKind, entry: Mapping[str, Any], effect: Effect, about: About
+    ) -> tuple[Effective, Effective]:
+        """What holds for the calls that a grant would be for, before it and with it; raises as `grant` does."""
+        digest, document = self.known(component)
+        grant = self._new(component, digest, kind, entry, effect, about)
+        return self._refuse_what_cannot_hold(component, digest, document, grant)
+
+    def without(self, grant: Grant) -> tuple[Effective, Effective]:
+        """What holds for the calls that a grant is for, with it and without it."""
+        digest, document = self.known(grant.component_name)
+        name, session = grant.component_name, grant.session
+        held = self.changes.effective(name, digest, document, session=session)
+        return held, self.changes.effective(name, digest, document, session=session, without=grant.id)
 
     async def grant_from_denial(self, denial_id: str, about: About) -> Grant:
         """Add the smallest entry that would have allowed a denied effect; raises NotFound, GrantError."""
@@ -187,6 +187,27 @@ class Granting:
             for session in [session for keeper, session in self.store.sessions() if keeper == self.keeper]:
                 await self.end_session(session)
 
+    def _new(
+        self, component: str, digest: Digest, kind: GrantKind, entry: Mapping[str, Any], effect: Effect, about: About
+    ) -> Grant:
+        now = self.clock()
+        return Grant(
+            id=f"g-{secrets.token_hex(6)}",
+            component_name=component,
+            digest=digest,
+            kind=kind,
+            entry=dict(entry),
+            who=about.who,
+            created_at=now,
+            effect=effect,
+            why=about.reason or "",
+            expires_at=None if about.expires_in is None else now + about.expires_in,
+            max_uses=about.uses,
+            lifetime=about.lifetime,
+            session=about.session,
+            keeper=None if about.session is None else self.keeper,
+        )
+
     async def _end(self, grant: Grant, why: str) -> Receipt:
         async with self.changes.lock:
             since = self.store.generation()
@@ -231,10 +252,16 @@ class Granting:
         event = Event(kind, new_request_id(), subject="local", component=name, digest=digest, detail=told)
         self.store.put_component(row, before_commit=lambda: self._write(event, Redactor()))
 
-    def _refuse_what_cannot_hold(self, component: str, digest: Digest, document: Accepted, grant: Grant) -> None:
-        """Above the ceiling, on the host's own folders, on a link that leads elsewhere, beside a grant that it would undo, …"""
+    def _refuse_what_cannot_hold(
+        self, component: str, digest: Digest, document: Accepted, grant: Grant
+    ) -> tuple[Effective, Effective]:
+        """Above the ceiling, on the host's own folders, on a link that leads elsewhere, beside a grant that it would undo, …
+
+        What holds without the grant and with it.
+        """
         session = grant.session
-        before = {one.grant.id for one in self.changes.effective(component, digest, document, session=session).left_out}
+        held = self.changes.effective(component, digest, document, session=session)
+        before = {one.grant.id for one in held.left_out}
         try:
             effective = self.changes.effective(component, digest, document, grant, session=session)
         except PolicyError as error:
@@ -245,6 +272,7 @@ class Granting:
             if one.grant.id not in before:
                 other = "" if one.grant.id == grant.id else f" beside the grant `{one.grant.id}`"
                 raise GrantError(f"the grant cannot hold{other}: {one.why}", help=one.help)
+        return held, effective
 
     def _tell_others(self, since: int, grant: str = "") -> asyncio.Task[tuple[ServerReceipt, ...]]:
         return asyncio.create_task(notify_all(self.run, since=since, besides=self.own_socket(), grant=grant))

@@ -1,4 +1,4 @@
-"""The part of `Sandbox` that changes what components may do: grants, denies, revokes.
+"""The part of `Sandbox` that changes what components may do: grants, denies, revokes, and what comes before and after them.
 
 Decides how a grant is spelled in Python, and nothing else: that it may be made, and what it means, is `sandbox.granting`.
 
@@ -10,19 +10,22 @@ component that nobody knows, and GrantError.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
+from sandbox.attempts import Attempt, begin
 from sandbox.granting import About, Granting
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import (
     Grant,
+    GrantKind,
     Lifetime,
     make_entry_environment,
     make_entry_network,
     make_entry_resource,
     make_entry_storage,
 )
+from sandbox.proposals import Proposal, TakenBack, grant, propose, take_back
 from sandbox.receipt import Receipt
 
 Words = Literal["allow", "deny"]
@@ -127,6 +130,24 @@ class Permissions:
         """Grant the smallest thing that would have allowed a denied effect. Raises NotFound for an unknown denial, too."""
         about = About(who, reason or f"from denial {denial_id}", expires_in, max_uses, lifetime, session)
         return await self._opened().grant_from_denial(denial_id, about)
+
+    def propose(
+        self, component: str, kind: GrantKind, entry: Mapping[str, Any], *, about: About, effect: Words = "allow"
+    ) -> Proposal:
+        """What granting an entry (as `sandbox.policy.grants.make_entry` spells it) would change; grants nothing."""
+        return propose(self._opened(), component, kind, entry, Effect(effect), about)
+
+    async def grant_proposed(self, proposal: Proposal) -> Grant:
+        """Make a grant as it was proposed. Raises GrantError where it would change something else by now."""
+        return await grant(self._opened(), proposal)
+
+    async def take_back(self, grants: Iterable[Grant]) -> TakenBack:
+        """End those of the grants whose end gives nothing: for who may take away and not give."""
+        return await take_back(self._opened(), grants)
+
+    def attempt(self, tool: str, arguments: Mapping[str, Any], *, subject: str, session: str | None) -> Attempt:
+        """Record that somebody uses one of the host's own tools. Raises SandboxError, HostUnavailable."""
+        return begin(self._opened().log, tool, arguments, subject=subject, session=session)
 
     async def revoke(self, grant_id: str) -> Receipt:
         """End a grant for good, and stop the running calls that held what it gave. Raises NotFound, GrantError."""

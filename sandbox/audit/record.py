@@ -38,6 +38,8 @@ class EventType(StrEnum):
     COMPONENT_LOADED = "component_loaded"
     POLICY_LOADED = "policy_loaded"
     POLICY_UPDATED = "policy_updated"
+    PERMISSION_REQUESTED = "permission_requested"
+    PERMISSION_ANSWERED = "permission_answered"
     PERMISSION_GRANTED = "permission_granted"
     PERMISSION_REVOKED = "permission_revoked"
     TOOL_INVOKE = "tool_invoke"

@@ -79,10 +79,18 @@ async def set_the_clock_back(sandbox: Sandbox, home: Path) -> None:
         pass
 
 
+async def ask(sandbox: Sandbox, folder: Path) -> None:
+    attempt = sandbox.attempt("grant_storage_permission", {"component_id": "files"}, subject="local", session="s")
+    attempt.asked("may it?")
+    attempt.answered("accept", allowed=True)
+
+
 PROVOKED: dict[EventType, tuple[Callable[[Sandbox, Path], Awaitable[None]], Severity]] = {
     EventType.COMPONENT_LOADED: (load, Severity.INFO),
     EventType.POLICY_LOADED: (load, Severity.INFO),
     EventType.POLICY_UPDATED: (update, Severity.INFO),
+    EventType.PERMISSION_REQUESTED: (ask, Severity.INFO),
+    EventType.PERMISSION_ANSWERED: (ask, Severity.INFO),
     EventType.PERMISSION_GRANTED: (grant, Severity.INFO),
     EventType.PERMISSION_REVOKED: (revoke, Severity.INFO),
     EventType.TOOL_INVOKE: (succeed, Severity.INFO),
