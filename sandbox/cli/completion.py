@@ -10,7 +10,6 @@ nothing.
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sqlite3
 from argparse import Namespace
@@ -25,6 +24,7 @@ from argcomplete.completers import FilesCompleter
 from argcomplete.shell_integration import shellcode
 
 from sandbox.cli.exits import Exit
+from sandbox.cli.install import NAMES
 from sandbox.cli.terminal import Terminal
 
 _START = {
@@ -121,6 +121,11 @@ def _granted(typed: Typed) -> Iterable[str]:
     return _KINDS if len(typed.before) == 1 else () if typed.before else _components(typed)
 
 
+def _clients(typed: Typed) -> Iterable[str]:
+    """A client, then components."""
+    return _files("wasm")(typed) if typed.before else NAMES
+
+
 _KNOWN: dict[str, Words] = {
     "nothing": lambda _: (),
     "file": _files(),
@@ -131,5 +136,5 @@ _KNOWN: dict[str, Words] = {
     "grant": lambda typed: _stored(_GRANTS, typed.home),
     "policy": _policies,
     "shell": lambda _: _START,
-    "client": lambda _: importlib.import_module("sandbox.cli.install").NAMES,
+    "client": _clients,
 }

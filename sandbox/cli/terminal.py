@@ -54,9 +54,9 @@ class Terminal:
         """Whether a person reads standard output."""
         return not self.json and sys.stdout.isatty()
 
-    def data(self, value: object) -> None:
-        """Write one JSON document; for `--json`."""
-        print(json_format.dumps(value, indent=2 if sys.stdout.isatty() else None))
+    def data(self, value: object, *, indented: bool = False) -> None:
+        """Write one JSON document; for `--json`. For a person, or to be copied, it is `indented`."""
+        print(json_format.dumps(value, indent=2 if indented or sys.stdout.isatty() else None))
 
     def line(self, text: object = "") -> None:
         """Write one line of data."""
