@@ -30,12 +30,14 @@ from sandbox.granting import Granting
 from sandbox.host.host import Component, Host
 from sandbox.host.layers.report import LayerReport
 from sandbox.host.settings import HostSettings
+from sandbox.in_use import Secrets
 from sandbox.permissions import Permissions
 from sandbox.policy.load import load_policy_file
 from sandbox.policy.models import PolicyDocument
 from sandbox.receipt import Receipt
 from sandbox.result import CallResult
 from sandbox.state import Clock, Home, Store
+from sandbox.state.secrets import SecretStore
 from sandbox.template.authority_hints import AuthorityHints, authority_hints
 from sandbox.views import PolicyView
 from sandbox.wit.tools import Tool, notes_of, tools_of
@@ -119,6 +121,7 @@ class Sandbox(Permissions):
             host=self._running_host,
             clock=self._clock,
             refresh=self._changes.refresh,
+            secrets=Secrets(SecretStore.of(self._home, self._environment)),
         )
         self._open = True
         self._look_at_the_clock()

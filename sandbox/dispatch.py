@@ -2,7 +2,7 @@
 
     1. find     the tool and its component, by what the store says now
     2. spell    the arguments in their one form: what is decided about is what runs
-    3. decide   may this subject make this call now, under the template that holds now
+    3. decide   may this subject make this call now, under the template that holds now, with the secrets of now
     4. count    one use of each grant that counts its uses; where one is gone, from 1 again without it
     5. record   the attempt with its decision: no record, no call
     6. invoke   the host, with the admission and the template
@@ -28,6 +28,7 @@ from sandbox.components import Components, Loaded, Running
 from sandbox.errors import Code, HostUnavailable, NotFound, SandboxError
 from sandbox.host.ending import CalledOff
 from sandbox.host.outcome import Ending, Outcome, Usage
+from sandbox.in_use import InUse, Secrets
 from sandbox.result import CallResult, body_of, code_of
 from sandbox.state import Store, StoredDenial
 from sandbox.template.template import WasiTemplate
@@ -46,9 +47,16 @@ class Invoker(Protocol):
     """What of the host a call needs: `sandbox.host.host.Host`."""
 
     async def invoke(
-        self, admission: Admission, template: WasiTemplate, export: Export, arguments: Mapping[str, Any], *, call_id: str
+        self,
+        admission: Admission,
+        template: WasiTemplate,
+        export: Export,
+        arguments: Mapping[str, Any],
+        *,
+        call_id: str,
+        secrets: Mapping[str, str],
     ) -> Outcome:
-        """Run one admitted call."""
+        """Run one admitted call; `secrets` are the values of those that the template names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,7 @@ class Dispatch:
     host: Callable[[], Invoker]
     clock: Callable[[], float]
     refresh: Callable[[], Awaitable[None]]
+    secrets: Secrets
 
     async def call(self, call: Call) -> CallResult:
         """Carry a call through.
@@ -85,7 +94,12 @@ class Dispatch:
         self.components.running[call.call_id] = running
         try:
             outcome = await self.host().invoke(
-                attempt.admission, attempt.template, attempt.tool.export, call.arguments, call_id=call.call_id
+                attempt.admission,
+                attempt.template,
+                attempt.tool.export,
+                call.arguments,
+                call_id=call.call_id,
+                secrets=attempt.in_use.values,
             )
         except BaseException as error:
             # Cancelled, or a fault of our own: the attempt is on record, so its end must be too.
@@ -93,6 +107,7 @@ class Dispatch:
             raise
         finally:
             del self.components.running[call.call_id]
+        outcome = attempt.in_use.told(outcome)
         kept = self._end(attempt, outcome)
         body = body_of(outcome, kept, request_id=attempt.request.request_id, template=attempt.template)
         return CallResult(outcome, attempt.request.request_id, body, attempt.grants)
@@ -113,7 +128,8 @@ class Dispatch:
             if not effective.counted or self.store.take_uses(effective.counted, now):
                 break
         grants = tuple(grant.id for grant in effective.grants)
-        attempt = _Attempt(request, verdict.admission, component, tool, effective.template, effective.redactor, grants, now)
+        in_use = self.secrets.of_call(effective.secrets, effective.redactor)
+        attempt = _Attempt(request, verdict.admission, component, tool, effective.template, in_use, grants, now)
         arguments = {"arguments": call.arguments, "rules": verdict.decision.rules, "reason": verdict.decision.reason}
         event = attempt.event(EventType.TOOL_INVOKE, decision=verdict.decision.effect.value, **arguments)
         self.log.append(event, attempt.redactor)
@@ -202,9 +218,14 @@ class _Attempt:
     component: Loaded
     tool: Tool
     template: WasiTemplate
-    redactor: Redactor
+    in_use: InUse
     grants: tuple[str, ...]
     began: float
+
+    @property
+    def redactor(self) -> Redactor:
+        """What hides the call's secrets in its records."""
+        return self.in_use.redactor
 
     def event(self, kind: EventType, **told: Any) -> Event:
         return Event(kind, **_who(self.request), grants=self.grants, **told)

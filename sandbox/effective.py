@@ -21,10 +21,12 @@ from sandbox.audit import Redactor
 from sandbox.audit.folder import private_folder
 from sandbox.audit.patterns import telling
 from sandbox.errors import PolicyError, Problem, SandboxError
+from sandbox.in_use import Named, named_by
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import Grant, with_grants
 from sandbox.policy.models import PolicyDocument
 from sandbox.state.home import Home
+from sandbox.state.secret_key import own_places
 from sandbox.template.cache import TemplateCache
 from sandbox.template.compile import CompiledPolicy, Note
 from sandbox.template.environment import EnvironmentRules
@@ -68,6 +70,7 @@ class Effective:
     problems: tuple[str, ...] = ()
     spent: tuple[Grant, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    secrets: Named = field(default_factory=Named)
 
     @property
     def counted(self) -> tuple[str, ...]:
@@ -125,7 +128,16 @@ def _compile_all(
         private_folder(Path(folder))
     redactor = Redactor(secret_values(compiled.template, around.environment))
     spent = tuple(grant for grant in grants if grant not in usable)
-    return Effective(accepted, usable, compiled.template, redactor, compiled.warnings, compiled.notes, spent=spent)
+    return Effective(
+        accepted,
+        usable,
+        compiled.template,
+        redactor,
+        compiled.warnings,
+        compiled.notes,
+        spent=spent,
+        secrets=named_by(compiled.template),
+    )
 
 
 def kept_by(
@@ -162,7 +174,11 @@ def _compile(around: Around, name: str, digest: Digest, document: PolicyDocument
         data_folder=str(around.home.data(name)),
         home=str(Path.home()),
         host_environment=around.environment,
-        protected=(*around.home.own, *((os.path.realpath(accepted.path),) if accepted.path else ())),
+        protected=(
+            *around.home.own,
+            *own_places(around.environment),
+            *((os.path.realpath(accepted.path),) if accepted.path else ()),
+        ),
         resolve=os.path.realpath,
         kind=kind_of,
     )

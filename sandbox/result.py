@@ -87,6 +87,8 @@ def denial_body(stored: StoredDenial, template: WasiTemplate) -> dict[str, Any]:
     """One denial as a client may see it, with the smallest grant that would allow it, where one could."""
     denial = stored.denial
     body: dict[str, Any] = {"code": denial.code.value, "message": _message(denial), "tried": dict(denial.target)}
+    if (secret := denial.target.get("secret")) is not None:
+        return {**body, "command": f"sandbox secret set {secret}", "denial_id": stored.id}
     smallest = grant_for(denial, template)
     if smallest is None:
         return {**body, "denial_id": stored.id}

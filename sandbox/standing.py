@@ -233,11 +233,18 @@ class _Failing:
     host: Callable[[], Host]
 
     async def invoke(
-        self, admission: Admission, template: WasiTemplate, export: Export, arguments: Mapping[str, Any], *, call_id: str
+        self,
+        admission: Admission,
+        template: WasiTemplate,
+        export: Export,
+        arguments: Mapping[str, Any],
+        *,
+        call_id: str,
+        secrets: Mapping[str, str],
     ) -> Outcome:
         """Run one admitted call, or raise why it cannot be."""
         if (error := self.failed.get(template.component)) is not None:
             raise error
         if template.component in self.unready:
             raise HostUnavailable("the component was updated while it was called", help="call again")
-        return await self.host().invoke(admission, template, export, arguments, call_id=call_id)
+        return await self.host().invoke(admission, template, export, arguments, call_id=call_id, secrets=secrets)

@@ -67,6 +67,10 @@ class Redactor:
         """The length of the longest literal."""
         self._names: dict[str, Redacted] = {}
 
+    def hiding(self, literals: Iterable[tuple[str, str]]) -> Redactor:
+        """A redactor that hides these as well."""
+        return Redactor([*((name, value) for value, name in self._literals), *literals])
+
     def harmless(self, value: Any) -> bool:
         """Whether a small flat value surely has nothing to hide or to cut: one look at each text. False says nothing."""
         if type(value) is dict:

@@ -22,6 +22,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sandbox.admission import Admission
@@ -56,6 +57,7 @@ PREPARE_TOUCHED_WASI = 86
 _NOT_PREPARABLE = (PREPARE_TOUCHED_WASI, -signal.SIGABRT)
 """Native code that finds no context aborts."""
 
+_NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 _ATTEMPTS = 4
 _UNREADY = 2
 _READY_SECONDS = 30.0
@@ -151,9 +153,19 @@ class Host:
         return self._components[component.digest]
 
     async def invoke(
-        self, admission: Admission, template: WasiTemplate, export: Export, arguments: Mapping[str, Any], *, call_id: str
+        self,
+        admission: Admission,
+        template: WasiTemplate,
+        export: Export,
+        arguments: Mapping[str, Any],
+        *,
+        call_id: str,
+        secrets: Mapping[str, str] = _NO_SECRETS,
     ) -> Outcome:
-        """Run one admitted call. Cancelling it kills the worker, and raises `CalledOff` where it had begun."""
+        """Run one admitted call; `secrets` are the values of those that the template names.
+
+        Cancelling it kills the worker, and raises `CalledOff` where it had begun.
+        """
         self._require_started()
         digest = template.component
         if admission.component != digest or digest not in self._components:
@@ -168,7 +180,7 @@ class Host:
         self._counts["calls"] += 1
         try:
             async with self._turns.turn((digest, template.tenant), template.limits.concurrency):
-                return await self._run(running, export, arguments, call_id)
+                return await self._run(running, export, arguments, call_id, secrets)
         except QueueFull:
             line = template.limits.origin("concurrency")
             return unavailable(f"too many calls wait: `concurrency` is {template.limits.concurrency} ({line})")
@@ -197,7 +209,9 @@ class Host:
         restarts = sum(forker.restarts for forker in self._forkers.values())
         return {**self._counts, **self._pool.counts, "running": len(self._running), "zygote_restarts": restarts}
 
-    async def _run(self, running: _Running, export: Export, arguments: Mapping[str, Any], call_id: str) -> Outcome:
+    async def _run(
+        self, running: _Running, export: Export, arguments: Mapping[str, Any], call_id: str, secrets: Mapping[str, str]
+    ) -> Outcome:
         """Steps 3 to 5; again with another worker where the one we had could not begin."""
         template = running.template
         unready = 0
@@ -218,7 +232,7 @@ class Host:
                 self._pool.release(worker)
                 return stopped(running.stopped_for)
             running.worker = worker
-            ended = await self._call(worker, template, export, arguments, call_id)
+            ended = await self._call(worker, template, export, arguments, call_id, secrets)
             running.worker = None
             if ended.stale or ended.preparing:
                 self._outward.drop(worker, call_id)
@@ -229,10 +243,16 @@ class Host:
         return self._judge(Outcome(Ending.CRASHED, message="the tool crashed"), template)
 
     async def _call(
-        self, worker: Worker, template: WasiTemplate, export: Export, arguments: Mapping[str, Any], call_id: str
+        self,
+        worker: Worker,
+        template: WasiTemplate,
+        export: Export,
+        arguments: Mapping[str, Any],
+        call_id: str,
+        secrets: Mapping[str, str],
     ) -> Ended:
         limits = template.limits
-        environment = _variables(template.environment, self._settings.environment) if template.environment else ()
+        environment = _variables(template.environment, self._settings.environment, secrets) if template.environment else ()
         order = {"call": call_id, "export": export.wit_id, "environment": environment, "arguments": arguments}
         try:
             frame = wire.encode(order)
@@ -243,7 +263,7 @@ class Host:
         if not frame or len(frame) > ARGUMENT_BYTES:
             self._pool.release(worker)
             return Ended(done={"ending": Ending.INVALID_ARGUMENTS, "message": refused, "limit": None})
-        self._outward.begin(worker, call_id)
+        self._outward.begin(worker, call_id, _credentials(template, secrets) if secrets else {})
         ending = worker.begin(
             frame, wall_ms=limits.wall_time_ms, stdio_bytes=limits.stdio_bytes, output_bytes=limits.output_bytes
         )
@@ -352,6 +372,12 @@ def _environment_rules(rules: tuple[EnvironmentRule, ...]) -> EnvironmentRules:
     return EnvironmentRules(rules)
 
 
-def _variables(rules: tuple[EnvironmentRule, ...], host: Mapping[str, str]) -> list[list[str]]:
+def _variables(rules: tuple[EnvironmentRule, ...], host: Mapping[str, str], secrets: Mapping[str, str]) -> list[list[str]]:
     """The variables of one call: their values are the host's of now."""
-    return [list(pair) for pair in _environment_rules(rules).variables(host)]
+    return [list(pair) for pair in _environment_rules(rules).variables(host, secrets)]
+
+
+def _credentials(template: WasiTemplate, secrets: Mapping[str, str]) -> dict[str, str]:
+    """The secrets that the gateway may add to a call's requests, and no other: a variable's is not for it."""
+    named = {rule.credential.secret for rule in template.network if rule.credential is not None}
+    return {name: value for name, value in secrets.items() if name in named}

@@ -2,8 +2,9 @@
 
 Decides nothing: what a rule allows, the gateway judges. What it saw of a call is collected here until the call ends.
 
-Rules: the gateway's environment holds nothing but the system's way to name a trust store; a gateway that dies is started again
-at the next worker that needs one, and the workers it served are of no more use for the network.
+Rules: a secret goes to the gateway with the call that may use it, and is forgotten there with its end; the gateway's environment
+holds nothing but the system's way to name a trust store; a gateway that dies is started again at the next worker that needs one,
+and the workers it served are of no more use for the network.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 import contextlib
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox.host.child import Child
@@ -74,10 +75,16 @@ class Outward:
             self.drop(worker, call_id)
         return seen
 
-    def begin(self, worker: Worker, call_id: str) -> None:
-        """Collect what a call does; events of no call that runs are dropped."""
-        if worker.id in self._attached:
-            self._events[worker.id, call_id] = []
+    def begin(self, worker: Worker, call_id: str, secrets: Mapping[str, str]) -> None:
+        """Collect what a call does, and give the gateway what it may add to the call's requests; before the call is sent.
+
+        Events of no call that runs are dropped.
+        """
+        if worker.id not in self._attached:
+            return
+        self._events[worker.id, call_id] = []
+        if secrets and self._child is not None:
+            self._child.channel.send({"secrets": worker.id, "call": call_id, "values": dict(secrets)})
 
     def drop(self, worker: Worker, call_id: str) -> list[dict[str, Any]]:
         """What has been heard of a call so far; more will not be asked for."""

@@ -49,9 +49,13 @@ class SmallestGrant:
 
 
 def grant_for(denial: Denied, template: WasiTemplate) -> SmallestGrant | None:
-    """The smallest grant, or None where none would help: a deny decided, or no policy may allow it."""
+    """The smallest grant, or None where none would help: a deny decided, a secret is missing, or no policy may allow it."""
     make = _MAKERS.get(denial.code)
-    if make is None or (denial.origin is not None and denial.code is not Code.RESOURCE_LIMIT_EXCEEDED):
+    if (
+        "secret" in denial.target
+        or make is None
+        or (denial.origin is not None and denial.code is not Code.RESOURCE_LIMIT_EXCEEDED)
+    ):
         return None
     try:
         return make(denial, template)
