@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from mcp.server.runner import serve_dual_era_loop, serve_loop
+
 from sandbox.api import Sandbox
 from sandbox.server.descriptors import Wire
 from sandbox.server.server import SandboxServer
@@ -32,4 +34,11 @@ async def serve(sandbox: Sandbox, wire: Wire, loading: asyncio.Task[None]) -> No
 async def _serve(sandbox: Sandbox, wire: Wire, loading: asyncio.Task[None]) -> None:
     server = SandboxServer(sandbox, loading)
     async with serve_wire(wire, at_end=server.close_listeners) as (reading, writing):
-        await server.run(reading, writing, server.create_initialization_options())
+        options = server.create_initialization_options()
+        async with server.lifespan(server) as state:
+            opening = await reading.opening()
+            if opening is not None and opening.method == "initialize":
+                # The SDK's loop for both eras passes every message through one more queue, for good.
+                await serve_loop(server, reading, writing, lifespan_state=state, init_options=options)
+            else:
+                await serve_dual_era_loop(server, reading, writing, lifespan_state=state, init_options=options)

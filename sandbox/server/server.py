@@ -23,7 +23,7 @@ from mcp.server import NotificationOptions, Server
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
-from mcp_types import SERVER_INFO_META_KEY
+from mcp_types import PROTOCOL_VERSION_META_KEY, SERVER_INFO_META_KEY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
@@ -180,7 +180,14 @@ def _tell_failure(task: asyncio.Task[None]) -> None:
         _log.error("changes of the tools are no longer announced: %s", error)
 
 
+def _is_modern(params: Mapping[str, Any] | None) -> bool:
+    meta = None if params is None else params.get("_meta")
+    return isinstance(meta, dict) and PROTOCOL_VERSION_META_KEY in meta
+
+
 async def _contained(ctx: Context, call_next: CallNext) -> HandlerResult:
+    if ctx.request_id is not None and ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS and _is_modern(ctx.params):
+        raise MCPError(t.INVALID_REQUEST, "this connection began with a handshake; a request of 2026-07-28 does not belong here")
     try:
         return await call_next(ctx)
     except (MCPError, ValidationError):

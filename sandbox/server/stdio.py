@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,9 @@ from sandbox.server.wire import MAX_LINE_BYTES, Refusal, read_line, refuse, writ
 
 FLUSH_SECONDS = 2.0
 """How long a client that has stopped reading may keep this process alive at its end."""
+
+MAX_HELD = 8
+"""Messages from before the first request that are kept: the last ones."""
 
 
 class _Stream:
@@ -80,15 +84,32 @@ class Incoming(_Stream):
         self._outgoing = outgoing
         self._ledger = ledger
         self._at_end = at_end
+        self._held: deque[SessionMessage] = deque(maxlen=MAX_HELD)
+
+    async def opening(self) -> t.JSONRPCRequest | None:
+        """The first request, None where the input ends before; it is read again, with what came before it."""
+        while (message := await self._next()) is not None:
+            self._held.append(SessionMessage(message))
+            if isinstance(message, t.JSONRPCRequest):
+                return message
+        return None
 
     def __aiter__(self) -> Self:
         return self
 
-    async def receive(self) -> SessionMessage | Exception:
+    async def receive(self) -> SessionMessage:
         """The next message."""
         return await self.__anext__()
 
-    async def __anext__(self) -> SessionMessage | Exception:
+    async def __anext__(self) -> SessionMessage:
+        if self._held:
+            return self._held.popleft()
+        if (message := await self._next()) is None:
+            raise StopAsyncIteration
+        return SessionMessage(message)
+
+    async def _next(self) -> t.JSONRPCMessage | None:
+        """The next message; None at the end, when everything is answered."""
         while (line := await self._line()) != b"":
             message = line if isinstance(line, Refusal) else read_line(line)
             if isinstance(message, t.JSONRPCRequest):
@@ -98,9 +119,9 @@ class Incoming(_Stream):
             if isinstance(message, Refusal):
                 await self._outgoing.write(message)
             elif message is not None:
-                return SessionMessage(message)
+                return message
         await self._end()
-        raise StopAsyncIteration
+        return None
 
     async def _line(self) -> bytes | Refusal:
         """One line; empty at the end; the refusal of a line that is too long."""

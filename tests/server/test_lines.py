@@ -23,6 +23,9 @@ def opening(*messages: dict[str, Any]) -> bytes:
     return b"".join(json.dumps(message).encode() + b"\n" for message in [*hello, *messages])
 
 
+ONE = {"name": "every_type__echo-u32", "arguments": {"x": 1}}
+
+
 def answers(output: bytes) -> dict[Any, dict[str, Any]]:
     return {message.get("id"): message for message in map(json.loads, output.splitlines())}
 
@@ -44,6 +47,24 @@ def test_arguments_that_are_not_strict_json_never_reach_a_guest(tmp_path: Path, 
         client.write(f'{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}'.encode())
         assert client.answer(1)["error"]["code"] == -32602
     assert serving.json("audit", "list", "--event", "tool_invoke") == []
+
+
+def test_the_two_eras_are_not_mixed_on_one_connection(tmp_path: Path) -> None:
+    serving = Serving(tmp_path, [every_type()])
+    with lines(serving) as client:
+        client.handshake()
+        mixed = client.ask(1, "tools/call", {**ONE, "_meta": ENVELOPE})
+        assert mixed["error"]["code"] == -32600
+        assert client.ask(2, "tools/call", ONE)["result"]["structuredContent"] == {"result": 1}
+    with lines(serving) as client:
+        assert "tools" in client.ask(1, "tools/list", {"_meta": ENVELOPE})["result"]
+        assert client.ask(2, "initialize", HANDSHAKE)["error"]["code"] == -32022
+
+
+def test_what_comes_before_the_first_request_is_not_lost(tmp_path: Path) -> None:
+    with lines(Serving(tmp_path, [every_type()])) as client:
+        client.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+        assert client.ask(1, "tools/call", ONE)["result"]["structuredContent"] == {"result": 1}
 
 
 def test_a_line_that_is_too_long_is_refused_and_skipped(tmp_path: Path) -> None:
