@@ -119,7 +119,7 @@ class Granting:
             self._refuse_what_cannot_hold(component, digest, document, grant)
             since = self.store.generation()
             self.store.add_grant(grant, before_commit=lambda: self._record(EventType.PERMISSION_GRANTED, grant))
-            telling = self._tell_others(since, grant.id)
+            telling = self.tell_others(since, grant.id)
             await self.changes.apply()
         await self._withdraw_what_nobody_gives(grant, await telling)
         return grant
@@ -213,7 +213,7 @@ class Granting:
             since = self.store.generation()
             if self.store.end_grant(grant.id, self.clock(), why) is None:
                 raise GrantError(f"the grant `{grant.id}` has ended already")
-            telling = self._tell_others(since)
+            telling = self.tell_others(since)
             stopped = await self.changes.apply()
         receipt = await self._receipt(grant.component_name, stopped, telling)
         self._record(EventType.PERMISSION_REVOKED, grant, receipt, why)
@@ -240,7 +240,7 @@ class Granting:
             since = self.store.generation()
             row = self.store.component(component)
             self.put(component, digest, new, row.path if row is not None else "", EventType.POLICY_UPDATED)
-            telling = self._tell_others(since)
+            telling = self.tell_others(since)
             stopped = await self.changes.apply()
         return await self._receipt(component, stopped, telling)
 
@@ -274,7 +274,8 @@ class Granting:
                 raise GrantError(f"the grant cannot hold{other}: {one.why}", help=one.help)
         return held, effective
 
-    def _tell_others(self, since: int, grant: str = "") -> asyncio.Task[tuple[ServerReceipt, ...]]:
+    def tell_others(self, since: int, grant: str = "") -> asyncio.Task[tuple[ServerReceipt, ...]]:
+        """Have every other running server apply the store now; await the answers outside the lock."""
         return asyncio.create_task(notify_all(self.run, since=since, besides=self.own_socket(), grant=grant))
 
     async def _receipt(

@@ -16,7 +16,8 @@ class PolicyView:
     """A component's policy as it holds now. For the operator: it names host paths.
 
     `rules` are the lines in force, each with its origin (`policy.yaml:7:9`, `grant <id>` or `default`) and what enforces it;
-    `grants` are those that hold, `left_out` those that give nothing here; `problems` say why nothing is granted at all.
+    `grants` are those that hold, `left_out` those that give nothing here; `problems` say why nothing is granted at all, `waiting`
+    what waits for somebody's acceptance.
     """
 
     component: str
@@ -30,6 +31,7 @@ class PolicyView:
     problems: tuple[str, ...]
     generation: str
     left_out: tuple[LeftOut, ...] = ()
+    waiting: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The view as a JSON object."""
@@ -44,6 +46,7 @@ class PolicyView:
             "waivers": list(self.waivers),
             "left_out": [{"grant": grant_json(one.grant), "why": one.why, "help": one.help} for one in self.left_out],
             "problems": list(self.problems),
+            "waiting": list(self.waiting),
             "generation": self.generation,
         }
 

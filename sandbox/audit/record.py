@@ -36,6 +36,8 @@ class EventType(StrEnum):
     """Everything that is recorded; each is provoked by a test."""
 
     COMPONENT_LOADED = "component_loaded"
+    COMPONENT_UNLOADED = "component_unloaded"
+    COMPONENT_CHANGED = "component_changed"
     POLICY_LOADED = "policy_loaded"
     POLICY_UPDATED = "policy_updated"
     PERMISSION_REQUESTED = "permission_requested"
@@ -60,6 +62,7 @@ class Severity(StrEnum):
 
 
 _SEVERITY = {
+    EventType.COMPONENT_CHANGED: Severity.WARNING,
     EventType.TOOL_FAILURE: Severity.WARNING,
     EventType.ACCESS_DENIED: Severity.WARNING,
     EventType.WORKER_KILLED: Severity.WARNING,
