@@ -75,7 +75,7 @@ def literal(name: str) -> str | None:
     """The only name that the pattern matches, or None where it has a wildcard."""
     if _SPECIAL.search(name) is None:
         return name
-    tokens = _tokens(name)
+    tokens = name_tokens(name)
     if any(kind != "char" for kind, _ in tokens):
         return None
     return "".join(text for _, text in tokens)
@@ -84,7 +84,7 @@ def literal(name: str) -> str | None:
 @lru_cache(maxsize=4096)
 def shape(name: str) -> Shape:
     """Prefix, suffix, least length and number of stars of a name pattern."""
-    tokens = _tokens(name)
+    tokens = name_tokens(name)
     plain = [index for index, (kind, _) in enumerate(tokens) if kind != "char"]
     first, last = (plain[0], plain[-1]) if plain else (len(tokens), -1)
     prefix = "".join(text for _, text in tokens[:first])
@@ -211,8 +211,8 @@ def _step(pattern: Segments, at: int, name: str) -> Sequence[int]:
     return (at + 1,) if name_matcher(pattern[at])(name) else ()
 
 
-def _tokens(name: str) -> tuple[tuple[str, str], ...]:
-    """The pattern as (`char`, text), (`one`, regex), (`star`, "")."""
+def name_tokens(name: str) -> tuple[tuple[str, str], ...]:
+    """The pattern of one name as (`char`, text), (`one`, regex), (`star`, "")."""
     tokens: list[tuple[str, str]] = []
     for match in _TOKEN.finditer(name):
         text = match[0]
@@ -232,7 +232,7 @@ def _tokens(name: str) -> tuple[tuple[str, str], ...]:
 
 def _regex(name: str) -> str:
     runs: list[str] = [""]
-    for kind, text in _tokens(name):
+    for kind, text in name_tokens(name):
         if kind == "star":
             runs.append("")
         else:
