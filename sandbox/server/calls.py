@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import mcp.types as t
@@ -52,8 +53,16 @@ Shown = dict[str, Any]
 """A `CallToolResult` on the wire."""
 
 
-async def call_tool(sandbox: Sandbox, listed: Listed, arguments: dict[str, Any], *, version: str, caller: Caller) -> Shown:
-    """Call a tool and show what became of it. A cancelled caller cancels the call, and its worker dies.
+async def call_tool(
+    sandbox: Sandbox,
+    listed: Listed,
+    arguments: dict[str, Any],
+    *,
+    version: str,
+    caller: Caller,
+    heard: Callable[[Outcome], Awaitable[None]],
+) -> Shown:
+    """Call a tool and show what became of it; `heard` is told first. A cancelled caller cancels the call, and its worker dies.
 
     Raises:
         MCPError: -32602 where the tool went away, -32603 where this host failed.
@@ -69,6 +78,7 @@ async def call_tool(sandbox: Sandbox, listed: Listed, arguments: dict[str, Any],
         return failed(HostUnavailable(NOT_NOW).to_json(), structured=structured)
     except SandboxError as error:
         return failed(error.to_json(), structured=structured)
+    await heard(called.outcome)
     return shown(called, listed.tool, structured_errors=structured)
 
 

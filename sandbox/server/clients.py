@@ -22,6 +22,7 @@ from typing import Any
 from uuid import uuid4
 
 import mcp.types as t
+from mcp import MCPError
 from mcp.server import ServerRequestContext
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.connection import Connection
@@ -71,7 +72,7 @@ class Client:
 class Clients:
     """Every connection of one server. `ended` is told of each session that is over."""
 
-    def __init__(self, ended: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, ended: Callable[[str], Awaitable[object]]) -> None:
         self._ended = ended
         self._run = uuid4().hex
         self._handshakes: dict[int, Client] = {}
@@ -97,6 +98,13 @@ class Clients:
             connection.state[_STATE] = self._handshakes[id(connection)] = known
             connection.exit_stack.push_async_callback(self._left, id(connection))
         return known
+
+    def watch(self, ctx: Context, uri: str) -> None:
+        """Have a handshake client told of changes of a resource. Raises MCPError for one too many."""
+        watched = self.client(ctx).watched
+        if len(watched) >= MAX_SUBSCRIPTIONS and uri not in watched:
+            raise MCPError(t.INVALID_PARAMS, f"at most {MAX_SUBSCRIPTIONS} resources are watched by one client")
+        watched.add(uri)
 
     def joined(self, ctx: Context) -> None:
         """Note that a handshake client may be written to from now on."""

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import secrets
+import warnings
 from collections.abc import AsyncIterator, Mapping
 from importlib import metadata
 from typing import Any
 
 import mcp.types as t
-from mcp import MCPError
+from mcp import MCPDeprecationWarning, MCPError
 from mcp.server import NotificationOptions, Server
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.models import InitializationOptions
@@ -28,10 +30,13 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from sandbox.api import Sandbox
+from sandbox.server.announcing import Announcer
 from sandbox.server.calls import Shown, call_tool, unknown_tool
 from sandbox.server.clients import Clients, Context, subject_of
+from sandbox.server.hearing import progress, tell
 from sandbox.server.own_tools import Answer, NoTools, OwnTools
 from sandbox.server.pages import cursor_in
+from sandbox.server.resources import Resources, not_found
 from sandbox.server.tools import Listed, ToolList
 
 INSTRUCTIONS = (
@@ -40,9 +45,6 @@ INSTRUCTIONS = (
     "with which the person at the terminal can grant it (`command`); you cannot grant it yourself: show them the command, then "
     "call again. A grant or a revoke takes effect at once. Tools can come and go: list them again after tools/list_changed."
 )
-
-ANNOUNCE_SECONDS = 0.2
-"""The shortest time between two announcements; what happens in between is told once."""
 
 _NO_ARGUMENTS: dict[str, Any] = {}
 _log = logging.getLogger(__name__)
@@ -53,27 +55,38 @@ class SandboxServer(Server[Any]):
 
     def __init__(self, sandbox: Sandbox, loading: asyncio.Task[None], own: OwnTools | None = None) -> None:
         self.sandbox = sandbox
-        self.clients = Clients(self._ended)
+        self.clients = Clients(sandbox.end_session)
+        self.resources = Resources(sandbox)
         self._own = NoTools() if own is None else own
         self._loading = loading
         self._list: ToolList | None = None
-        self._changed = asyncio.Event()
-        super().__init__(
-            "sandbox",
-            version=metadata.version("sandbox"),
-            title="WebAssembly sandbox",
-            instructions=INSTRUCTIONS,
-            lifespan=_announcing,
-            # Without it the SDK lists all tools before each call that has arguments.
-            get_tool_input_schema=self._input_schema,
-            on_list_tools=self._list_tools,
-            on_call_tool=self._call_tool,
-            on_subscriptions_listen=self.clients.listen,
-        )
-        # In place of the SDK's tracing, which costs 0.1 ms a message and goes nowhere.
+        self.announcer = Announcer(sandbox, self.clients, self.resources, self._tools, self._listed_anew)
+        with warnings.catch_warnings():
+            # Of `logging/setLevel`, which the handshake era has and most hosts speak.
+            warnings.simplefilter("ignore", MCPDeprecationWarning)
+            super().__init__(
+                "sandbox",
+                version=metadata.version("sandbox"),
+                title="WebAssembly sandbox",
+                instructions=INSTRUCTIONS,
+                lifespan=_announcing,
+                # Without it the SDK lists all tools before each call that has arguments.
+                get_tool_input_schema=self._input_schema,
+                on_list_tools=self._list_tools,
+                on_call_tool=self._call_tool,
+                on_list_resources=self._list_resources,
+                on_list_resource_templates=self._list_templates,
+                on_read_resource=self._read_resource,
+                on_subscribe_resource=self._subscribe,
+                on_unsubscribe_resource=self._unsubscribe,
+                on_completion=self._complete,
+                on_set_logging_level=self._set_level,
+                on_subscriptions_listen=self.clients.listen,
+            )
         # What a person must be asked is sealed on its way through the client, and bound to who asked.
         security = RequestStateSecurity(keys=[secrets.token_bytes(32)], bind_principal=subject_of)
         sealed = RequestStateBoundary(security, default_audience=self.name)
+        # In place of the SDK's tracing, which costs 0.1 ms a message and goes nowhere.
         self.middleware = [_contained, self._called, sealed]
         self.add_notification_handler("notifications/initialized", t.NotificationParams, self._initialized)
 
@@ -83,28 +96,13 @@ class SandboxServer(Server[Any]):
         experimental_capabilities: dict[str, dict[str, Any]] | None = None,
         extensions: dict[str, dict[str, Any]] | None = None,
     ) -> InitializationOptions:
-        """As the SDK has it, but a handshake client is told by default that the tools can change."""
-        options = notification_options or NotificationOptions(tools_changed=True)
+        """As the SDK has it, but a handshake client is told by default that tools and resources can change."""
+        options = notification_options or NotificationOptions(tools_changed=True, resources_changed=True)
         return super().create_initialization_options(options, experimental_capabilities, extensions)
 
     def close_listeners(self) -> None:
         """End every `subscriptions/listen` with its answer."""
         self.clients.listen.close()
-
-    async def announce(self) -> None:
-        """Tell every connection when the tools are no longer those that were listed, until cancelled."""
-        before = await self._tools()
-        self.sandbox.on_change(self._changed.set)
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            self._list = self._listing(before)
-            # A grant changes what a call may touch, and often no list.
-            if before == self._list:
-                continue
-            before = self._list
-            await self.clients.tools_changed()
-            await asyncio.sleep(ANNOUNCE_SECONDS)
 
     async def _tools(self) -> ToolList:
         """The tools, once all components are loaded: a client connects while a large one is still being compiled."""
@@ -113,11 +111,13 @@ class SandboxServer(Server[Any]):
         if self._loading.cancelled() or self._loading.exception() is not None:
             raise MCPError(t.INTERNAL_ERROR, "the components could not be loaded; the server's log says more")
         if self._list is None:
-            self._list = self._listing(None)
+            self._list = self._listed_anew()
         return self._list
 
-    def _listing(self, before: ToolList | None) -> ToolList:
-        return ToolList.of(self.sandbox.tools(), self.sandbox.authority_hints, own=self._own.tools(), before=before)
+    def _listed_anew(self) -> ToolList:
+        hints, own = self.sandbox.authority_hints, self._own.tools()
+        self._list = ToolList.of(self.sandbox.tools(), hints, own=own, before=self._list)
+        return self._list
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
         return None if self._list is None else self._list.input_schema(name)
@@ -144,28 +144,66 @@ class SandboxServer(Server[Any]):
         return result
 
     async def _call_tool(self, ctx: Context, params: t.CallToolRequestParams) -> Answer:
+        async with progress(ctx, "loading the components"):
+            tools = await self._tools()
         if self._own.knows(params.name):
             return await self._own.call(ctx, params)
-        listed = (await self._tools()).by_name.get(params.name)
+        listed = tools.by_name.get(params.name)
         if listed is None:
             raise unknown_tool(params.name)
         return t.CallToolResult.model_validate(await self._call(ctx, listed, params.arguments or {}))
 
     async def _call(self, ctx: Context, listed: Listed, arguments: dict[str, Any]) -> Shown:
         caller = self.clients.caller(ctx)
-        return await call_tool(self.sandbox, listed, arguments, version=ctx.protocol_version, caller=caller)
+        component = listed.tool.component
+        heard = functools.partial(tell, ctx, self.clients, listed.tool.name, component)
+        try:
+            async with progress(ctx, f"calling {listed.tool.name}"):
+                return await call_tool(self.sandbox, listed, arguments, version=ctx.protocol_version, caller=caller, heard=heard)
+        finally:
+            self.announcer.called(component)
+
+    async def _list_resources(self, ctx: Context, params: t.PaginatedRequestParams | None) -> t.ListResourcesResult:  # noqa: ARG002 - the SDK's signature
+        await self._tools()
+        return self.resources.page(cursor_in(params))
+
+    async def _list_templates(self, ctx: Context, params: t.PaginatedRequestParams | None) -> t.ListResourceTemplatesResult:  # noqa: ARG002 - the SDK's signature
+        return self.resources.templates(cursor_in(params))
+
+    async def _read_resource(self, ctx: Context, params: t.ReadResourceRequestParams) -> t.ReadResourceResult:
+        await self._tools()
+        return self.resources.read(params.uri, self.clients.caller(ctx))
+
+    async def _subscribe(self, ctx: Context, params: t.SubscribeRequestParams) -> t.EmptyResult:
+        await self._tools()
+        if not self.resources.exists(params.uri):
+            raise not_found(params.uri)
+        self.clients.watch(ctx, params.uri)
+        return t.EmptyResult()
+
+    async def _unsubscribe(self, ctx: Context, params: t.UnsubscribeRequestParams) -> t.EmptyResult:
+        self.clients.client(ctx).watched.discard(params.uri)
+        return t.EmptyResult()
+
+    async def _complete(self, ctx: Context, params: t.CompleteRequestParams) -> t.CompleteResult:  # noqa: ARG002 - the SDK's signature
+        if not isinstance(params.ref, t.ResourceTemplateReference):
+            raise MCPError(t.INVALID_PARAMS, "there are no prompts here")
+        await self._tools()
+        found = self.resources.complete(params.ref.uri, params.argument.name, params.argument.value)
+        return t.CompleteResult(completion=found)
+
+    async def _set_level(self, ctx: Context, params: t.SetLevelRequestParams) -> t.EmptyResult:
+        self.clients.client(ctx).level = params.level
+        return t.EmptyResult()
 
     async def _initialized(self, ctx: Context, params: t.NotificationParams) -> None:  # noqa: ARG002 - the SDK's signature
         self.clients.joined(ctx)
-
-    async def _ended(self, session: str) -> None:
-        await self.sandbox.end_session(session)
 
 
 @contextlib.asynccontextmanager
 async def _announcing(server: Server[Any]) -> AsyncIterator[Clients]:
     assert isinstance(server, SandboxServer)
-    task = asyncio.create_task(server.announce())
+    task = asyncio.create_task(server.announcer.run())
     task.add_done_callback(_tell_failure)
     try:
         yield server.clients

@@ -1,0 +1,98 @@
+"""What a client hears while its call runs and when it has ended: progress, denials, and what the guest wrote.
+
+Decides who is told what. Leaves how it travels to the SDK.
+
+Rules: progress only to who asked for it, at once and then every few seconds, so that a client that gives up on silence does not.
+A denial is a warning; a line that the guest wrote to standard error or `wasi:logging` has the level that it begins with, else
+`info`, and is data, never a sentence of ours. A handshake client that set no level hears warnings and above; the era without
+sessions sets the level in each request, and hears nothing without one.
+
+Source: MCP 2025-11-25, "Progress", "Logging"; 2026-07-28, `_meta` `io.modelcontextprotocol/logLevel`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, get_args
+
+import mcp.types as t
+from mcp import MCPDeprecationWarning
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from sandbox.host.outcome import Outcome
+from sandbox.server.clients import Clients, Context
+
+LEVELS: tuple[t.LoggingLevel, ...] = get_args(t.LoggingLevel)
+"""As RFC 5424 orders them, the least first."""
+
+UNASKED: t.LoggingLevel = "warning"
+HEARTBEAT_SECONDS = 3.0
+MAX_LINES = 100
+MAX_LINE = 1024
+
+_GUEST_LEVELS: dict[str, t.LoggingLevel] = {
+    "trace": "debug",
+    "debug": "debug",
+    "info": "info",
+    "warn": "warning",
+    "error": "error",
+    "critical": "critical",
+}
+"""`wasi:logging`'s levels, as `sandbox.host.gates.logging` writes them before a line."""
+
+
+@contextlib.asynccontextmanager
+async def progress(ctx: Context, doing: str) -> AsyncIterator[None]:
+    """Tell the client every few seconds that its call goes on, if it asked."""
+    if not (ctx.meta and ctx.meta.get("progress_token") is not None):
+        yield
+        return
+    telling = asyncio.create_task(_beat(ctx, doing))
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+
+
+async def _beat(ctx: Context, doing: str) -> None:
+    began = time.monotonic()
+    while True:
+        passed = time.monotonic() - began
+        await ctx.session.report_progress(round(passed, 3), None, doing if passed < 1 else f"{doing}, {passed:.0f} s")
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+
+
+async def tell(ctx: Context, clients: Clients, tool: str, component: str, outcome: Outcome) -> None:
+    """Send the client's log what a call left behind: its denials and the guest's lines."""
+    if not outcome.denials and not outcome.stderr:
+        return
+    least = _least(ctx, clients)
+    if least is None:
+        return
+    for level, data in (*_denials(outcome, tool), *_lines(outcome, tool)):
+        if LEVELS.index(level) >= LEVELS.index(least):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", MCPDeprecationWarning)
+                await ctx.session.send_log_message(level, data, logger=component, related_request_id=ctx.request_id)
+
+
+def _least(ctx: Context, clients: Clients) -> t.LoggingLevel | None:
+    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        asked = (ctx.meta or {}).get(t.LOG_LEVEL_META_KEY)
+        return asked if asked in LEVELS else None
+    return clients.client(ctx).level or UNASKED
+
+
+def _denials(outcome: Outcome, tool: str) -> Iterator[tuple[t.LoggingLevel, dict[str, Any]]]:
+    for denial in outcome.denials[:MAX_LINES]:
+        yield "warning", {"tool": tool, "denied": denial.code.value, "tried": dict(denial.target), "reason": denial.reason}
+
+
+def _lines(outcome: Outcome, tool: str) -> Iterator[tuple[t.LoggingLevel, dict[str, Any]]]:
+    for line in outcome.stderr.splitlines()[:MAX_LINES]:
+        yield _GUEST_LEVELS.get(line.partition(" ")[0], "info"), {"tool": tool, "guest": line[:MAX_LINE]}

@@ -1,0 +1,191 @@
+"""What clients may read beside the tools: each component's description and policy, and the end of the record.
+
+Decides what a resource is called and what of it leaves this host. Leaves what a policy says to `sandbox.views`, who may read at
+all to the transport.
+
+    sandbox://record                        the last entries of the record
+    sandbox://components/NAME               the component: its tools and what it says of itself
+    sandbox://components/NAME/policy        the rules in force for this session, each with the line that it comes from
+    sandbox://components/NAME/record        the last entries of the record about it
+
+Rules: a reader sees the entries of his own calls and of nobody's, never of another subject's; no value of a variable; a
+component's own words are marked as such. A resource that is not there is -32602 with its URI.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, unquote
+
+import mcp.types as t
+from mcp import MCPError
+
+from sandbox.api import Sandbox
+from sandbox.components import LoadedComponent
+from sandbox.errors import NotFound
+from sandbox.server.clients import Caller
+from sandbox.server.pages import page_of
+from sandbox.server.tools import told
+
+RECORD = "sandbox://record"
+COMPONENT = "sandbox://components/{component}"
+POLICY = f"{COMPONENT}/policy"
+RECORD_OF = f"{COMPONENT}/record"
+TEMPLATES = (COMPONENT, POLICY, RECORD_OF)
+
+ENTRIES = 100
+"""Entries of the record in one answer."""
+
+JSON = "application/json"
+UNTRUSTED = "titles, descriptions and schemas are the component author's words, cleaned and cut; nobody vouches for them"
+
+_URI = re.compile(r"sandbox://components/(?P<component>[^/?#]+)(?P<part>|/policy|/record)")
+_SHOWN = {
+    COMPONENT: ("what the component {} offers", "Its tools and, in its author's words, what they do"),
+    POLICY: ("the policy of {}", "The rules in force, each with the line or grant that it comes from"),
+    RECORD_OF: ("the record of {}", f"The last {ENTRIES} entries about it"),
+}
+
+
+def uri_of(template: str, component: str) -> str:
+    """The URI of a component's resource."""
+    return template.replace("{component}", quote(component, safe=""))
+
+
+class Resources:
+    """The resources of one host."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def uris(self) -> list[str]:
+        """Every resource, in order."""
+        names = [component.name for component in self._sandbox.loaded()]
+        return sorted([RECORD, *(uri_of(template, name) for name in names for template in TEMPLATES)])
+
+    def page(self, cursor: str | None) -> t.ListResourcesResult:
+        """A page of the list. Raises MCPError for a cursor that is none."""
+        uris, following = page_of(self.uris(), cursor)
+        return t.ListResourcesResult(resources=[_listed(uri) for uri in uris], next_cursor=following)
+
+    @staticmethod
+    def templates(cursor: str | None) -> t.ListResourceTemplatesResult:
+        """The patterns behind the list."""
+        uris, following = page_of(sorted(TEMPLATES), cursor)
+        return t.ListResourceTemplatesResult(resource_templates=[_template(uri) for uri in uris], next_cursor=following)
+
+    def exists(self, uri: str) -> bool:
+        """Whether there is such a resource now."""
+        return uri in self.uris()
+
+    def read(self, uri: str, caller: Caller) -> t.ReadResourceResult:
+        """What `caller` may read there. Raises MCPError, -32602, for what is not there."""
+        content = self._content(uri, caller)
+        text = json.dumps(content, ensure_ascii=False, indent=1)
+        return t.ReadResourceResult(contents=[t.TextResourceContents(uri=uri, mime_type=JSON, text=text)])
+
+    def complete(self, uri: str, argument: str, begun: str) -> t.Completion:
+        """Component names that begin so. Raises MCPError, -32602, for a template that is none of ours."""
+        if uri not in TEMPLATES or argument != "component":
+            raise MCPError(t.INVALID_PARAMS, "no such resource template or argument")
+        names = sorted(component.name for component in self._sandbox.loaded() if component.name.startswith(begun))
+        return t.Completion(values=names[:100], total=len(names), has_more=len(names) > 100)
+
+    def _content(self, uri: str, caller: Caller) -> Any:
+        if uri == RECORD:
+            return self._records(caller, lambda _: True)
+        match = _URI.fullmatch(uri)
+        name = unquote(match["component"]) if match is not None else ""
+        component = next((one for one in self._sandbox.loaded() if one.name == name), None)
+        if match is None or component is None or uri_of(COMPONENT + match["part"], name) != uri:
+            raise not_found(uri)
+        try:
+            return self._part(match["part"], component, caller)
+        except NotFound as error:
+            raise not_found(uri) from error
+
+    def _part(self, part: str, component: LoadedComponent, caller: Caller) -> Any:
+        match part:
+            case "/policy":
+                return policy_in_force(self._sandbox.get_policy(component.name, session=caller.session).to_json())
+            case "/record":
+                return self._records(caller, lambda record: record.get("component") == component.name)
+        return self._description(component)
+
+    def _records(self, caller: Caller, about: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        found = self._sandbox.recent(ENTRIES, lambda record: record.get("subject") in {None, caller.subject} and about(record))
+        return [_without_places(record) for record in found]
+
+    def _description(self, component: LoadedComponent) -> dict[str, Any]:
+        hints = told(self._sandbox.authority_hints(component.name)).model_dump(by_alias=True, exclude_none=True)
+        return {
+            "component": component.name,
+            "digest": f"sha256:{component.digest}",
+            "untrusted": UNTRUSTED,
+            "tools": [
+                {
+                    "name": tool.name,
+                    "wit": tool.wit_id,
+                    "title": tool.title,
+                    "description": tool.description,
+                    "annotations": hints,
+                }
+                for tool in component.tools
+            ],
+            "notes": list(component.notes),
+            "warnings": list(component.warnings),
+        }
+
+
+def policy_in_force(view: dict[str, Any]) -> dict[str, Any]:
+    """A policy for a client: its rules, not its file, and no value of a variable."""
+    shown = {key: value for key, value in view.items() if key not in {"text", "file"}}
+    return shown | {
+        "grants": [_without_value(grant) for grant in view["grants"]],
+        "left_out": [{**one, "grant": _without_value(one["grant"])} for one in view["left_out"]],
+    }
+
+
+def not_found(uri: str) -> MCPError:
+    """The error for a resource that is not there."""
+    return MCPError(t.INVALID_PARAMS, "resource not found", {"uri": uri[:1024]})
+
+
+def _without_value(grant: dict[str, Any]) -> dict[str, Any]:
+    return {**grant, "entry": {key: "…" if key == "value" else each for key, each in grant["entry"].items()}}
+
+
+def _without_places(record: dict[str, Any]) -> dict[str, Any]:
+    """A record for a client: where a component lies on this host is the operator's."""
+    detail = record.get("detail")
+    return (
+        {**record, "detail": {key: value for key, value in detail.items() if key != "path"}}
+        if isinstance(detail, dict)
+        else record
+    )
+
+
+def _listed(uri: str) -> t.Resource:
+    match = _URI.fullmatch(uri)
+    if match is None:
+        return t.Resource(uri=uri, name="record", title="The record", description=f"The last {ENTRIES} entries", mime_type=JSON)
+    name = unquote(match["component"])
+    title, description = _SHOWN[COMPONENT + match["part"]]
+    return t.Resource(
+        uri=uri, name=f"{name}{match['part']}", title=_sentence(title.format(name)), description=description, mime_type=JSON
+    )
+
+
+def _template(uri: str) -> t.ResourceTemplate:
+    title, description = _SHOWN[uri]
+    name = uri.removeprefix("sandbox://components/").replace("{component}", "component")
+    return t.ResourceTemplate(
+        uri_template=uri, name=name, title=_sentence(title.format("a component")), description=description, mime_type=JSON
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
