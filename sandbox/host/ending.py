@@ -68,6 +68,8 @@ def stopped(ending: Ending) -> Outcome:
 def _ending(ended: Ended, limits: Limits) -> tuple[Ending, str, str | None, Any]:
     if ended.killed_for == "wall_time":
         return Ending.LIMIT, spell(limits, "wall_time_ms"), "wall_time", None
+    if ended.killed_for == "max_total_size":
+        return Ending.LIMIT, ended.over, "max_total_size", None
     if ended.killed_for is not None:
         ending = Ending(ended.killed_for)
         return ending, _ORDERED.get(ending, "the call was stopped"), None, None
@@ -131,6 +133,8 @@ def _gateway_denials(events: list[dict[str, Any]]) -> Iterable[Denial]:
     for event in events:
         if event.get("decision") == "deny":
             target = {name: event.get(name) for name in ("scheme", "host", "port", "method", "path")}
+            if event.get("secret") is not None:
+                target["secret"] = event["secret"]
             reason = str(event.get("reason") or "the gateway refused it")
             yield Denial(Code.NETWORK_ACCESS_DENIED, target, reason, event.get("origin"), {"address": event.get("address")})
         elif event.get("decision") == "cap":

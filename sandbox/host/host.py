@@ -39,6 +39,7 @@ from sandbox.host.outward import Outward
 from sandbox.host.pool import Key, Pool
 from sandbox.host.process import Ended, Worker
 from sandbox.host.settings import HostSettings
+from sandbox.host.trees import Trees
 from sandbox.host.turns import QueueFull, Turns
 from sandbox.template.environment import EnvironmentRules
 from sandbox.template.template import EnvironmentRule, WasiTemplate
@@ -96,6 +97,10 @@ class _Running:
     started: float
     worker: Worker | None = None
     stopped_for: Ending | None = None
+    stored: list[tuple[int, int]] = field(default_factory=list)
+    """What the trees of the template held when it began."""
+    done: dict[str, Any] | None = None
+    """Its worker's last word."""
 
 
 class Host:
@@ -109,6 +114,7 @@ class Host:
         self._exports: dict[Digest, list[dict[str, Any]]] = {}
         self._running: dict[str, _Running] = {}
         self._unpreparable: set[Digest] = set()
+        self._trees = Trees()
         self._layers = LayerReport()
         self._counts = dict.fromkeys(("calls", "crashes", "kills", "retries"), 0)
         self._state = "new"
@@ -180,12 +186,14 @@ class Host:
         self._counts["calls"] += 1
         try:
             async with self._turns.turn((digest, template.tenant), template.limits.concurrency):
+                running.stored = await self._trees.begin(template, call_id)
                 return await self._run(running, export, arguments, call_id, secrets)
         except QueueFull:
             line = template.limits.origin("concurrency")
             return unavailable(f"too many calls wait: `concurrency` is {template.limits.concurrency} ({line})")
         finally:
             del self._running[call_id]
+            self._trees.end(call_id, running.done)
 
     async def stop(self, call_ids: Sequence[str], ending: Ending = Ending.REVOKED) -> tuple[Stopped, ...]:
         """Kill the workers of these calls; returns once they are dead. Calls that do not run are left out."""
@@ -232,8 +240,8 @@ class Host:
                 self._pool.release(worker)
                 return stopped(running.stopped_for)
             running.worker = worker
-            ended = await self._call(worker, template, export, arguments, call_id, secrets)
-            running.worker = None
+            ended = await self._call(worker, template, export, arguments, call_id, secrets, running.stored)
+            running.worker, running.done = None, ended.done
             if ended.stale or ended.preparing:
                 self._outward.drop(worker, call_id)
                 self._counts["retries"] += 1
@@ -250,10 +258,12 @@ class Host:
         arguments: Mapping[str, Any],
         call_id: str,
         secrets: Mapping[str, str],
+        stored: Sequence[tuple[int, int]],
     ) -> Ended:
         limits = template.limits
         environment = _variables(template.environment, self._settings.environment, secrets) if template.environment else ()
-        order = {"call": call_id, "export": export.wit_id, "environment": environment, "arguments": arguments}
+        order = {"call": call_id, "export": export.wit_id, "environment": environment, "arguments": arguments, "stored": stored}
+        worker.on_stored = functools.partial(self._trees.grown, call_id)
         try:
             frame = wire.encode(order)
         except ValueError as error:
@@ -263,7 +273,7 @@ class Host:
         if not frame or len(frame) > ARGUMENT_BYTES:
             self._pool.release(worker)
             return Ended(done={"ending": Ending.INVALID_ARGUMENTS, "message": refused, "limit": None})
-        self._outward.begin(worker, call_id, _credentials(template, secrets) if secrets else {})
+        self._outward.begin(worker, call_id, secrets)
         ending = worker.begin(
             frame, wall_ms=limits.wall_time_ms, stdio_bytes=limits.stdio_bytes, output_bytes=limits.output_bytes
         )
@@ -375,9 +385,3 @@ def _environment_rules(rules: tuple[EnvironmentRule, ...]) -> EnvironmentRules:
 def _variables(rules: tuple[EnvironmentRule, ...], host: Mapping[str, str], secrets: Mapping[str, str]) -> list[list[str]]:
     """The variables of one call: their values are the host's of now."""
     return [list(pair) for pair in _environment_rules(rules).variables(host, secrets)]
-
-
-def _credentials(template: WasiTemplate, secrets: Mapping[str, str]) -> dict[str, str]:
-    """The secrets that the gateway may add to a call's requests, and no other: a variable's is not for it."""
-    named = {rule.credential.secret for rule in template.network if rule.credential is not None}
-    return {name: value for name, value in secrets.items() if name in named}

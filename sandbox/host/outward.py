@@ -37,6 +37,7 @@ class Outward:
         self._child: Child | None = None
         self._answered: Child | None = None
         self._attached: set[int] = set()
+        self._credentials: dict[int, frozenset[str]] = {}
         self._events: dict[tuple[int, str], list[dict[str, Any]]] = {}
         self._numbers = itertools.count(1)
         self._flushing: dict[int, asyncio.Future[None]] = {}
@@ -51,6 +52,9 @@ class Outward:
             channel.send({"attach": worker.id}, (egress.fileno(),))
         channel.send({"rules": worker.id, "network": network_to_wire(template.network)})
         self._attached.add(worker.id)
+        named = frozenset(rule.credential.secret for rule in template.network if rule.credential is not None)
+        if named:
+            self._credentials[worker.id] = named
 
     async def ready(self) -> None:
         """Wait until the gateway answers: a call's `wall_time` is not for the gateway's start."""
@@ -83,8 +87,11 @@ class Outward:
         if worker.id not in self._attached:
             return
         self._events[worker.id, call_id] = []
-        if secrets and self._child is not None:
-            self._child.channel.send({"secrets": worker.id, "call": call_id, "values": dict(secrets)})
+        named = self._credentials.get(worker.id)
+        if named is not None and self._child is not None:
+            # A variable's secret is not for the gateway.
+            values = {name: value for name, value in secrets.items() if name in named}
+            self._child.channel.send({"secrets": worker.id, "call": call_id, "values": values})
 
     def drop(self, worker: Worker, call_id: str) -> list[dict[str, Any]]:
         """What has been heard of a call so far; more will not be asked for."""
@@ -93,6 +100,7 @@ class Outward:
     def forget(self, worker: Worker) -> None:
         """A worker is dead. What its last call did may still be asked for."""
         self._attached.discard(worker.id)
+        self._credentials.pop(worker.id, None)
 
     async def close(self) -> None:
         """End the gateway."""

@@ -44,11 +44,12 @@ class NetworkRules:
     Raises ValueError for a rule that cannot be compared: a host that is not in its one spelling, a glob that is not closed.
     """
 
-    __slots__ = ("_allow", "_deny")
+    __slots__ = ("_allow", "_deny", "_with_credential")
 
     def __init__(self, rules: tuple[NetworkRule, ...]) -> None:
         self._allow = Index(rules, Effect.ALLOW)
         self._deny = Index(rules, Effect.DENY)
+        self._with_credential = Index((rule for rule in rules if rule.credential is not None), Effect.ALLOW)
 
     @property
     def reachable(self) -> bool:
@@ -64,6 +65,15 @@ class NetworkRules:
         if scheme in _WEB and not is_request_target(path):
             return NetworkDecision(False, None, "the path is no request target")
         return self._decide(Attempt(scheme, name, port, method.upper(), normalise_path(path), address))
+
+    def credentials(self, scheme: str, host: str, port: int, method: str, path: str) -> tuple[NetworkRule, ...]:
+        """The rules that give a credential to a request that `decide` allowed: each that names all of it."""
+        if not self._with_credential.reachable:
+            return ()
+        name, address = normalise_host(host)
+        attempt = Attempt(scheme, name, port, method.upper(), normalise_path(path), address)
+        found = self._with_credential.all(self._with_credential.by_host(attempt), attempt)
+        return tuple(dict.fromkeys(rule.rule for rule in found))
 
     def decide_address(
         self, host: str, port: int, address: Address, *, scheme: str | None = None, method: str = "GET", path: str = "/"

@@ -79,7 +79,7 @@ class Bucket:
 
     def add(self, rule: NetworkRule) -> None:
         """File a rule; one that repeats another adds nothing."""
-        key = (rule.ports, rule.protocols, rule.methods, rule.paths)
+        key = (rule.ports, rule.protocols, rule.methods, rule.paths, rule.credential)
         if key in self._seen:
             return
         self._seen.add(key)
@@ -173,11 +173,12 @@ class Index:
 
     def first(self, buckets: Iterable[Bucket], attempt: Attempt) -> Rule | None:
         """The first rule in `buckets` that covers the attempt."""
+        return next(self.all(buckets, attempt), None)
+
+    def all(self, buckets: Iterable[Bucket], attempt: Attempt) -> Iterator[Rule]:
+        """Every rule in `buckets` that covers the attempt."""
         for bucket in buckets:
-            for rule in bucket.candidates(attempt, self._effect):
-                if rule.covers(attempt):
-                    return rule
-        return None
+            yield from (rule for rule in bucket.candidates(attempt, self._effect) if rule.covers(attempt))
 
 
 def _fold(path: str, effect: Effect) -> str:

@@ -1,20 +1,22 @@
 """One attached worker: its egress socket, its listener, its rules, and the requests it has on the way.
 
 Decides which announcement a request on the listener belongs to. Rules: the socket says which worker speaks, the token in the
-path says so again where no namespace keeps others out; an announcement is good for one request with the announced method; a
-worker that sends what no worker sends is dropped; a worker that is gone takes its connections with it, by RST.
+path says so again where no namespace keeps others out; an announcement is good for one request with the announced method;
+secrets are held for the one call that a worker runs, and forgotten with its end; a worker that sends what no worker sends is
+dropped; a worker that is gone takes its connections with it, by RST.
 """
 
 from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import hmac
 import json
 import os
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import h11
@@ -29,6 +31,7 @@ from sandbox.template.network import NetworkRules
 MESSAGE_BYTES = 128 << 10
 _TARGET = re.compile(rb"/([0-9A-Za-z_-]{16,128})/([0-9]{1,12})", re.ASCII)
 _LAST_WORDS_SECONDS = 2.0
+_SECRETS_SECONDS = 1.0
 _CONNECTIONS_OVER_CAP = 4
 _DESCRIPTOR = array.array("i").itemsize
 _NONSENSE = "the worker sent what no worker sends"
@@ -54,6 +57,8 @@ class Worker:
         self._exchanges: dict[asyncio.Task[None], Exchange] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
+        self._secrets: tuple[str, Mapping[str, str]] | None = None
+        self._given = asyncio.Event()
         self.closed = False
         egress.setblocking(False)
         self._loop.add_reader(egress, self.drain)
@@ -73,6 +78,24 @@ class Worker:
                 exchange.cut(f"revoked while it ran: {refusal.reason}", refusal)
                 task.cancel()
 
+    def give_secrets(self, call: str, values: Mapping[str, str]) -> None:
+        """What may be added to the requests of the call that begins; the call before it has ended."""
+        self._secrets = (call, values)
+        self._given.set()
+        self._given = asyncio.Event()
+
+    async def secrets_of(self, call: str) -> Mapping[str, str]:
+        """The values for a call's requests, by name; none where they do not come.
+
+        They are sent before the call itself, but on another socket: its first request may be here a moment earlier.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SECRETS_SECONDS):
+                while self._secrets is None or self._secrets[0] != call:
+                    await self._given.wait()
+                return self._secrets[1]
+        return {}
+
     def end_call(self, call: str) -> None:
         """Cut what a call has left on the way at its end: nothing of it happens, or is told, after the call's outcome."""
         self.drain()
@@ -81,6 +104,8 @@ class Worker:
             if exchange.ending.call == call:
                 exchange.cut("the call ended before the answer was complete", decision="error")
                 task.cancel()
+        if self._secrets is not None and self._secrets[0] == call:
+            self._secrets = None
 
     def reset(self, reason: str, *, decision: str = "deny") -> None:
         """Cut everything that is on the way, and forget what was announced."""
@@ -100,6 +125,7 @@ class Worker:
         self._egress.close()
         if self._server is not None:
             self._server.close()
+        self._secrets = None
         self.reset(reason, decision="error")
         self._gone()
 

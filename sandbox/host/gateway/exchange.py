@@ -1,7 +1,7 @@
 """One request of a guest, carried to its target and back.
 
 1. claim what the worker announced for it; the request on the wire only carries a token, a number, fields and a body
-2. judge it by the worker's rules, once more
+2. judge it by the worker's rules, once more; find the credentials that go along
 3. resolve, judge every address, dial one of them
 4. carry the request and the answer, both at once, within the caps
 5. tell the record how it ended, before the guest can know
@@ -20,12 +20,14 @@ import h11
 
 from sandbox.host.gateway import headers
 from sandbox.host.gateway.caps import FRAMING_BYTES, INFORMATIONAL
+from sandbox.host.gateway.credentials import credentials_of, fields_of
 from sandbox.host.gateway.dial import Target, checked_addresses, dial, judge_address
 from sandbox.host.gateway.peer import Peer
 from sandbox.host.gateway.refusal import Cut, Failed, GuestGone, NotSent, Refused, TimedOut
 from sandbox.host.gateway.request import Announcement, Ending, Outside, Owner
 from sandbox.template.addresses import Address
 from sandbox.template.authority import AuthorityError, normalise_authority
+from sandbox.template.template import Credential
 
 _LAST_WORDS_SECONDS = 2.0
 _SHOWN = 300
@@ -45,6 +47,8 @@ class Exchange:
         self._address: Address | None = None
         self._clock: asyncio.Timeout | None = None
         self._deadline = 0.0
+        self._readings: tuple[Target, ...] = ()
+        self._credentials: tuple[Credential, ...] = ()
         self.ending = Ending()
 
     async def run(self, request: h11.Request) -> bool:
@@ -57,6 +61,7 @@ class Exchange:
         except NotSent as refusal:
             if isinstance(refusal, Cut):
                 self.ending.resource, self.ending.limit = refusal.resource, refusal.limit
+            self.ending.secret = refusal.secret
             self._end(refusal.decision, refusal.reason, refusal.origin, refusal.address)
             await self._refuse(refusal)
         finally:
@@ -80,13 +85,17 @@ class Exchange:
         """Hold the request to the rules as they are now: `Refused` where they no longer allow it."""
         if self._target is not None:
             self._judge_target(self._target)
+            if self._readings and self._credentials != credentials_of(self._owner.rules, self._readings):
+                raise Refused("its credential is another one by now")
             if self._address is not None:
                 judge_address(self._target, self._owner.rules, self._address)
 
     async def _carry(self, request: h11.Request) -> None:
         announced = self._owner.claim(request)
         self._target = self._read_target(announced)
-        self._judge_request(self._target, request)
+        self._readings = self._judge_request(self._target, request)
+        self._credentials = credentials_of(self._owner.rules, self._readings)
+        added = fields_of(self._credentials, await self._owner.secrets_of(announced.call)) if self._credentials else []
         caps = self._owner.caps
         try:
             async with asyncio.timeout(caps.connect_ms / 1000):
@@ -96,7 +105,7 @@ class Exchange:
         self._deadline = asyncio.get_running_loop().time() + caps.total_ms / 1000
         try:
             async with asyncio.timeout(caps.idle_ms / 1000) as self._clock:
-                await self._send_head(upstream, self._target, request)
+                await self._send_head(upstream, self._target, request, added)
                 await self._pump(upstream)
         except TimeoutError as error:
             raise TimedOut(f"no end within {caps.total_ms} ms, or no byte for {caps.idle_ms} ms") from error
@@ -113,7 +122,8 @@ class Exchange:
         ending.host, ending.port = authority.host, authority.port
         return Target(announced.scheme, authority, announced.method, announced.path)
 
-    def _judge_request(self, target: Target, request: h11.Request) -> None:
+    def _judge_request(self, target: Target, request: h11.Request) -> tuple[Target, ...]:
+        """Raise `Refused` unless all that the request may ask for is allowed: itself, and what its fields make of it."""
         if self._owner.crowded:
             most = self._owner.caps.connections
             raise Cut(f"more than {most} connections at a time", "connections", most)
@@ -121,13 +131,16 @@ class Exchange:
             raise Refused(f"`{target.method}` over `{target.scheme}` is no request that can be judged")
         if headers.asks_for_upgrade(request.headers):
             raise Refused("an upgrade leaves HTTP, where no rule is judged")
-        self._judge_target(target)
+        readings = [target]
         for name, value in request.headers:
             text = value.decode("latin-1")
             if name in headers.METHOD_OVERRIDES:
-                self._judge_target(Target(target.scheme, target.authority, text, target.path))
+                readings.append(Target(target.scheme, target.authority, text, target.path))
             elif name in headers.PATH_OVERRIDES:
-                self._judge_target(Target(target.scheme, target.authority, target.method, text))
+                readings.append(Target(target.scheme, target.authority, target.method, text))
+        for reading in readings:
+            self._judge_target(reading)
+        return tuple(readings)
 
     def _judge_target(self, target: Target) -> None:
         authority = target.authority
@@ -144,12 +157,14 @@ class Exchange:
         self.judge_again()
         return self._upstream
 
-    async def _send_head(self, upstream: Peer, target: Target, request: h11.Request) -> None:
-        fields = headers.request_headers(request.headers, target.authority.header(target.scheme))
+    async def _send_head(self, upstream: Peer, target: Target, request: h11.Request, added: headers.Headers) -> None:
+        fields = headers.request_headers(request.headers, target.authority.header(target.scheme), added)
         try:
             await upstream.send(h11.Request(method=target.method, target=target.path, headers=fields))
         except _UPSTREAM_ERRORS as error:
-            raise Failed(f"the request could not be sent: {error}", "the connection failed") from error
+            # With a credential in it the cause is not told: it may quote the head.
+            cause = type(error).__name__ if added else error
+            raise Failed(f"the request could not be sent: {cause}", "the connection failed") from error
 
     async def _pump(self, upstream: Peer) -> None:
         request = asyncio.create_task(self._pump_request(upstream))

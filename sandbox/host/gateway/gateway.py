@@ -1,9 +1,11 @@
 """The gateway's conversation with the server: which workers there are, by which rules, and how each request ended.
 
     server → gateway   {"attach": worker} with its egress socket · {"rules": worker, "network": […], "caps": {…}} ·
-                       {"reset": worker} · {"detach": worker} · {"ended": worker, "call": id} · {"flush": n}
+                       {"secrets": worker, "call": id, "values": {name: value}} · {"reset": worker} · {"detach": worker} ·
+                       {"ended": worker, "call": id} · {"flush": n}
     gateway → server   {"event": {"worker", "call", "n", "decision", "scheme", "host", "port", "address", "method", "path",
-                       "bytes_in", "bytes_out", "reason", "origin", "resource", "limit"}} · {"flushed": n} · {"gone": worker}
+                       "bytes_in", "bytes_out", "reason", "origin", "resource", "limit", "secret"}} · {"flushed": n} ·
+                       {"gone": worker}
 
 `address` is the one that was dialled, or of a denial the one that was refused (null where it was not the address).
 
@@ -49,6 +51,9 @@ class Gateway:
                 return
             case {"rules": int() | str() as worker, "network": list() as rules}:
                 self._set_rules(worker, rules, message.get("caps") or {})
+            case {"secrets": int() | str() as worker, "call": str() as call, "values": dict() as values}:
+                if worker in self._workers:
+                    self._workers[worker].give_secrets(call, values)
             case {"reset": int() | str() as worker}:
                 if worker in self._workers:
                     self._workers[worker].reset("revoked while it ran")

@@ -53,14 +53,24 @@ def is_chunked(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(name == b"transfer-encoding" for name, _ in headers)
 
 
-def request_headers(given: Iterable[tuple[bytes, bytes]], host: str) -> Headers:
-    """What is sent upstream for a guest's request to `host` (`name` or `name:port`)."""
+def request_headers(given: Iterable[tuple[bytes, bytes]], host: str, added: Headers) -> Headers:
+    """What is sent upstream for a guest's request to `host` (`name` or `name:port`).
+
+    `added` are the gateway's own fields: the guest's of the same name are left out, and those that a server may take for it.
+    """
     fields = list(given)
     chunked = is_chunked(fields)
     kept = [(name, value) for name, value in without_hop_by_hop(fields) if name != b"host"]
     if chunked:
         kept = [(name, value) for name, value in kept if name != b"content-length"] + [(b"transfer-encoding", b"chunked")]
-    return [(b"host", host.encode("ascii")), *kept, (b"connection", b"close")]
+    ours = {_as_variable(name) for name, _ in added}
+    kept = [(name, value) for name, value in kept if _as_variable(name) not in ours]
+    return [(b"host", host.encode("ascii")), *kept, *added, (b"connection", b"close")]
+
+
+def _as_variable(name: bytes) -> bytes:
+    """CGI and its heirs see `X-Key` and `X_Key` as one (RFC 3875 4.1.18)."""
+    return name.lower().replace(b"_", b"-")
 
 
 def response_headers(given: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -15,18 +15,28 @@ class NotSent(Exception):  # noqa: N818 - an ending of a request, not an error o
     """A request that does not go through. `reason` is for the record; `told` is all that the guest learns.
 
     `address` is the refused one: for the operator alone, since a name's address says what the host's network looks like.
+    `secret` is the name of one that is not set.
     """
 
     decision = "error"
     status = 502
     code: str = Code.NETWORK_ERROR.value
 
-    def __init__(self, reason: str, told: str | None = None, *, origin: str | None = None, address: str | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        told: str | None = None,
+        *,
+        origin: str | None = None,
+        address: str | None = None,
+        secret: str | None = None,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.told = reason if told is None else told
         self.origin = origin
         self.address = address
+        self.secret = secret
 
     def body(self) -> bytes:
         """The JSON that the guest gets: a code and a sentence, nothing about the host's network."""

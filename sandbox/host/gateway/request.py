@@ -6,6 +6,7 @@ Values and one protocol: `exchange` acts on them, `attached` owns them.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -46,6 +47,9 @@ class Owner(Protocol):
     def crowded(self) -> bool:
         """Whether it has more connections than its cap."""
 
+    async def secrets_of(self, call: str) -> Mapping[str, str]:
+        """The values that may be added to a call's requests, by name; none where they do not come."""
+
     def claim(self, request: h11.Request) -> Announcement:
         """The announcement that belongs to the request, once. Raises `Refused`."""
 
@@ -70,6 +74,8 @@ class Ending:
     resource: str | None = None
     """Of a cap that was reached: its name, and `limit` its value."""
     limit: int | None = None
+    secret: str | None = None
+    """The name of one that was needed and is not set."""
     told: bool = field(default=False)
 
     def to_json(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 import h11
 
 from sandbox.host import wire
-from sandbox.template.template import Effect, NetworkRule
+from sandbox.template.template import Credential, Effect, NetworkRule
 from sandbox.template.wire import network_to_wire
 
 TOKEN = "a-token-of-sixteen-or-more"
@@ -31,9 +31,10 @@ def rule(
     paths: tuple[str, ...] | None = None,
     effect: Effect = Effect.ALLOW,
     origin: str = "policy.yaml:1:1",
+    credential: Credential | None = None,
 ) -> NetworkRule:
     ports = None if port is None else ((port, port),)
-    return NetworkRule(effect, host, cidr, ports, protocols, methods, paths, origin)
+    return NetworkRule(effect, host, cidr, ports, protocols, methods, paths, origin, credential)
 
 
 @dataclass
@@ -168,6 +169,10 @@ class Gateway:
 
     def set_rules(self, *rules: NetworkRule, **caps: int) -> None:
         self.send({"rules": self.workers, "network": network_to_wire(rules), "caps": caps})
+
+    def give(self, values: dict[str, str], call: str = "call-1") -> None:
+        """Hand over what may be added to the requests of a call of the newest worker."""
+        self.send({"secrets": self.workers, "call": call, "values": values})
 
     def detach_all(self) -> None:
         """Forget every worker, and what was not read of their events."""

@@ -234,6 +234,7 @@ def test_the_record_has_the_bytes_of_both_bodies(gateway: Gateway, worker: Worke
         "bytes_out": 5,
         "resource": None,
         "limit": None,
+        "secret": None,
     }
 
 
