@@ -20,6 +20,7 @@ from typing import Any, Literal, Self
 from sandbox.accepted import NOTHING, Accepted, Documents, Given
 from sandbox.admission import Authorizer, new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
+from sandbox.audit.tail import tail
 from sandbox.changes import Changes
 from sandbox.components import Components, Loaded, LoadedComponent
 from sandbox.control import MAX_LEFT_OUT, MAX_WHY, ControlSocket, Status, status_all
@@ -31,15 +32,18 @@ from sandbox.host.host import Component, Host
 from sandbox.host.layers.report import LayerReport
 from sandbox.host.settings import HostSettings
 from sandbox.in_use import Secrets
+from sandbox.installing import Installing, Kept
 from sandbox.permissions import Permissions
+from sandbox.planning import Planning
 from sandbox.policy.load import load_policy_file
 from sandbox.policy.models import PolicyDocument
 from sandbox.receipt import Receipt
+from sandbox.registry import Registry
 from sandbox.result import CallResult
+from sandbox.standing import Standing
 from sandbox.state import Clock, Home, Store
 from sandbox.state.secrets import SecretStore
 from sandbox.template.authority_hints import AuthorityHints, authority_hints
-from sandbox.views import PolicyView
 from sandbox.wit.tools import Tool, notes_of, tools_of
 from sandbox.wit.types import Digest
 
@@ -47,12 +51,13 @@ SET_BACK_S = 60.0
 """A wall clock that far behind the latest moment ever seen is worth an alert."""
 
 
-class Sandbox(Permissions):
+class Sandbox(Permissions, Installing):
     """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
 
     `home` is where state, record, cache and data lie; `ceiling` the most that any policy may give here; with `isolation="strict"`
     it does not start where a layer of the operating system is missing. `nameserver` is `HOST:PORT`. `source` names who uses it in
-    the record. The processes of the host are started by the first `load`.
+    the record. `defaults` maps patterns of component names to the policies (files or names) that hold where nobody accepted one.
+    The processes of the host are started by the first `load`, or by the first call of a component that is installed.
 
     Raises HostUnavailable where the home cannot be used safely, and PolicyError for a broken ceiling.
     """
@@ -68,6 +73,7 @@ class Sandbox(Permissions):
         spares: int = 2,
         source: str = "python",
         environment: Mapping[str, str] | None = None,
+        defaults: Mapping[str, Path | str] | None = None,
     ) -> None:
         self._home_path, self._ceiling, self._source = home, ceiling, source
         self._environment = os.environ if environment is None else environment
@@ -79,7 +85,7 @@ class Sandbox(Permissions):
             "environment": self._environment,
         }
         self._components = Components()
-        self._documents = Documents()
+        self._documents = Documents(defaults)
         self._host: Host | None = None
         self._control: ControlSocket | None = None
         self._starting = asyncio.Lock()
@@ -113,12 +119,30 @@ class Sandbox(Permissions):
             run=self._home.run,
             own_socket=lambda: "" if self._control is None else self._control.name,
         )
+        self._standing = Standing(
+            components=self._components,
+            documents=self._documents,
+            store=self._store,
+            changes=self._changes,
+            start=self._started,
+            folder=self._home.components,
+        )
+        self._changes.reconcile = self._standing.reconcile
+        self._registry = Registry(
+            home=self._home,
+            store=self._store,
+            changes=self._changes,
+            granting=self._granting,
+            standing=self._standing,
+            planning=Planning(self._store, self._documents, self._changes, self._standing),
+            settings=self._settings,
+        )
         self._dispatch = Dispatch(
             components=self._components,
             authorizer=Authorizer(),
             log=self._log,
             store=self._store,
-            host=self._running_host,
+            host=lambda: self._standing.over(self._running_host),
             clock=self._clock,
             refresh=self._changes.refresh,
             secrets=Secrets(SecretStore.of(self._home, self._environment)),
@@ -138,6 +162,7 @@ class Sandbox(Permissions):
         await self._granting.end_own_sessions()
         self._open = False
         self._changes.close()
+        await self._standing.close()
         if self._control is not None:
             await self._control.close()
         if self._host is not None:
@@ -178,6 +203,24 @@ class Sandbox(Permissions):
             await self._changes.apply()
         return loaded.shown
 
+    async def restore(self) -> tuple[LoadedComponent, ...]:
+        """Show every installed component from now on, those to come too; each is loaded when it is first called.
+
+        What other processes install or unload is heard of at once. A component that cannot be shown is left out, and `components`
+        says why.
+        """
+        self._require_open()
+        self._standing.follow()
+        async with self._starting:
+            await self._listen()
+        async with self._changes.lock:
+            await self._changes.apply()
+        return tuple(self._components.loaded[name].shown for name in sorted(self._standing.held))
+
+    async def warm(self) -> None:
+        """Start the host's processes now, in place of at the first call. Raises HostUnavailable."""
+        await self._started()
+
     def tools(self) -> tuple[Tool, ...]:
         """Every tool that can be called, by name."""
         return tuple(tool for _, tool in sorted(self._components.tools.items()))
@@ -193,19 +236,27 @@ class Sandbox(Permissions):
     ) -> CallResult:
         """Call a tool; cancelling the task kills the call's worker. Raises as `Dispatch.call` says."""
         self._require_open()
+        if self._standing.following:
+            await self._standing.ready(tool)
         call_id = new_request_id() if call_id is None else call_id
         return await self._dispatch.call(Call(tool, arguments, subject, session, call_id))
+
+    def loaded(self) -> tuple[LoadedComponent, ...]:
+        """Every component whose tools are shown, by name."""
+        return tuple(self._components.loaded[name].shown for name in sorted(self._components.loaded))
+
+    def recent(self, count: int, keeps: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """The last `count` records that `keeps` takes, the oldest first; of a long record its last few MiB are looked at."""
+        self._require_open()
+        return tail(self._home.audit, count, keeps)
+
+    def generation(self, component: str) -> str:
+        """The digest of what a component's template was made from: another one means another policy. Raises NotFound."""
+        return self._components.component(component).effective.template.generation
 
     def authority_hints(self, component: str) -> AuthorityHints:
         """What the template in force lets a component's tools do. Raises NotFound."""
         return authority_hints(self._components.component(component).effective.template)
-
-    def get_policy(self, component: str, *, session: str | None = None) -> PolicyView:
-        """What holds for a component now, loaded here or remembered; for the calls of a session, where one is named.
-
-        Raises NotFound.
-        """
-        return self._opened().view(component, session)
 
     async def update_component_policy(self, component: str, policy: Given) -> Receipt:
         """Put another document in place of the accepted one. Raises NotFound, PolicyError.
@@ -235,18 +286,24 @@ class Sandbox(Permissions):
         self._require_open()
         async with self._starting:
             if self._host is None:
-                host = Host(HostSettings(cache_folder=self._home.cache, **self._host_options))
+                host = Host(self._settings())
                 try:
                     await host.start()
                 except BaseException:
                     await host.close()
                     raise
                 self._host = host
-                self._control = ControlSocket(
-                    self._home.run, sync=self._changes.sync, holds=self._changes.held, status=self._status
-                )
-                await self._control.start()
+                await self._listen()
         return self._host
+
+    async def _listen(self) -> None:
+        """Hear of what other processes change; to be called with `_starting` held."""
+        if self._control is None:
+            self._control = ControlSocket(self._home.run, sync=self._changes.sync, holds=self._changes.held, status=self._status)
+            await self._control.start()
+
+    def _settings(self) -> HostSettings:
+        return HostSettings(cache_folder=self._home.cache, **self._host_options)
 
     def _running_host(self) -> Host:
         if self._host is None:
@@ -288,6 +345,10 @@ class Sandbox(Permissions):
     def _tell(self) -> None:
         for listener in self._listeners:
             listener()
+
+    def _kept(self) -> Kept:
+        self._require_open()
+        return Kept(self._registry, self._standing, self._granting)
 
     def _opened(self) -> Granting:
         self._require_open()

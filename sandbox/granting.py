@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from sandbox.accepted import LOCAL, NOBODY, Accepted, Documents, Given
+from sandbox.accepted import DEFAULTS, NOBODY, Accepted, Documents, Given
 from sandbox.admission import new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.changes import Changes
@@ -30,7 +30,7 @@ from sandbox.policy.effect import Effect
 from sandbox.policy.grants import Grant, GrantKind, Lifetime
 from sandbox.receipt import Receipt, ServerReceipt, StoppedCall
 from sandbox.sessions import lives, new_keeper
-from sandbox.state import Store, StoredComponent
+from sandbox.state import PolicyVersion, Store, StoredComponent
 from sandbox.template.smallest import grant_for
 from sandbox.views import PolicyView, grant_json, view_of
 from sandbox.wit.types import Digest
@@ -233,12 +233,20 @@ class Granting:
 
     async def update(self, component: str, given: Given) -> Receipt:
         """Put another document in place of the accepted one; raises NotFound, PolicyError."""
+        self.known(component)
+        return await self._replace(component, self.documents.read(given))
+
+    async def put_back(self, component: str, version: PolicyVersion) -> Receipt:
+        """Put a document that was accepted once in place of the accepted one; raises NotFound, PolicyError."""
+        file = version.policy_file
+        return await self._replace(component, self.documents.of_text(version.policy_text, Path(file).name or "policy", file))
+
+    async def _replace(self, component: str, new: Accepted) -> Receipt:
         digest, _ = self.known(component)
-        new = self.documents.read(given)
         async with self.changes.lock:
             self.changes.effective(component, digest, new)
             since = self.store.generation()
-            row = self.store.component(component)
+            row = self.store.component(component, digest)
             self.put(component, digest, new, row.path if row is not None else "", EventType.POLICY_UPDATED)
             telling = self.tell_others(since)
             stopped = await self.changes.apply()
@@ -246,7 +254,7 @@ class Granting:
 
     def put(self, name: str, digest: Digest, accepted: Accepted, path: str, kind: EventType) -> None:
         """Remember that this document is accepted for this component, on record and on the disk."""
-        by = accepted.by if accepted.by == LOCAL else NOBODY  # a default holds as long as the configuration says so
+        by = accepted.by if accepted.by != DEFAULTS else NOBODY  # a default holds as long as the configuration says so
         row = StoredComponent(name, digest, path, accepted.path or accepted.file, accepted.text, by, self.clock())
         told = {"file": row.policy_file, "policy": accepted.document.digest, "warnings": list(accepted.document.warnings)}
         event = Event(kind, new_request_id(), subject="local", component=name, digest=digest, detail=told)

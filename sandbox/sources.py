@@ -78,6 +78,11 @@ def components_in(folder: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
+def asked_by(path: Path, section: bytes | None) -> AskedText | None:
+    """The policy that the component at `path` asks for: what lies beside it, else its own section."""
+    return _beside(path) or _within(section)
+
+
 def name_of(origin: str) -> str:
     """The name that a component goes by where nobody gave one: its file's, without what no folder can be called."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(origin).stem).lstrip("-._")[:64] or "component"
@@ -100,7 +105,7 @@ def _read_file(path: Path, name: str | None, digest: str | None) -> Source:
         (path,) = found
     binary = precheck_file(path)
     _refuse_other(binary.digest, digest, str(path))
-    return Source(name or name_of(path.name), binary.digest, binary.data, str(path), _beside(path) or _within(binary.policy))
+    return Source(name or name_of(path.name), binary.digest, binary.data, str(path), asked_by(path, binary.policy))
 
 
 async def _of_url(url: str, name: str | None, digest: str | None) -> Source:

@@ -66,6 +66,11 @@ class Standing:
         else:
             self._names.add(name)
 
+    @property
+    def following(self) -> bool:
+        """Whether anything that is installed is shown here."""
+        return self._everything or bool(self._names)
+
     def copy_of(self, digest: Digest) -> Path:
         """Where the home's copy of a component lies."""
         return self.folder / f"{digest}.wasm"
@@ -81,7 +86,7 @@ class Standing:
 
     def reconcile(self) -> list[Running]:
         """Make the store's word of what is installed hold here; the running calls of what is here no longer."""
-        if not self._everything and not self._names:
+        if not self.following:
             return self._told()
         rows = {row.name: row for row in self.store.installed() if self._everything or row.name in self._names}
         for name in [name for name, row in self.held.items() if rows.get(name) != row]:

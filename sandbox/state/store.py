@@ -185,6 +185,9 @@ class Store:
         """Remember what `component.name` stands for and what was accepted for it, in place of what was there."""
         with self._changing(component.accepted_at) as db:
             _put(db, component)
+            if component.accepted_by:
+                # Whoever accepted another document has decided about the one that it asks for.
+                db.execute("UPDATE installed SET decided = 1 WHERE name = ? AND digest = ?", (component.name, component.digest))
             before_commit()
 
     def component(self, name: str, digest: Digest | None = None) -> StoredComponent | None:
