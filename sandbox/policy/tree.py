@@ -208,6 +208,12 @@ def _scalar(event: Any) -> tuple[Any, str | None]:
     return (int(text) if _DECIMAL.fullmatch(text) else Misread(text, read_as)), read_as
 
 
+def is_text(plain: str) -> bool:
+    """Whether every YAML reader takes this plain scalar for text."""
+    tag = str(_resolve(yaml.ScalarNode, plain, (True, False)))
+    return tag == "tag:yaml.org,2002:str" and not _NUMBER_1_2.fullmatch(plain)
+
+
 def _decode(text: bytes | str, file: str) -> str:
     size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
