@@ -1,7 +1,8 @@
 """Every field of a policy that is enforced: a document with it, a guest that runs into it, and what that gives.
 
 A new field arrives with its row here; `test_enforcement.py` runs the rows and holds their names against the schema.
-`{folder}` is a folder with `w/x` and `w/private/x` in it, `{port}` a web server on 127.0.0.1; `a.test` and `b.test` lead there.
+`{folder}` is a folder with `w/x` and `w/private/x` in it, `{port}` a web server on 127.0.0.1, `{tls}` one that answers with
+what it was asked; `a.test` and `b.test` lead there. `row/set` is a secret, `row/missing` is none.
 """
 
 from __future__ import annotations
@@ -79,6 +80,13 @@ def limit(name: str, limits: str, guest: str, refused: Call, message: str, allow
     return Row(f"permissions.resources.limits.{name}", policy(W, limits=limits), guest, refused, message, allowed, at_once)
 
 
+def credential(name: str, added: str, message: str, allowed: Call | None = None) -> Row:
+    """A row of a credential: what the server was asked, or why it was not."""
+    lines = f"host: a.test, ports: any, protocols: [https], credential: {{{added}}}\nhost: b.test, ports: any\n{LOOPBACK}"
+    asked = get("https://a.test:{tls}/")
+    return Row(f"permissions.network.allow.credential.{name}", policy(network=lines), "escape_network", asked, message, allowed)
+
+
 HERE = "http://127.0.0.1:{port}/"
 SLEEP = Call("sleep", {"milliseconds": "60000"})
 NAP = Call("sleep", {"milliseconds": "5"})
@@ -106,6 +114,14 @@ ROWS = (
     network("allow.protocols", LOOPBACK.replace(", https", ""), get("https://127.0.0.1:{port}/"), get(HERE)),
     network("allow.methods", f"{LOOPBACK}, methods: [GET]", get(HERE, "POST"), get(HERE)),
     network("allow.paths", f'{LOOPBACK}, paths: ["/v1/**"]', get(HERE + "v1/../admin"), get(HERE + "v1/x")),
+    credential(
+        "secret",
+        "secret: row/missing, header: X-Row",
+        "the secret `row/missing` is not set",
+        get("https://b.test:{tls}/"),
+    ),
+    credential("header", "secret: row/set, header: X-Row", "x-row: the value of row/set"),
+    credential("format", 'secret: row/set, header: X-Row, format: "Row {secret}!"', "x-row: Row the value of row/set!"),
     network("deny.host", f"{NAMES}\ndeny host: b.test", get("http://b.test:{port}/"), get("http://a.test:{port}/")),
     network("deny.cidr", f"{LOOPBACK}\ndeny cidr: 127.0.0.2/32", get("http://127.0.0.2:{port}/"), get(HERE)),
     network("deny.ports", f"{LOOPBACK}\ndeny cidr: 127.0.0.0/8, ports: [9]", get("http://127.0.0.1:9/"), get(HERE)),
@@ -118,6 +134,7 @@ ROWS = (
     ),
     environment("allow.key", "key: SANDBOX_ROW_A", '[["SANDBOX_ROW_A", "host a"]]'),
     environment("allow.value", "key: SANDBOX_ROW_A, value: written", '[["SANDBOX_ROW_A", "written"]]'),
+    environment("allow.secret", "key: SANDBOX_ROW_A, secret: row/set", '[["SANDBOX_ROW_A", "the value of row/set"]]'),
     environment("deny.key", 'key: "SANDBOX_ROW_*"\ndeny key: SANDBOX_ROW_B', '[["SANDBOX_ROW_A", "host a"]]'),
     limit(
         "memory",

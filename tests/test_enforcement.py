@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import ssl
 import types
 import typing
 from collections.abc import AsyncIterator, Iterator
@@ -12,10 +14,13 @@ from typing import Any
 import pydantic
 import pytest
 import pytest_asyncio
+import trustme
 
 from sandbox.policy.load import load_policy
 from sandbox.policy.models import PolicyDocument
 from sandbox.result import CallResult
+from sandbox.state import Home
+from sandbox.state.secrets import SecretStore
 from tests.attacks.stage import Stage, staged
 from tests.attacks.test_network import greet
 from tests.enforcement import ROWS, Call, Row
@@ -50,7 +55,7 @@ def test_every_row_is_of_its_own_field() -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def stage(tmp_path_factory: pytest.TempPathFactory, certificates: trustme.CA) -> AsyncIterator[Stage]:
     """One host for all rows; each loads its guest under a name of its own."""
     folder = tmp_path_factory.mktemp("enforcement")
     (folder / "w/private").mkdir(parents=True)
@@ -61,9 +66,28 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
     with pytest.MonkeyPatch.context() as host:
         host.setenv("SANDBOX_ROW_A", "host a")
         host.setenv("SANDBOX_ROW_B", "host b")
+        host.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        host.setenv("SSL_CERT_FILE", str(folder / "ca.pem"))
+        certificates.cert_pem.write_to_path(str(folder / "ca.pem"))
+        SecretStore.of(Home.open(folder / "home", os.environ), os.environ).set("row/set", "the value of row/set", 1.0)
         async with staged(folder, nameserver=nameserver.address) as stage:
             yield stage
     nameserver.close()
+
+
+@pytest.fixture(scope="module")
+def certificates() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def tls(certificates: trustme.CA) -> Iterator[int]:
+    """A web server behind TLS that answers with the head of the request."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificates.issue_cert("a.test", "b.test").configure_cert(context)
+    server = upstream.start(lambda sock: sock.sendall(upstream.answer(upstream.read_head(sock))), context)
+    yield server.port
+    server.close()
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +118,9 @@ def said(result: CallResult) -> str:
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.field.removeprefix("permissions."))
-async def test_the_field_is_enforced(stage: Stage, port: int, row: Row) -> None:
+async def test_the_field_is_enforced(stage: Stage, port: int, tls: int, row: Row) -> None:
     """What runs into the line gets its words; what keeps to it gets through."""
-    places = {"folder": stage.folder, "port": port}
+    places = {"folder": stage.folder, "port": port, "tls": tls}
     name = row.field.removeprefix("permissions.").replace(".", "-")
     document = load_policy(placed(row.document, **places), file="policy.yaml")
     await stage.sandbox.load(guest(row.guest), policy=document, name=name)

@@ -28,8 +28,6 @@ NOT_YET: dict[Path, str] = {
     ("permissions", "storage", "allow", ANY, "max_file_size"): "nothing watches the size of files; take it out",
     ("permissions", "storage", "allow", ANY, "max_total_size"): "nothing watches the size of folders; take it out",
     ("permissions", "network", "allow", ANY, "limits"): "the gateway caps every request alike; take it out",
-    ("permissions", "network", "allow", ANY, "credential"): "no secret store is behind it; take it out",
-    ("permissions", "environment", "allow", ANY, "secret"): "no secret store is behind it; write `value`, or take the line out",
     ("permissions", "resources", "limits", "cpu"): "nothing holds a share of a core; write `cpu_time: 2s` instead",
     ("permissions", "resources", "limits", "file_ops"): "nothing counts calls by the second; take it out",
 }

@@ -29,8 +29,6 @@ TWO = [
     (STORAGE % "max_file_size: 10Mi", "max_file_size"),
     (STORAGE % "max_total_size: 10Mi", "max_total_size"),
     (NETWORK % "limits: {requests: 60/min}", "limits"),
-    (NETWORK % "credential: {secret: A, header: B}", "credential"),
-    ("permissions: {environment: {allow: [{key: A, secret: b}]}}", "secret"),
     ("permissions: {resources: {limits: {cpu: 500m}}}", "cpu"),
     ("permissions: {resources: {limits: {file_ops: 1000/s}}}", "file_ops"),
     (NETWORK % "protocols: [tcp]", "tcp"),
