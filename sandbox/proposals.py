@@ -52,7 +52,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """One entry that could be granted now, to which component, by whom and for how long, and what it would change."""
+    """One entry that could be granted now, to which component, by whom and for how long, and what it would change.
+
+    `takes_away` says whether something is lost by it: of a deny, whether anything is given that it denies.
+    """
 
     component: str
     digest: Digest
@@ -61,6 +64,7 @@ class Proposal:
     effect: Effect
     about: About
     change: Change
+    takes_away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ def propose(
     """What granting this entry would change; raises as `Granting.grant` does, and grants nothing."""
     digest, _ = granting.known(component)
     before, after = granting.preview(component, kind, entry, effect, about)
-    return Proposal(component, digest, kind, dict(entry), effect, about, change_between(before, after))
+    lost = bool(taken_away(before.template, after.template))
+    return Proposal(component, digest, kind, dict(entry), effect, about, change_between(before, after), lost)
 
 
 async def grant(granting: Granting, proposal: Proposal) -> Grant:

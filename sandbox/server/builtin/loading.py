@@ -1,0 +1,95 @@
+"""`load_component`: a component is loaded after a person has seen what it is, and with nothing granted.
+
+Decides what is looked at before the question. Leaves what a component is and what an update means to `sandbox.registry`.
+
+Rules: a file is read, never run, before the question, so that the person sees its digest, its tools and what it asks for, and
+that very file is loaded after a yes; of a file that cannot be loaded a client learns that and no more, since it named the path.
+A URL is not fetched before a yes: whoever asks would have this host send requests wherever he likes. What a component asks for is
+never accepted here: that is lasting, and a person's at a terminal.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from typing import Any
+
+from sandbox.api import Sandbox
+from sandbox.components import LoadedComponent
+from sandbox.errors import ComponentError, GrantError, SandboxError
+from sandbox.inspection import Inspection
+from sandbox.server.builtin.arguments import Load
+from sandbox.server.builtin.asking import Question
+from sandbox.server.builtin.questions import about_loading, digest
+from sandbox.wit.docs import clean
+
+MAX_TOOLS_SHOWN = 40
+_log = logging.getLogger(__name__)
+
+
+async def ask_to_load(sandbox: Sandbox, asked: Load, who: str) -> Question:
+    """The question about a component. Raises ComponentError where it cannot be loaded."""
+    command = shlex.join(
+        [
+            *("sandbox", "component", "load", asked.path),
+            *(("--digest", asked.digest) if asked.digest else ()),
+            *(("--name", asked.name) if asked.name else ()),
+        ]
+    )
+    same = f"load {asked.path} {asked.digest}"
+    if "://" in asked.path:
+        return _of_url(sandbox, asked, who, command, same)
+    found = await _inspected(sandbox, asked)
+
+    async def load() -> dict[str, Any]:
+        made = await sandbox.install(asked.path, name=found.name, digest=f"sha256:{found.digest}", accept_changes=True, who=who)
+        return _loaded(made, command if found.asked is not None else None)
+
+    return Question(_question(found), load, command, same)
+
+
+def _of_url(sandbox: Sandbox, asked: Load, who: str, command: str, same: str) -> Question:
+    if not asked.digest and "#sha256=" not in asked.path:
+        raise GrantError("a URL needs the `digest` of what lies there", help="write `digest: sha256:…`")
+
+    async def load() -> dict[str, Any]:
+        made = await sandbox.install(asked.path, name=asked.name, digest=asked.digest, who=who)
+        return _loaded(made, command)
+
+    facts = {"From": asked.path, "SHA-256": asked.digest or "as the URL says", "Name": asked.name or "as its file"}
+    note = "It is fetched after a yes. It is granted nothing, and an update that changed has no tools before it is accepted."
+    return Question(about_loading(facts, [note]), load, command, same)
+
+
+async def _inspected(sandbox: Sandbox, asked: Load) -> Inspection:
+    try:
+        return await sandbox.inspect(asked.path, name=asked.name, digest=asked.digest)
+    except SandboxError as error:
+        _log.warning("`%s` was not loaded: %s", asked.path, error)
+        raise ComponentError("there is no component that can be loaded", help="the server's log says more") from error
+
+
+def _question(found: Inspection) -> str:
+    facts = {"Name": found.name, "Component": digest(found.digest), "From": found.source, "Size": f"{found.size} bytes"}
+    names = [tool.name for tool in found.tools]
+    lines = [
+        f"Tools: {', '.join(names[:MAX_TOOLS_SHOWN])}{f' and {more} more' if (more := len(names) - MAX_TOOLS_SHOWN) > 0 else ''}"
+    ]
+    lines += [f"In place of {digest(found.before)}, with these changes:"] if found.before is not None else []
+    lines += [f"  {clean(change.line, 300).text}" for change in found.changes]
+    lines += [f"DOUBT: {clean(doubt, 300).text}" for doubt in found.doubts]
+    asks = () if found.asked is None else found.asked.lines
+    lines += ["It asks for this, and is granted nothing of it now:"] if asks else ["It asks for no permission."]
+    lines += [f"  {one.line} ({one.standing} the ceiling)" for one in asks]
+    return about_loading(facts, lines)
+
+
+def _loaded(made: LoadedComponent, command: str | None) -> dict[str, Any]:
+    note = "list the tools again; nothing is granted to it"
+    accept = f"; what it asks for is accepted in a terminal: `{command} --accept-request`" if command is not None else ""
+    return {
+        "component_id": made.name,
+        "digest": digest(made.digest),
+        "tools": [tool.name for tool in made.tools],
+        "note": note + accept,
+    }

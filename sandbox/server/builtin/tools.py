@@ -1,0 +1,138 @@
+"""The host's own tools as the server calls them: recorded, asked about where they give something, done, and shown.
+
+Decides in which order that happens. Leaves what a tool does to `sandbox.server.builtin.work`, and what counts as a yes to
+`sandbox.server.builtin.asking`.
+
+    1. find     the tool that the name means, in whatever spelling
+    2. record   the attempt, with the arguments as they came: no record, nothing is done
+    3. read     the arguments, in the listed shape or the existing ecosystem's
+    4. work     the answer, or a question
+    5. ask      the person at the client; in the era without sessions the call ends here, and comes again with the answer
+    6. do       what was asked about, if it is still the same
+    7. record   what became of it
+
+Rule: whatever goes wrong is a tool error with its code, as of any tool; nothing of the host's own failures reaches a client.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import mcp.types as t
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from sandbox.admission import canonical_json, digest_of
+from sandbox.api import Sandbox
+from sandbox.attempts import Attempt
+from sandbox.errors import Code, HostUnavailable, SandboxError
+from sandbox.policy.grants import Lifetime
+from sandbox.server.builtin.arguments import read
+from sandbox.server.builtin.asking import ANSWER_SECONDS, Answer, Asked, Asking, Question, refusal
+from sandbox.server.builtin.catalogue import CATALOGUE, Own, find
+from sandbox.server.builtin.work import Done, Work
+from sandbox.server.calls import NOT_NOW, failed, unknown_tool
+from sandbox.server.clients import Caller, Context
+
+_log = logging.getLogger(__name__)
+
+
+class BuiltinTools:
+    """The own tools of one server. `most` is the longest lifetime of a grant that a client may be given after a yes."""
+
+    def __init__(self, sandbox: Sandbox, *, most: Lifetime = "session", answer_seconds: float = ANSWER_SECONDS) -> None:
+        self._sandbox = sandbox
+        self._work = Work(sandbox, most)
+        self._asking = Asking(seconds=answer_seconds)
+        self._listed = [own.shown() for own in CATALOGUE]
+
+    def tools(self) -> list[t.Tool]:
+        """The tools as they are listed, each under one name."""
+        return list(self._listed)
+
+    def knows(self, name: str) -> bool:
+        """Whether a name means one of them: hyphenated and the existing ecosystem's names do."""
+        return find(name) is not None
+
+    async def call(self, ctx: Context, params: t.CallToolRequestParams) -> t.CallToolResult | t.InputRequiredResult:
+        """Answer a call. Raises MCPError for a name that means none of them."""
+        own = find(params.name)
+        if own is None:
+            raise unknown_tool(params.name)
+        caller: Caller = ctx.lifespan_context.caller(ctx)
+        modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+        try:
+            done = await self._answer(ctx, caller, own, params, modern=modern)
+        except HostUnavailable as error:
+            _log.error("`%s` was not done: %s", own.name, error)
+            return _failed(HostUnavailable(NOT_NOW), structured=modern)
+        except SandboxError as error:
+            return _failed(error, structured=modern)
+        return done if isinstance(done, t.InputRequiredResult) else _shown(done)
+
+    async def _answer(
+        self, ctx: Context, caller: Caller, own: Own, params: t.CallToolRequestParams, *, modern: bool
+    ) -> Done | t.InputRequiredResult:
+        arguments = params.arguments or {}
+        if modern and params.request_state is not None:
+            asked = (own.name, _digest(arguments), caller.subject, caller.session)
+            return await self._resumed(params, asked)
+        attempt = self._sandbox.attempt(own.name, arguments, subject=caller.subject, session=caller.session)
+        with _Recorded(attempt):
+            done = await self._work.do(own, read(own.takes, arguments), caller)
+            if not isinstance(done, Question):
+                attempt.succeeded(**({} if own.hints.read_only_hint else {"result": done}))
+                return done
+            answer = await self._asking.ask(ctx, caller, own.name, attempt, done)
+            if isinstance(answer, t.InputRequiredResult):
+                return answer
+            return await _done(attempt, done, answer)
+
+    async def _resumed(self, params: t.CallToolRequestParams, asked: Asked) -> Done:
+        found, answer = self._asking.answered(params.request_state or "", params.input_responses, asked)
+        with _Recorded(found.attempt):
+            return await _done(found.attempt, found.question, answer)
+
+
+async def _done(attempt: Attempt, question: Question, answer: Answer) -> Done:
+    if not answer.allowed:
+        raise refusal(answer)
+    done = await question.then()
+    attempt.succeeded(result=done)
+    return done
+
+
+class _Recorded:
+    """Records the end of an attempt that fails, of whatever."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, SandboxError):
+            self._attempt.failed(error.code, error.message)
+        elif isinstance(error, Exception):
+            self._attempt.failed(Code.UNAVAILABLE, type(error).__name__)
+        elif error is not None:
+            self._attempt.failed(Code.CANCELLED, "the caller went away")
+
+
+def _digest(arguments: Mapping[str, Any]) -> str:
+    try:
+        return digest_of(canonical_json(arguments))
+    except (ValueError, TypeError) as error:
+        raise SandboxError(f"the arguments are not JSON: {error}", code=Code.INVALID_ARGUMENTS) from None
+
+
+def _failed(error: SandboxError, *, structured: bool) -> t.CallToolResult:
+    return t.CallToolResult.model_validate(failed(error.to_json(), structured=structured))
+
+
+def _shown(done: Done) -> t.CallToolResult:
+    text = json.dumps(done, ensure_ascii=False, separators=(",", ":"))
+    return t.CallToolResult(content=[t.TextContent(text=text)], structured_content=done)
