@@ -28,8 +28,20 @@ NOTHING = 'version: "2.0"\n'
 LOCAL, DEFAULTS, NOBODY = "local", "defaults", ""
 """Who accepted a document: a person here, the configuration for all components of a kind, nobody."""
 
-Given = Path | str | PolicyDocument
-"""A file, the name of a policy that ships with the host, or a document made in Python."""
+_WAIVED = "# waived by who accepted this: "
+"""The last line of a stored text whose document was accepted with waivers; only what is stored is looked at for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiving:
+    """A file or a named policy, and the fields of it that WASI cannot have and that are accepted as a no-op."""
+
+    policy: Path | str
+    fields: tuple[str, ...]
+
+
+Given = Path | str | Waiving | PolicyDocument
+"""A file, the name of a policy that ships with the host, either with waivers, or a document made in Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,8 @@ class Documents:
         if isinstance(given, PolicyDocument):
             text = json.dumps(given.model_dump(mode="json", exclude_none=True), indent=2) + "\n"
             return self.of_text(text, "policy")
+        if isinstance(given, Waiving):
+            return self._waiving(given)
         if isinstance(given, str):
             return self.of_text(policy_text(given).decode(), given)
         return self.of_text(read_policy_file(given).decode("utf-8", "surrogateescape"), given.name, str(given.absolute()))
@@ -64,7 +78,8 @@ class Documents:
         if component.accepted_by == NOBODY:
             return self.unaccepted(component.name)
         file = component.policy_file
-        return replace(self.of_text(component.policy_text, Path(file).name or "policy", file), by=component.accepted_by)
+        kept = self.kept(component.policy_text, Path(file).name or "policy", file)
+        return replace(kept, by=component.accepted_by)
 
     def unaccepted(self, name: str) -> Accepted:
         """What holds for a component for which nobody accepted anything: the first default for its name, else nothing."""
@@ -75,6 +90,24 @@ class Documents:
         """The document that grants nothing, accepted by nobody."""
         return replace(self.of_text(NOTHING, "deny-all"), by=NOBODY)
 
-    def of_text(self, text: str, file: str, path: str = "") -> Accepted:
+    def of_text(self, text: str, file: str, path: str = "", waive: tuple[str, ...] = ()) -> Accepted:
         """A document from its text; raises PolicyError with every problem."""
-        return Accepted(self.cache.load(text, file=file), text, file, path)
+        return Accepted(self.cache.load(text, file=file, waive=waive), text, file, path)
+
+    def _waiving(self, given: Waiving) -> Accepted:
+        """The document with its waivers, which are kept in its text as a comment behind it: no line of it moves."""
+        if isinstance(given.policy, str):
+            text, file, path = policy_text(given.policy).decode(), given.policy, ""
+        else:
+            text = read_policy_file(given.policy).decode("utf-8", "surrogateescape")
+            file, path = given.policy.name, str(given.policy.absolute())
+        accepted = self.of_text(text, file, path, given.fields)
+        if not accepted.document.waivers:
+            return accepted
+        return replace(accepted, text=f"{text.rstrip()}\n{_WAIVED}{' '.join(given.fields)}\n")
+
+    def kept(self, text: str, file: str, path: str) -> Accepted:
+        """A document from a text that was accepted here, with the waivers that were accepted with it."""
+        last = text.rstrip("\n").rpartition("\n")[2]
+        waive = tuple(last.removeprefix(_WAIVED).split()) if last.startswith(_WAIVED) else ()
+        return self.of_text(text, file, path, waive)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from sandbox.accepted import NOTHING, Accepted, Documents, Given
+from sandbox.accepted import LOCAL, Accepted, Documents, Given
 from sandbox.admission import Authorizer, new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.audit.tail import tail
@@ -46,12 +46,13 @@ from sandbox.state.secrets import SecretStore
 from sandbox.template.authority_hints import AuthorityHints, authority_hints
 from sandbox.wit.tools import Tool, notes_of, tools_of
 from sandbox.wit.types import Digest
+from sandbox.workshop import Workshop
 
 SET_BACK_S = 60.0
 """A wall clock that far behind the latest moment ever seen is worth an alert."""
 
 
-class Sandbox(Permissions, Installing):
+class Sandbox(Permissions, Installing, Workshop):
     """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
 
     `home` is where state, record, cache and data lie; `ceiling` the most that any policy may give here; with `isolation="strict"`
@@ -196,7 +197,7 @@ class Sandbox(Permissions, Installing):
         component = await host.load(file)
         taken = given or self._accepted_before(name, component.digest) or self._documents.unaccepted(name)
         async with self._changes.lock:
-            loaded = self._prepared(name, component, taken)
+            loaded = self._prepared(name, component, taken, file)
             self._record_load(loaded, file)
             self._granting.put(name, component.digest, taken, str(file), EventType.POLICY_LOADED)
             self._components.add(loaded)
@@ -310,16 +311,17 @@ class Sandbox(Permissions, Installing):
             raise HostUnavailable("the host is not running")
         return self._host
 
-    def _prepared(self, name: str, component: Component, taken: Accepted) -> Loaded:
+    def _prepared(self, name: str, component: Component, taken: Accepted, file: Path) -> Loaded:
         tools = tools_of(name, component.world, component.digest, others=tuple(self._components.tools))
         self._components.refuse_collision(name, tools)
         effective = self._changes.effective(name, component.digest, taken)
         notes = [f"`{note.wit_id}` is no tool: {note.message}" for note in notes_of(component.world)]
-        if component.policy_section is not None and not taken.path and taken.text == NOTHING:
-            notes.append("it carries a policy that it asks for; nobody accepted it, so nothing is granted")
         doubts = [f"`{tool.name}`: {note}" for tool in tools for note in tool.notes]
         doubts += [f"the grant `{one.grant.id}` gives nothing here: {one.why}" for one in effective.left_out]
-        shown = LoadedComponent(name, component.digest, tools, tuple(notes), (*effective.warnings, *doubts))
+        waiting = (
+            () if taken.by == LOCAL else self._standing.asked_by_file(name, component.digest, file, component.policy_section)
+        )
+        shown = LoadedComponent(name, component.digest, tools, tuple(notes), (*effective.warnings, *doubts), waiting)
         return Loaded(shown, effective)
 
     def _accepted_before(self, name: str, digest: Digest) -> Accepted | None:

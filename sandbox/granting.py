@@ -239,7 +239,7 @@ class Granting:
     async def put_back(self, component: str, version: PolicyVersion) -> Receipt:
         """Put a document that was accepted once in place of the accepted one; raises NotFound, PolicyError."""
         file = version.policy_file
-        return await self._replace(component, self.documents.of_text(version.policy_text, Path(file).name or "policy", file))
+        return await self._replace(component, self.documents.kept(version.policy_text, Path(file).name or "policy", file))
 
     async def _replace(self, component: str, new: Accepted) -> Receipt:
         digest, _ = self.known(component)

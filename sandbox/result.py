@@ -12,6 +12,7 @@ from typing import Any
 from sandbox.errors import Code
 from sandbox.host.outcome import Denial, Ending, Outcome
 from sandbox.state.rows import StoredDenial
+from sandbox.template.advice import taking_out
 from sandbox.template.smallest import grant_for
 from sandbox.template.template import WasiTemplate
 
@@ -38,6 +39,9 @@ _SAID = {ending: f"the call ended: {ending.value.replace('_', ' ')}" for ending 
 _MAY_FOLLOW_A_DENIAL = frozenset({Ending.GUEST_ERROR, Ending.TRAPPED, Ending.EXITED})
 
 MAX_LISTED = 16
+
+_BY_A_DENY = frozenset({Code.FILESYSTEM_ACCESS_DENIED, Code.NETWORK_ACCESS_DENIED})
+"""Where such a denial has an origin, that is a deny. A variable may also be kept back by the ceiling, which its reason says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +95,18 @@ def denial_body(stored: StoredDenial, template: WasiTemplate) -> dict[str, Any]:
         return {**body, "command": f"sandbox secret set {secret}", "denial_id": stored.id}
     smallest = grant_for(denial, template)
     if smallest is None:
-        return {**body, "denial_id": stored.id}
+        return {**body, **_to_be_taken_out(denial), "denial_id": stored.id}
     command = f"sandbox permission grant {stored.component} --from-denial {stored.id}"
     shown = smallest.for_client
     return {**body, "missing": {"kind": smallest.kind, **shown}, "grant": shown, "command": command, "denial_id": stored.id}
+
+
+def _to_be_taken_out(denial: Denial) -> dict[str, Any]:
+    """What is left to do where a deny decided: no grant beats it."""
+    if denial.origin is None or denial.code not in _BY_A_DENY:
+        return {}
+    advice = taking_out(denial.origin)
+    return {"help": advice.say, **({} if advice.command is None else {"command": advice.command})}
 
 
 def _cause(outcome: Outcome) -> Denial | None:

@@ -139,7 +139,8 @@ async def test_a_deny_beats_what_the_policy_allows_and_cannot_be_granted_away(
     assert called.body is not None
     assert f"grant {deny.id}" in called.body["message"]
     assert "grant" not in called.body
-    assert "command" not in called.body
+    assert called.body["command"] == f"sandbox permission revoke {deny.id}"
+    assert "it must be revoked" in called.body["help"]
     with pytest.raises(GrantError, match="no grant can allow"):
         await sandbox.grant_from_denial(called.body["denial_id"])
     await sandbox.revoke(deny.id)
@@ -385,3 +386,15 @@ async def test_get_policy_shows_text_rules_with_their_lines_and_grants(sandbox: 
     assert json.loads(json.dumps(view.to_json()))["grants"][0]["why"] == "because"
     with pytest.raises(NotFound):
         sandbox.get_policy("nothing")
+
+
+async def test_a_denial_by_a_line_of_the_policy_names_the_line_that_must_be_taken_out(
+    sandbox: Sandbox, folder: Path, tmp_path: Path
+) -> None:
+    text = reads(folder).replace("}]}}", f"}}], deny: [{{uri: 'fs://{folder}/a.txt'}}]}}}}")
+    await sandbox.load(files_component(), policy=policy(tmp_path, text))
+    called = await read(sandbox, "/data/a.txt")
+    assert called.body is not None
+    assert called.body["help"].startswith("the deny at policy.yaml:2:")
+    assert called.body["help"].endswith("it must be taken out")
+    assert "command" not in called.body

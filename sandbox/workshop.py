@@ -1,0 +1,87 @@
+"""The part of `Sandbox` that looks at policies without changing anything: what one decides, and how two differ.
+
+Decides which template answers for a component: the one in force if it runs here, else the one that it would get. What a template
+says is `sandbox.template.advice`, what two of them differ in `sandbox.template.compare`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.accepted import Given
+from sandbox.effective import Effective
+from sandbox.installing import Kept
+from sandbox.template.advice import Advice, Question, advise, answer
+from sandbox.template.compare import differences
+from sandbox.template.examples import Difference, Differences, Verdict
+from sandbox.template.explain import Explanation
+from sandbox.template.template import WasiTemplate
+from sandbox.wit.types import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A question, the answer, and what would turn a no into a yes."""
+
+    question: Question
+    said: Explanation
+    advice: Advice | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as a JSON object."""
+        asked = {"kind": self.question.kind, "target": self.question.target}
+        advice = None if self.advice is None else self.advice.to_json()
+        return {**asked, "allowed": self.said.allowed, "origin": self.said.origin, "line": self.said.line, "advice": advice}
+
+
+class Workshop:
+    """What `Sandbox` offers to those who write policies."""
+
+    def _kept(self) -> Kept:
+        raise NotImplementedError
+
+    def explain_policy(self, component: str, *questions: Question) -> tuple[Explained, ...]:
+        """What holds for a component now, grants included, decides; with the command that would allow what it denies.
+
+        Raises NotFound, and PolicyError where its document does not hold here.
+        """
+        template = self._holding(component)[1].template
+        return explained(template, questions, component=component)
+
+    def policy_differences(self, component: str, policy: Given) -> Differences:
+        """What another document would change for a component, its grants staying. Raises NotFound, PolicyError."""
+        digest, now = self._holding(component)
+        granting = self._kept().granting
+        new = granting.changes.effective(component, digest, granting.documents.read(policy))
+        return differences(now.template, new.template)
+
+    def _holding(self, component: str) -> tuple[Digest, Effective]:
+        kept = self._kept()
+        loaded = kept.standing.components.loaded.get(component)
+        if loaded is not None:
+            return loaded.digest, loaded.effective
+        row = kept.registry.store.installed_one(component)
+        if row is not None:
+            return row.digest, kept.standing.loaded_of(row).effective
+        digest, accepted = kept.granting.known(component)
+        return digest, kept.granting.changes.effective(component, digest, accepted)
+
+
+def explained(template: WasiTemplate, questions: tuple[Question, ...], *, component: str | None = None) -> tuple[Explained, ...]:
+    """The answers of one template."""
+    found = ((question, answer(template, question)) for question in questions)
+    return tuple(Explained(one, said, advise(template, one, said, component=component)) for one, said in found)
+
+
+def differences_json(found: Differences) -> dict[str, Any]:
+    """Differences as a JSON object."""
+    return {"complete": found.complete, "differences": [_difference(one) for one in found.found]}
+
+
+def _difference(one: Difference) -> dict[str, Any]:
+    return {"kind": one.kind, "example": one.example, "left": _verdict(one.left), "right": _verdict(one.right)}
+
+
+def _verdict(one: Verdict) -> dict[str, Any]:
+    return {"allowed": one.allowed, "origin": one.origin, "says": one.says}
