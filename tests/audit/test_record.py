@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from sandbox.audit import AuditLog, Event, EventType, Redactor, records
-from sandbox.audit.record import NAMED, PRINTED, TOLD, cut
+from sandbox.audit.record import GENESIS, NAMED, PRINTED, TOLD, Link, cut, spell
 from sandbox.audit.redact import SMALL_ITEMS, SMALL_TEXT
 
 CANARY = "canary-7f3a9c51e2"
@@ -107,3 +109,15 @@ def test_what_is_small_is_below_every_bound() -> None:
     assert cut(small, TOLD) == (small, True)
     assert cut("x" * SMALL_TEXT, NAMED) == ("x" * SMALL_TEXT, True)
     assert NAMED <= TOLD <= PRINTED
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["plain", "caf\u00e9", "\x7f", "\x1b[31m", "\u2028\u202e", "\U000e0041", "\ud800", 2**70, -(2**63), 0.1, 1e300, None, True],
+)
+def test_a_line_is_printable_ascii_in_one_form_whatever_the_value(value: object) -> None:
+    line = spell({"b": value, "a": {"z": [value], "y": 1}}, Link(7, GENESIS))
+    assert line.endswith(b"}\n")
+    assert all(32 <= byte < 127 for byte in line[:-1])
+    assert json.loads(line) == {"a": {"y": 1, "z": [value]}, "b": value, "prev": GENESIS, "seq": 7}
+    assert [key for key, _ in json.loads(line, object_pairs_hook=list)] == ["a", "b", "prev", "seq"]
