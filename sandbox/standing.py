@@ -27,7 +27,7 @@ from sandbox.effective import Effective, deny_all
 from sandbox.errors import ComponentError, HostUnavailable, SandboxError
 from sandbox.host.host import Host
 from sandbox.host.outcome import Outcome
-from sandbox.sources import AskedText
+from sandbox.sources import AskedText, asked_by
 from sandbox.state import Installed, Store
 from sandbox.surface import Change, Surface, differences
 from sandbox.template.template import WasiTemplate
@@ -137,11 +137,21 @@ class Standing:
         told = [f"it was updated, and has no tools until that is accepted: {change.line}" for change in self.updated(row)]
         if row.decided or row.request_text is None:
             return tuple(told)
-        asked = judge(self.asked_of(row), self.documents, self.changes.around, row.name, row.digest)
-        told += [f"the policy that it asks for is refused: {problem}" for problem in asked.problems]
-        if asked.acceptable:
-            told.append(f"the policy that it asks for waits: `sandbox component accept {row.name}` shows and accepts it")
-        return tuple(told)
+        command = f"`sandbox component accept {row.name}` shows and accepts it"
+        return (*told, *self._asking(self.asked_of(row), row.name, row.digest, command))
+
+    def asked_by_file(self, name: str, digest: Digest, file: Path, section: bytes | None) -> tuple[str, ...]:
+        """What a component asks for that is loaded from a file, and that nobody has accepted, in words."""
+        asked = asked_by(file, section)
+        if asked is None:
+            return ()
+        how = f"`--policy {asked.path}` accepts it" if asked.path else "`sandbox component load` shows it, and can accept it"
+        return self._asking(asked, name, digest, how)
+
+    def _asking(self, asked: AskedText, name: str, digest: Digest, how: str) -> tuple[str, ...]:
+        judged = judge(asked, self.documents, self.changes.around, name, digest)
+        refused = tuple(f"the policy that it asks for is refused: {problem}" for problem in judged.problems)
+        return refused or (f"the policy that it asks for, {asked.file}, waits: {how}",)
 
     def asked_of(self, row: Installed) -> AskedText:
         """The policy that an installed component asks for, as it was when it was loaded."""

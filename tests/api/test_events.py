@@ -23,6 +23,16 @@ async def load(sandbox: Sandbox, home: Path) -> None:
     await sandbox.load(guest("exhaust_sleep"), policy=policy(home.parent))
 
 
+async def unload(sandbox: Sandbox, home: Path) -> None:
+    await load(sandbox, home)
+    await sandbox.unload("exhaust_sleep")
+
+
+async def change(sandbox: Sandbox, home: Path) -> None:
+    await sandbox.install(guest("exhaust_sleep"), name="tool")
+    await sandbox.install(guest("traps"), name="tool")
+
+
 async def update(sandbox: Sandbox, home: Path) -> None:
     await load(sandbox, home)
     await sandbox.update_component_policy("exhaust_sleep", policy(home.parent, "{resources: {limits: {memory: 1Mi}}}"))
@@ -87,6 +97,8 @@ async def ask(sandbox: Sandbox, folder: Path) -> None:
 
 PROVOKED: dict[EventType, tuple[Callable[[Sandbox, Path], Awaitable[None]], Severity]] = {
     EventType.COMPONENT_LOADED: (load, Severity.INFO),
+    EventType.COMPONENT_UNLOADED: (unload, Severity.INFO),
+    EventType.COMPONENT_CHANGED: (change, Severity.WARNING),
     EventType.POLICY_LOADED: (load, Severity.INFO),
     EventType.POLICY_UPDATED: (update, Severity.INFO),
     EventType.PERMISSION_REQUESTED: (ask, Severity.INFO),
