@@ -24,11 +24,12 @@ from wasmtime.component import Component, Linker
 from sandbox.host.engine import make_engine
 from sandbox.host.gates import Gates, passthrough_text
 from sandbox.host.outcome import Denial
-from sandbox.template.template import Access, Effect, FileRule, Preopen, WasiTemplate
+from sandbox.template.template import Access, Effect, FileRule, Limits, Preopen, WasiTemplate
 
 GUEST = Path(__file__).parents[1] / "tests" / "guests" / "fs" / "fs.wasm"
 ROUNDS, TIMES = 41, 100
 MAX_RATIO = 4.0
+UNPACED = Limits(file_ops=1_000_000)
 FILES = {"in the mount": "f", "three folders down": "a/b/c/f"}
 WORK = {"open+read+close": "loop-open", "stat": "loop-stat"}
 
@@ -74,7 +75,7 @@ def _gated(engine: Engine, guest: Component, folder: str) -> Guest:
     rules = tuple(FileRule(Effect.ALLOW, pattern, Access.ALL, "policy.yaml:1:1") for pattern in patterns)
     preopen = Preopen(folder, "/data", writable=True)
     pin = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-    gates.bind(WasiTemplate(preopens=(preopen,), files=rules), ((preopen, pin),), None, _unexpected)
+    gates.bind(WasiTemplate(preopens=(preopen,), files=rules, limits=UNPACED), ((preopen, pin),), None, _unexpected)
     prepared = gates.instantiate(guest, WasiConfig())
     return _timed(prepared.store, lambda name: prepared.instance.get_func(prepared.store, name))
 

@@ -46,9 +46,9 @@ def opening(path: str, mount: str = "/w") -> Call:
     return Call("open-each", {"mount": mount, "paths": [path]})
 
 
-def filling(path: str) -> Call:
+def filling(path: str, size: int = 10) -> Call:
     """Write a file."""
-    return Call("fill", {"mount": "/w", "path": path, "bytes": "10"})
+    return Call("fill", {"mount": "/w", "path": path, "bytes": str(size)})
 
 
 def get(url: str, method: str = "GET") -> Call:
@@ -101,6 +101,21 @@ ROWS = (
         "exhaust_files",
     ),
     storage("allow.mount", W, opening("{folder}/w/x".lstrip("/"), "/"), opening("w/x", "/")),
+    Row(
+        "permissions.storage.allow.max_file_size",
+        policy(f"{W}, max_file_size: 64Ki"),
+        "exhaust_files",
+        filling("long", 1 << 20),
+        "`max_file_size` of 64Ki is reached",
+        filling("short", 60_000),
+    ),
+    Row(
+        "permissions.storage.allow.max_total_size",
+        policy(f"{W}, max_total_size: 256Ki"),
+        "exhaust_files",
+        Call("create-many", {"mount": "/w", "most": 1000}),
+        "`max_total_size` of 256Ki is reached",
+    ),
     storage("deny.uri", W + '\ndeny uri: "fs://{folder}/w/private/**"', opening("private/x"), opening("x")),
     storage("deny.access", W + '\ndeny uri: "fs://{folder}/w/x", access: [write]', filling("x"), filling("new"), "exhaust_files"),
     network(
@@ -169,6 +184,14 @@ ROWS = (
         "exhaust_files",
         Call("open-until-error", {"mount": "/w", "path": "x", "most": 99}),
         "more than 8 files are open at a time",
+        Call("open-until-error", {"mount": "/w", "path": "x", "most": 3}),
+    ),
+    limit(
+        "file_ops",
+        "file_ops: 20/s, wall_time: 1s",
+        "exhaust_files",
+        Call("open-until-error", {"mount": "/w", "path": "x", "most": 60}),
+        "it is held to 20 calls of the file system a second",
         Call("open-until-error", {"mount": "/w", "path": "x", "most": 3}),
     ),
     limit("concurrency", "concurrency: 1", "exhaust_sleep", NAP, "too many calls wait: `concurrency` is 1", NAP, at_once=300),

@@ -46,6 +46,8 @@ class Ended:
     """Of a worker that died because the host's side of the call got no more memory: the bytes it asked for."""
     preparing: bool = False
     """Whether it died before it could have begun the call: preparing an instance."""
+    over: str = ""
+    """Of a worker that was killed because a tree grew too large: the sentence about it."""
     denials: list[dict[str, Any] | None] = field(default_factory=list)
     stdout: str = ""
     stderr: str = ""
@@ -71,6 +73,8 @@ class Worker:
         self.ready: asyncio.Future[dict[str, str | None] | None] = self._loop.create_future()
         """What each layer's probe said, by name; None where it died before it was ready."""
         self.dead: asyncio.Future[float] = self._loop.create_future()
+        self.on_stored: Callable[[Any], str | None] = lambda _stored: None
+        """Told what the call that runs has stored; the sentence about a limit where that ends it."""
         self._on_dead = on_dead
         self._pidfd: int | None = None
         self._cpu_ms: float | None = None
@@ -206,6 +210,11 @@ class Worker:
         elif "denial" in message:
             if len(self._ended.denials) < MAX_DENIALS:
                 self._ended.denials.append(_bounded(message["denial"]))
+        elif "stored" in message:
+            said = self.on_stored(message["stored"])
+            if said is not None:
+                self._ended.over = said
+                self.kill("max_total_size")
         elif "stale" in message:
             self._ended.stale = True
             self._finish()

@@ -13,6 +13,7 @@ _NAMES = {
     "stdio_bytes": "stdio",
     "open_files": "open_files",
     "concurrency": "concurrency",
+    "file_ops": "file_ops",
 }
 
 _STEPS = (("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10))

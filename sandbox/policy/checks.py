@@ -68,6 +68,15 @@ def _storage_restrictions(allows: Sequence[tuple[int, StorageAllow]], work: Work
     for number, (at, narrow) in enumerate(allows):
         for other in covering.of(patterns[number]):
             wide = allows[other][1]
+            looser = unbounded(wide.sizes, narrow.sizes) if other != number and _grows(wide) else None
+            if looser is not None:
+                yield Finding(
+                    "storage",
+                    at,
+                    f"`{looser}` of {quoted(narrow.uri)} reads like a restriction but is none: {wide.origin} lets more be stored",
+                    f"write a `{looser}` there that is no larger, or give `write` and `create` in one line alone",
+                )
+                break
             more = [word for word in wide.access if word not in narrow.access]
             if more and patterns[other] != patterns[number]:
                 yield Finding(
@@ -77,6 +86,18 @@ def _storage_restrictions(allows: Sequence[tuple[int, StorageAllow]], work: Work
                     f"write a deny of {_words(more)} on {quoted(narrow.uri)}, and take this line out",
                 )
                 break
+
+
+def unbounded(wide: tuple[int | None, int | None], narrow: tuple[int | None, int | None]) -> str | None:
+    """The size that a narrow line bounds and a wider one does not, or not as much; None where there is none."""
+    for name, most, bound in zip(("max_file_size", "max_total_size"), wide, narrow, strict=True):
+        if bound is not None and (most is None or most > bound):
+            return name
+    return None
+
+
+def _grows(allow: StorageAllow) -> bool:
+    return bool({"write", "create"} & set(allow.access))
 
 
 def _network_restrictions(allows: Sequence[tuple[int, NetworkAllow]], work: Work) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 
-from sandbox.policy import hosts, uris
+from sandbox.policy import hosts, units, uris
 from sandbox.policy.credentials import Format, Header, SecretName
 from sandbox.policy.fields import (
     ACCESS_WORDS,
@@ -22,6 +22,7 @@ from sandbox.policy.fields import (
     Mount,
     Ports,
     Protocols,
+    Size,
     Uri,
     UrlPaths,
     Value,
@@ -61,6 +62,8 @@ class StorageAllow(Entry):
     uri: Uri
     access: AccessWords
     mount: Mount | None = None
+    max_file_size: Size | None = None
+    max_total_size: Size | None = None
 
     @model_validator(mode="after")
     def _grantable(self) -> Self:
@@ -69,6 +72,18 @@ class StorageAllow(Entry):
             for pattern in uri.expanded:
                 uris.refuse_ungrantable(self.uri, uris.static_prefix(pattern)[0])
         return self
+
+    @model_validator(mode="after")
+    def _bounds_what_it_gives(self) -> Self:
+        if self.sizes != (None, None) and not {"write", "create"} & set(self.access):
+            raise Refusal("a size is bounded where nothing can grow", "take it out, or add `write` or `create` to `access`")
+        return self
+
+    @property
+    def sizes(self) -> tuple[int | None, int | None]:
+        """The longest file and the most that all it matches may take, in bytes; None where nobody wrote it."""
+        file, total = self.max_file_size, self.max_total_size
+        return (None if file is None else units.parse_size(file), None if total is None else units.parse_size(total))
 
 
 class StorageDeny(Entry):

@@ -99,6 +99,11 @@ def _time(text: str) -> str:
     return text
 
 
+def _rate(text: str) -> str:
+    units.parse_rate(text)
+    return text
+
+
 Distinct = AfterValidator(_distinct)
 AccessWord = Annotated[str, AfterValidator(parse_access), Field(json_schema_extra={"enum": list(ACCESS_WORDS)})]
 Protocol = Annotated[str, AfterValidator(_protocol), Field(json_schema_extra={"enum": list(PROTOCOLS)})]
@@ -107,6 +112,7 @@ UrlPath = Annotated[str, AfterValidator(hosts.parse_url_path)]
 Uri = Annotated[str, AfterValidator(_uri), Field(examples=["fs:///srv/data/**"], json_schema_extra={"pattern": "^fs://"})]
 Size = Annotated[str, AfterValidator(_size), Field(json_schema_extra={"pattern": units.SIZE_PATTERN})]
 Time = Annotated[str, AfterValidator(_time), Field(json_schema_extra={"pattern": units.TIME_PATTERN})]
+Rate = Annotated[str, AfterValidator(_rate), Field(json_schema_extra={"pattern": units.RATE_PATTERN})]
 Count = Annotated[int, AfterValidator(_positive), Field(json_schema_extra={"minimum": 1})]
 Version = Annotated[str, AfterValidator(_version), Field(json_schema_extra={"const": "2.0"})]
 Version1 = Literal["1.0"]

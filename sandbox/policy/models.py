@@ -24,7 +24,7 @@ from sandbox.policy.entries import (
     StorageDeny,
     Strict,
 )
-from sandbox.policy.fields import Count, Size, Time, Version
+from sandbox.policy.fields import Count, Rate, Size, Time, Version
 
 
 class Storage(Strict):
@@ -58,6 +58,7 @@ class ResourceLimits(Strict):
     output: Size | None = None
     stdio: Size | None = None
     open_files: Annotated[Count, Field(le=65536)] | None = None
+    file_ops: Rate | None = None
     concurrency: Annotated[Count, Field(le=1024)] | None = None
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -114,6 +115,18 @@ class PolicyDocument(Strict):
     _written: Literal["1.0", "2.0"] = PrivateAttr("2.0")
     _waivers: tuple[Waiver, ...] = PrivateAttr(())
     _warnings: tuple[str, ...] = PrivateAttr(())
+    _above: tuple[PolicyDocument, ...] = PrivateAttr(())
+
+    def under(self, *above: PolicyDocument) -> PolicyDocument:
+        """This document as a ceiling below others: what it gives, every one of them must give too."""
+        lower = self.model_copy()
+        lower._above = (*self._above, *(each for one in above for each in one.ceilings))
+        return lower
+
+    @property
+    def ceilings(self) -> tuple[PolicyDocument, ...]:
+        """This document and those that it is under, as ceilings: a policy has to be inside each."""
+        return (self, *self._above)
 
     @property
     def written_version(self) -> str:
@@ -137,6 +150,7 @@ class PolicyDocument(Strict):
             self.model_dump(mode="json", exclude_none=True),
             self._written,
             *(waiver.model_dump() for waiver in self._waivers),
+            *(above.digest for above in self._above),
         ]
         origins = [[entry.origin for entry in entries] for _, _, entries in self.sections()]
         text = json.dumps([meaning, origins, self.permissions.resources.limits.origins], sort_keys=True, ensure_ascii=True)
@@ -157,4 +171,6 @@ class PolicyDocument(Strict):
 def _number(limit: str, value: int | str) -> int:
     if isinstance(value, int):
         return value
+    if limit == "file_ops":
+        return units.parse_rate(value)
     return units.parse_time(value) if limit.endswith("_time") else units.parse_size(value)

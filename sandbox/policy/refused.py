@@ -25,11 +25,8 @@ NOT_YET: dict[Path, str] = {
     ("shared_permissions",): "documents for several components are read by a later version; give each component its own",
     ("permissions", ANY, "ask"): "nobody would be asked; write an allow or a deny, or grant at run time",
     ("permissions", "state"): "there is no key-value store; take it out",
-    ("permissions", "storage", "allow", ANY, "max_file_size"): "nothing watches the size of files; take it out",
-    ("permissions", "storage", "allow", ANY, "max_total_size"): "nothing watches the size of folders; take it out",
     ("permissions", "network", "allow", ANY, "limits"): "the gateway caps every request alike; take it out",
     ("permissions", "resources", "limits", "cpu"): "nothing holds a share of a core; write `cpu_time: 2s` instead",
-    ("permissions", "resources", "limits", "file_ops"): "nothing counts calls by the second; take it out",
 }
 """Fields of version "2.0" by their path, and what to do instead."""
 
@@ -44,7 +41,6 @@ NOT_YET_1: dict[Path, str] = {
     ("permissions", "runtime", "wasm"): (
         "this host chooses its own engine; write folders as storage lines with `mount`, variables by name, and take it out"
     ),
-    ("permissions", "resources", "io"): "nothing counts operations by the second; take it out",
 }
 """Fields of version "1.0" alone."""
 

@@ -1,7 +1,7 @@
 """Sizes and times as a policy writes them, and as numbers.
 
 A number without its unit is refused: `64` may mean bytes, pages or megabytes, and a limit that is misread is no limit.
-Sizes are binary (`Ki`, `Mi`, `Gi`), as in Kubernetes; times are `ms`, `s`, `m`, `h`.
+Sizes are binary (`Ki`, `Mi`, `Gi`), as in Kubernetes; times are `ms`, `s`, `m`, `h`; rates are `/s`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from sandbox.policy.refusal import Refusal, quoted
 
 _SIZE = re.compile(r"([1-9][0-9]{0,11})(Ki|Mi|Gi)", re.ASCII)
 _TIME = re.compile(r"([1-9][0-9]{0,8})(ms|s|m|h)", re.ASCII)
+_RATE = re.compile(r"([1-9][0-9]{0,6})/s", re.ASCII)
 _BYTES = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
@@ -19,6 +20,7 @@ MAX_BYTES = 1 << 40
 MAX_MILLISECONDS = 24 * 3_600_000
 SIZE_PATTERN = r"^[1-9][0-9]{0,11}(Ki|Mi|Gi)$"
 TIME_PATTERN = r"^[1-9][0-9]{0,8}(ms|s|m|h)$"
+RATE_PATTERN = r"^[1-9][0-9]{0,6}/s$"
 
 
 def parse_size(text: str) -> int:
@@ -41,6 +43,14 @@ def parse_time(text: str) -> int:
     if time > MAX_MILLISECONDS:
         raise Refusal(f"{quoted(text)} is longer than a call may take", "write at most `24h`")
     return time
+
+
+def parse_rate(text: str) -> int:
+    """`1000/s` as a number a second; raises `Refusal`."""
+    match = _RATE.fullmatch(text)
+    if match is None:
+        raise Refusal(f"{quoted(text)} is no rate", "write a whole number a second: `1000/s`")
+    return int(match[1])
 
 
 def show_size(size: int) -> str:

@@ -125,10 +125,11 @@ class Limits1(Strict):
 
 
 class Resources1(Strict):
-    """`limits`, or the older `memory` in megabytes."""
+    """`limits`, or the older `memory` in megabytes and `io` in operations a second."""
 
     limits: Limits1 = Limits1()
     memory: Annotated[Count, Field(le=1 << 20)] | None = None
+    io: Annotated[Count, Field(le=9_999_999)] | None = None
 
     @model_validator(mode="after")
     def _one_memory(self) -> Self:
@@ -170,6 +171,7 @@ class Document1(Strict):
             deny=tuple(NetworkEntry(host=entry.host, cidr=entry.cidr) for entry in parts.network.deny),
         )
         environment = Environment(allow=tuple(EnvironmentAllow(key=entry.key) for entry in parts.environment.allow))
-        resources = Resources(limits=ResourceLimits(memory=parts.resources.size))
+        rate = None if parts.resources.io is None else f"{parts.resources.io}/s"
+        resources = Resources(limits=ResourceLimits(memory=parts.resources.size, file_ops=rate))
         permissions = Permissions(storage=storage, network=network, environment=environment, resources=resources)
         return PolicyDocument(version="2.0", description=self.description, permissions=permissions)

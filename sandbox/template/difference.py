@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from sandbox.policy.checks import unbounded
 from sandbox.policy.globs import NotExpressibleError, Segments, covers, intersect, name_covers, name_intersect
 from sandbox.policy.hosts import ANY_PORT
 from sandbox.policy.network_cover import cidr_covers, host_covers, path_patterns
 from sandbox.template.limits import FIELDS
-from sandbox.template.template import Effect, EnvironmentRule, FileRule, Limits, NetworkRule, WasiTemplate
+from sandbox.template.template import Access, Effect, EnvironmentRule, FileRule, Limits, NetworkRule, WasiTemplate
 
 _Rule = TypeVar("_Rule", FileRule, NetworkRule, EnvironmentRule)
 # A call runs already: how many others may run beside it takes nothing from it.
@@ -52,7 +53,10 @@ def taken_away(old: WasiTemplate, new: WasiTemplate) -> TakenAway:
 
 def file_rule_covers(wide: FileRule, narrow: FileRule) -> bool:
     """Whether one rule certainly says all that another one says."""
-    return not narrow.access & ~wide.access and covers(_segments(wide), _segments(narrow))
+    sizes = (narrow.max_file_bytes, narrow.max_total_bytes)
+    grows = narrow.access & (Access.WRITE | Access.CREATE)
+    bounded = grows and unbounded(sizes, (wide.max_file_bytes, wide.max_total_bytes)) is not None
+    return not narrow.access & ~wide.access and not bounded and covers(_segments(wide), _segments(narrow))
 
 
 def network_rule_covers(wide: NetworkRule, narrow: NetworkRule) -> bool:

@@ -6,6 +6,7 @@ numbers.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sandbox.policy.models import ResourceLimits
@@ -23,13 +24,14 @@ FIELDS = {
     "stdio": "stdio_bytes",
     "open_files": "open_files",
     "concurrency": "concurrency",
+    "file_ops": "file_ops",
 }
 """The document's name of a limit, and the template's."""
 
 
-def compile_limits(document: ResourceLimits, ceiling: ResourceLimits | None, report: Report) -> Limits:
-    """The limits of one call; what is wrong goes into `report`."""
-    asked, most = document.written, ceiling.written if ceiling is not None else {}
+def compile_limits(document: ResourceLimits, ceilings: Iterable[ResourceLimits], report: Report) -> Limits:
+    """The limits of one call, under the lowest of every ceiling; what is wrong goes into `report`."""
+    asked, (most, lines) = document.written, _lowest(ceilings)
     for name in asked:
         if name in most and asked[name] > most[name]:
             report.refuse(
@@ -41,13 +43,25 @@ def compile_limits(document: ResourceLimits, ceiling: ResourceLimits | None, rep
                 ),
             )
     values: dict[str, Any] = {FIELDS[name]: value for name, value in (most | asked).items()}
-    lines = {name: ceiling.origin(name) for name in most} if ceiling is not None else {}
     lines |= {name: document.origin(name) for name in asked}
     return Limits(**values, origins=tuple((FIELDS[name], line) for name, line in lines.items()))
+
+
+def _lowest(ceilings: Iterable[ResourceLimits]) -> tuple[dict[str, int], dict[str, str]]:
+    """Each limit's lowest value, and the line that it comes from."""
+    most: dict[str, int] = {}
+    lines: dict[str, str] = {}
+    for ceiling in ceilings:
+        for name, value in ceiling.written.items():
+            if name not in most or value < most[name]:
+                most[name], lines[name] = value, ceiling.origin(name)
+    return most, lines
 
 
 def show_limit(name: str, value: int) -> str:
     """A limit as a policy writes it, by its name there: `64Mi`, `2s`, `4`."""
     if name.endswith("_time"):
         return show_time(value)
+    if name == "file_ops":
+        return f"{value}/s"
     return show_size(value) if name in {"memory", "output", "stdio"} else str(value)

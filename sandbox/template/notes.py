@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sandbox.policy.models import PolicyDocument
+from sandbox.policy.units import show_size
 from sandbox.template.limits import FIELDS, show_limit
 from sandbox.template.report import Note
 from sandbox.template.template import Effect, EnvironmentRule, FileRule, Limits, NetworkRule, WasiTemplate
 
 _FILES = "filesystem gate (open, stat, list, create, rename, link, remove), then the preopen and Landlock"
+_SIZES = "filesystem gate and RLIMIT_FSIZE; several files at once by a watcher within 100 ms"
 _FILE_DENY = "filesystem gate; the folder that holds it cannot be renamed"
 _NETWORK = "HTTP gate in the worker, and again the egress gateway for the address that it dials"
 _NETWORK_DENY = "HTTP gate and egress gateway, before any allow"
@@ -29,6 +31,7 @@ _LIMITS = {
     "stdio": "pipes that are read on and cut at this size",
     "open_files": "RLIMIT_NOFILE and the filesystem gate",
     "concurrency": "the supervisor's slots for this component",
+    "file_ops": "filesystem gate: calls beyond it are held back",
 }
 
 
@@ -43,6 +46,9 @@ def _files(rules: tuple[FileRule, ...]) -> Iterator[Note]:
     for rule in rules:
         how = _FILES if rule.effect is Effect.ALLOW else _FILE_DENY
         yield Note(rule.origin, f"{rule.effect} {', '.join(rule.access.words)} on {rule.pattern}", how)
+        for name, most in (("max_file_size", rule.max_file_bytes), ("max_total_size", rule.max_total_bytes)):
+            if most is not None:
+                yield Note(rule.origin, f"{name} {show_size(most)} on {rule.pattern}", _SIZES)
 
 
 def _network(rules: tuple[NetworkRule, ...]) -> Iterator[Note]:

@@ -18,6 +18,7 @@ from sandbox.template.template import Access, Effect, FileRule, Preopen
 
 Kind = Literal["file", "folder", "absent"]
 Names = tuple[str, ...]
+Sizes = tuple[int | None, int | None]
 _BITS = {"read": Access.READ, "write": Access.WRITE, "create": Access.CREATE, "delete": Access.DELETE}
 
 
@@ -48,6 +49,8 @@ class Located:
     """Whether it lies in the component's own data folder."""
     links: tuple[str, ...] = field(default=())
     """Links that were followed to get here."""
+    sizes: Sizes = (None, None)
+    """The longest file and the most that it all may take; None where nobody wrote it."""
 
     @property
     def pattern(self) -> globs.Segments:
@@ -57,13 +60,13 @@ class Located:
     @property
     def rule(self) -> FileRule:
         """The pattern as a rule of the template."""
-        return FileRule(self.effect, "/" + "/".join(self.pattern), self.access, self.origin)
+        return FileRule(self.effect, "/" + "/".join(self.pattern), self.access, self.origin, *self.sizes)
 
-    def narrowed(self, pattern: globs.Segments, access: Access) -> Located:
+    def narrowed(self, pattern: globs.Segments, access: Access, sizes: Sizes) -> Located:
         """The same line with a narrower pattern; the guest's names go along."""
         names, rest = uris.static_prefix(pattern)
         guest = posixpath.join(self.guest, *names[len(self.names) :])
-        return replace(self, names=names, rest=rest, access=access, guest=guest)
+        return replace(self, names=names, rest=rest, access=access, guest=guest, sizes=sizes)
 
 
 def access_of(words: tuple[str, ...]) -> Access:
@@ -153,7 +156,7 @@ def _allow(entry: StorageAllow, uri: uris.StorageUri, base: str, pattern: globs.
         )
     guest = _guest(entry, prefix, written, plain=not rest, own=own)
     links = _links(base, prefix, around)
-    return Located(Effect.ALLOW, access_of(entry.access), entry.origin, real, rest, guest, entry.uri, own, links)
+    return Located(Effect.ALLOW, access_of(entry.access), entry.origin, real, rest, guest, entry.uri, own, links, entry.sizes)
 
 
 def _guest(entry: StorageAllow, prefix: Names, written: str, *, plain: bool, own: bool) -> str:

@@ -14,15 +14,18 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from sandbox.policy.checks import unbounded
 from sandbox.policy.entries import StorageAllow, StorageDeny
 from sandbox.policy.globs import NotExpressibleError, Segments, covers, intersect
 from sandbox.policy.models import Storage
 from sandbox.policy.overlap import Covering, Work
 from sandbox.policy.refusal import Refusal, quoted
 from sandbox.template.files import FileRules
-from sandbox.template.place import Located, Surroundings, locate, preopen
+from sandbox.template.place import Located, Sizes, Surroundings, locate, preopen
 from sandbox.template.report import Report
 from sandbox.template.template import Access, FileRule, Preopen
+
+_GROWS = Access.WRITE | Access.CREATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,12 @@ class CompiledStorage:
     own_folders: tuple[str, ...]
 
 
-def compile_storage(document: Storage, ceiling: Storage | None, around: Surroundings, report: Report) -> CompiledStorage:
-    """Compile one document's storage; what is wrong goes into `report`."""
+def compile_storage(document: Storage, ceilings: Iterable[Storage], around: Surroundings, report: Report) -> CompiledStorage:
+    """Compile one document's storage inside every ceiling; what is wrong goes into `report`."""
     allows = [item for at, entry in enumerate(document.allow) for item in _located(at, entry, around, report, "allow")]
     denies = [item for at, entry in enumerate(document.deny) for item in _located(at, entry, around, report, "deny")]
     _refuse_restrictions(allows, report)
-    if ceiling is not None:
+    for ceiling in ceilings:
         allows = list(_inside_ceiling(allows, ceiling, around, report))
         denies += [item for entry in ceiling.deny for item in _located(0, entry, around, report, "deny")]
     _refuse_protected(allows, around, report)
@@ -63,7 +66,7 @@ def _inside_ceiling(allows: Sequence[Located], ceiling: Storage, around: Surroun
     most = [item for entry in ceiling.allow for item in _located(0, entry, around, report, "allow")]
     for allow in allows:
         try:
-            parts = [allow.narrowed(pattern, access) for pattern, access in _common(allow, most)]
+            parts = [allow.narrowed(pattern, access, sizes) for pattern, access, sizes in _common(allow, most)]
         except NotExpressibleError as error:
             report.refuse(
                 allow.origin,
@@ -82,18 +85,37 @@ def _inside_ceiling(allows: Sequence[Located], ceiling: Storage, around: Surroun
         yield from parts
 
 
-def _common(allow: Located, most: Iterable[Located]) -> Iterator[tuple[Segments, Access]]:
-    whole: dict[Segments, Access] = {}
+def _common(allow: Located, most: Iterable[Located]) -> Iterator[tuple[Segments, Access, Sizes]]:
+    whole: dict[Segments, tuple[Access, Sizes | None]] = {}
     for limit in most:
         access = allow.access & limit.access
-        if access:
-            for pattern in intersect(allow.pattern, limit.pattern):
-                whole[pattern] = whole.get(pattern, Access.NONE) | access
-    # A part that another one holds with at least its access adds nothing.
-    for pattern, access in whole.items():
-        wider = (other for other, more in whole.items() if other != pattern and not access & ~more)
+        sizes = _both(allow.sizes, limit.sizes) if access & _GROWS else None
+        for pattern in intersect(allow.pattern, limit.pattern) if access else ():
+            held, known = whole.get(pattern, (Access.NONE, None))
+            whole[pattern] = held | access, _either(known, sizes)
+    # A part that another one holds with at least its access, and room, adds nothing.
+    for pattern, (access, sizes) in whole.items():
+        wider = (
+            other
+            for other, (more, room) in whole.items()
+            if other != pattern and not access & ~more and (sizes is None or (room is not None and _either(room, sizes) == room))
+        )
         if not any(covers(other, pattern) for other in wider):
-            yield pattern, access
+            yield pattern, access, sizes or (None, None)
+
+
+def _both(one: Sizes, other: Sizes) -> Sizes:
+    """The sizes that both allow."""
+    file, total = (min((size for size in pair if size is not None), default=None) for pair in zip(one, other, strict=True))
+    return file, total
+
+
+def _either(one: Sizes | None, other: Sizes | None) -> Sizes | None:
+    """The sizes that one of the two allows."""
+    if one is None or other is None:
+        return one or other
+    file, total = (None if None in pair else max(size or 0 for size in pair) for pair in zip(one, other, strict=True))
+    return file, total
 
 
 def _offers(ceiling: Storage) -> str:
@@ -115,6 +137,11 @@ def _refuse_restrictions(allows: Sequence[Located], report: Report) -> None:
             report.refuse(narrow.origin, "permissions.storage", refusal)
             return
         for wide in wider:
+            looser = unbounded(wide.sizes, narrow.sizes) if wide is not narrow and wide.access & _GROWS else None
+            if looser is not None:
+                said = f"`{looser}` of {quoted(narrow.shown)} reads like a restriction but is none"
+                why = Refusal(f"{said}: {wide.origin} lets more be stored", f"write a `{looser}` there too")
+                report.refuse(narrow.origin, "permissions.storage", why)
             more = wide.access & ~narrow.access
             if more and wide.pattern != narrow.pattern:
                 words = ", ".join(more.words)

@@ -109,7 +109,7 @@ def test_the_schema_is_a_schema_and_takes_the_full_document() -> None:
         ("access: [read]", "access: read"),
         ("memory: 64Mi", "memory: 64"),
         ("ports: any", "ports: 443"),
-        ("mount: /data", "max_file_size: 1Mi"),
+        ("mount: /data", "max_file_size: 1"),
         ("mount: /data", "mount:"),
         ("ports: any", "ports: [true]"),
     ],

@@ -26,11 +26,8 @@ TWO = [
     ("permissions: {network: {ask: []}}", "ask"),
     ("permissions: {environment: {ask: []}}", "ask"),
     ("permissions: {state: {keyvalue: {max_size: 10Mi}}}", "state"),
-    (STORAGE % "max_file_size: 10Mi", "max_file_size"),
-    (STORAGE % "max_total_size: 10Mi", "max_total_size"),
     (NETWORK % "limits: {requests: 60/min}", "limits"),
     ("permissions: {resources: {limits: {cpu: 500m}}}", "cpu"),
-    ("permissions: {resources: {limits: {file_ops: 1000/s}}}", "file_ops"),
     (NETWORK % "protocols: [tcp]", "tcp"),
     (NETWORK % "protocols: [https, udp]", "udp"),
     ('permissions: {storage: {allow: [{uri: "fs://${roots}/**", access: [read]}]}}', "${roots}"),
@@ -49,7 +46,6 @@ def test_a_field_that_is_not_enforced_yet_is_refused_by_name(line: str, field: s
 ONE = [
     ("resources: {limits: {cpu: 500m}}", "cpu"),
     ("resources: {cpu: 50}", "cpu"),
-    ("resources: {io: 1000}", "io"),
     ("runtime: {wasm: {engine: wasmtime, wasi: {inherit_env: true}}}", "wasm"),
 ]
 

@@ -20,6 +20,7 @@ from sandbox.host.layers import (
 )
 
 _DESCRIPTORS = 64
+_FILE_BYTES = 4 << 30
 
 
 def confine(*, memory_bytes: int, cpu_seconds: int, keep: Collection[int]) -> dict[str, str | None]:
@@ -37,6 +38,7 @@ def confine(*, memory_bytes: int, cpu_seconds: int, keep: Collection[int]) -> di
 
     def limit() -> None:
         rlimits.apply(descriptors=_DESCRIPTORS, own_user_namespace=False)
+        rlimits.limit_files(_FILE_BYTES)
         rlimits.limit_memory(memory_bytes)
         rlimits.limit_cpu(cpu_seconds)
 

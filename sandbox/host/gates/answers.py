@@ -104,6 +104,11 @@ def code_of(error: OSError) -> Error:
     return _ERRNO.get(error.errno or 0, Error.IO)
 
 
+def code_named(name: str) -> Error:
+    """The error code that WIT calls so: `file-too-large`."""
+    return Error[name.upper().replace("-", "_")]
+
+
 def _made(value: object) -> Slot:
     slot = Slot()
     values.build(slot.address, value)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import AbstractContextManager, nullcontext
 from ctypes import addressof, byref, c_size_t, c_uint8, c_uint64, memmove
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from sandbox.host.gates.call import Call
 from sandbox.host.gates.mounts import Mount, below, normal
 from sandbox.host.gates.native import Native, Trap, check
 from sandbox.host.gates.natives import Opener
+from sandbox.host.gates.pace import Pace
 from sandbox.host.gates.stats import identity
 from sandbox.host.outcome import Denial
 from sandbox.template.template import Access
@@ -33,6 +35,7 @@ DESCRIPTOR, DIRECTORY_ENTRY_STREAM = 1, 2
 RECORDS = 20_000
 """How many handles of ours a guest may hold at all, the preopens that it asks for again and again included."""
 _READ = int(Access.READ)
+_UNBOUNDED: AbstractContextManager[None] = nullcontext()
 
 
 @dataclass(slots=True, eq=False)
@@ -95,6 +98,11 @@ class Files:
         self.indices = call.passthrough.indices
         self.rules = call.bound.rules
         self.mounts = call.bound.mounts
+        self.pace = Pace(call.bound.template.limits)
+        self.sizes = call.bound.sizes
+        """The bounds of what may be stored; None where no rule has any."""
+        if self.sizes is not None:
+            self.sizes.told_by(call.report)
         self._opener: Opener | None = None
         self.records: dict[int, Node | Listing] = {}
         self._limit = call.bound.template.limits.open_files
@@ -190,6 +198,20 @@ class Files:
         if node.native:
             native, node.native = node.native, 0
             self.native.drop(native)
+            if self.sizes is not None:
+                self.sizes.released(node.identity)
+
+    def adding(self, host: str) -> AbstractContextManager[None]:
+        """Around the making of a name at a host path."""
+        return _UNBOUNDED if self.sizes is None else self.sizes.adding(host)
+
+    def removing(self, host: str, folder: Node, name: str) -> AbstractContextManager[None]:
+        """Around the removal, or the replacement, of what may be there."""
+        return _UNBOUNDED if self.sizes is None else self.sizes.removing(host, folder.fd, name)
+
+    def linking(self, old: str, new: str, found: os.stat_result) -> AbstractContextManager[None]:
+        """Around the making of another name of a file."""
+        return _UNBOUNDED if self.sizes is None else self.sizes.linking(old, new, found)
 
     def access(self, node: Node, host: str) -> int:
         """What may be done with a host path in a node's mount, as bits of `Access`."""

@@ -72,8 +72,12 @@ def _answered(method: Method) -> Handler:
     """A function that answers with a `result`: a refusal becomes its error."""
 
     def handler(call: Call, arguments: int, results: int) -> None:
+        files = call.files or _files(call)
+        files.pace.left -= 1
+        if files.pace.left < 0:
+            files.pace.hold(call.report)
         try:
-            method(call.files or _files(call), arguments, results)
+            method(files, arguments, results)
         except Refusal as refusal:
             answers.refuse(results, refusal.code)
         except OSError as error:  # what the system says of a guest's file is for the guest
@@ -86,7 +90,11 @@ def _plain(method: Method) -> Handler:
     """A function whose answer has no error."""
 
     def handler(call: Call, arguments: int, results: int) -> None:
-        method(call.files or _files(call), arguments, results)
+        files = call.files or _files(call)
+        files.pace.left -= 1
+        if files.pace.left < 0:
+            files.pace.hold(call.report)
+        method(files, arguments, results)
 
     return handler
 

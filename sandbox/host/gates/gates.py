@@ -26,6 +26,7 @@ from sandbox.host.gates.egress import Egress
 from sandbox.host.gates.interface import Definitions
 from sandbox.host.gates.mounts import Mounts
 from sandbox.host.gates.native import Passthrough
+from sandbox.host.gates.sizes import Sizes
 from sandbox.host.outcome import Denial
 from sandbox.template.files import FileRules
 from sandbox.template.network import NetworkRules
@@ -56,6 +57,8 @@ class Bound:
     report: Callable[[Denial], None] = _nowhere
     log: int | None = None
     """Where a guest's log lines go, or None."""
+    sizes: Sizes | None = None
+    """The bounds of what may be stored, or None where no rule has any."""
 
 
 @dataclass(slots=True)
@@ -132,10 +135,12 @@ class Gates:
         report: Callable[[Denial], None],
         *,
         log: int | None = None,
+        sizes: Sizes | None = None,
     ) -> None:
         """Serve `template` from now on; `preopened` are its preopens, each with its pinned directory's descriptor.
 
-        `report` gets each refusal as it happens; `log` is the descriptor for `wasi:logging`, the call's standard error say.
+        `report` gets each refusal as it happens; `log` is the descriptor for `wasi:logging`, the call's standard error say;
+        `sizes` are the bounds of what may be stored.
         """
         self.bound = Bound(
             template=template,
@@ -146,6 +151,7 @@ class Gates:
             egress=egress,
             report=report,
             log=log,
+            sizes=sizes,
         )
 
     def instantiate(self, component: Component, wasi: WasiConfig | None = None) -> Prepared:

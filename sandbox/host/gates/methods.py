@@ -20,6 +20,7 @@ from sandbox.host.gates.descriptors import Files, Listing, Node, join
 from sandbox.host.gates.native import check
 from sandbox.host.gates.natives import Frame
 from sandbox.host.gates.paths import set_times_of
+from sandbox.host.gates.sizes import Sizes
 from sandbox.host.gates.stats import type_name, write_hash, write_stat, write_virtual
 from sandbox.template.template import Access
 
@@ -98,14 +99,24 @@ def _passing(name: str, count: int, need: int) -> Method:
         if node.native:
             if need & ~node.access:
                 raise _not_opened_for(files, node, need)
+            if files.sizes is not None and need & _WRITE:
+                _bounded(files.sizes, node, name, arguments)
             _frame.forward(node.native, arguments, count)
             files.native.call(files.indices[export], _frame.address, count, results)
+            if files.sizes is not None and need & _WRITE and not values.is_ok(results):
+                files.sizes.failed(answers.code_named(values.read(values.payload(results)).name))
         elif folder is not None:
             folder(files, node, arguments, results)
         else:
             raise Refusal(wrong)
 
     return method
+
+
+def _bounded(sizes: Sizes, node: Node, name: str, arguments: int) -> None:
+    """Judge what a method makes of a file's size, where the gate sees it: a stream's bytes it does not."""
+    if name == "set-size":
+        sizes.resizing(node.host, node.identity, values.word(arguments + ffi.SIZE + ffi.PAYLOAD))
 
 
 def _not_opened_for(files: Files, node: Node, need: int) -> Refusal:
@@ -182,6 +193,10 @@ def filesystem_error_code(files: Files, arguments: int, results: int) -> None:
         files.native.call(files.indices["filesystem-error-code"], arguments, 1, results)
     finally:
         check(ffi.any_drop(files.context, values.resource(arguments)))
+    if files.sizes is not None:
+        found = values.read(results)
+        if found is not None:
+            files.sizes.failed(answers.code_named(found.name))
 
 
 def get_directories(files: Files, _arguments: int, results: int) -> None:

@@ -82,6 +82,8 @@ class Opener:
         self._native = native
         self._index = passthrough.indices["gate-open"]
         self._stat = passthrough.indices["descriptor-stat"]
+        self.descriptor = -1
+        """Of what was opened last."""
 
     def open(self, root: int, path: str, held: int, wanted: tuple[int, int], flags: int, *, truncate: bool) -> int | None:
         """The native handle, a box of our own, of the file that `held` holds; None if another one is there by now.
@@ -103,6 +105,7 @@ class Opener:
                 return None
         if truncate:
             os.ftruncate(free, 0)
+        self.descriptor = free
         return handle
 
     def _begin(self, root: int) -> None:

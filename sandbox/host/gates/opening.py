@@ -21,6 +21,7 @@ from sandbox.host.gates.answers import Error, Refusal
 from sandbox.host.gates.descriptors import Files, Node
 from sandbox.host.gates.resolver import HELD, Walk
 from sandbox.host.gates.stats import identity
+from sandbox.host.measure import cost_of
 from sandbox.template.template import Access
 
 # The bits of `open-flags` and of `descriptor-flags`, by their names.
@@ -138,7 +139,7 @@ def _open(files: Files, walk: Walk, name: str, wish: _Wish) -> Node | _Followed 
         if stat.S_ISLNK(mode):
             return _link(files, walk, name, wish, host)
         _judge(walk, wish, mode, access, host)
-        return _file(files, walk, name, wish, access, held, identity(found))
+        return _file(files, walk, name, wish, access, held, found)
     finally:
         os.close(held)
 
@@ -165,11 +166,9 @@ def _judge(walk: Walk, wish: _Wish, mode: int, access: int, host: str) -> None:
         raise Refusal(Error.NOT_DIRECTORY)
 
 
-def _file(
-    files: Files, walk: Walk, name: str, wish: _Wish, access: int, held: int, held_identity: tuple[int, int]
-) -> Node | None:
-    """Open the regular file that is held; None if the path leads to another one by now."""
-    at, guest = walk.at, walk.guest(name)
+def _file(files: Files, walk: Walk, name: str, wish: _Wish, access: int, held: int, found: os.stat_result) -> Node | None:
+    """Open the regular file that is held, of which `found` tells; None if the path leads to another one by now."""
+    at, guest, held_identity = walk.at, walk.guest(name), identity(found)
     assert at.mount is not None
     node = Node(guest, walk.host(name), at.mount, access=access & wish.access, identity=held_identity)
     truncate = bool(wish.how & TRUNCATE)
@@ -178,7 +177,19 @@ def _file(
     if native is None:
         return None
     node.native = native
+    if files.sizes is not None and node.access & _WRITE:
+        _counted(files, node, held, cost_of(found))
     return node
+
+
+def _counted(files: Files, node: Node, held: int, counted: int) -> None:
+    """Have a file that may be written counted from now on, or have it closed."""
+    assert files.sizes is not None
+    try:
+        files.sizes.opened(node.host, node.identity, held, files.opener.descriptor, counted)
+    except OSError:
+        files.release(node)
+        raise
 
 
 def _create(files: Files, walk: Walk, name: str, wish: _Wish, access: int) -> Node | None:
@@ -194,12 +205,13 @@ def _create(files: Files, walk: Walk, name: str, wish: _Wish, access: int) -> No
     if walk.folder:
         raise Refusal(Error.IS_DIRECTORY)
     try:
-        made = os.open(name, _NEW, 0o666, dir_fd=walk.at.fd)
+        with files.adding(host):
+            made = os.open(name, _NEW, 0o666, dir_fd=walk.at.fd)
     except FileExistsError:
         if wish.how & EXCLUSIVE:
             raise
         return None
     try:
-        return _file(files, walk, name, wish, access, made, identity(os.fstat(made)))
+        return _file(files, walk, name, wish, access, made, os.fstat(made))
     finally:
         os.close(made)

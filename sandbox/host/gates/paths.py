@@ -16,6 +16,8 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sandbox.host.gates import answers, ffi, values
 from sandbox.host.gates.answers import Error, Refusal
@@ -90,7 +92,8 @@ def create_directory_at(files: Files, arguments: int, results: int) -> None:
     base = files.take(arguments)
     with Walk(files, base, _path(arguments, 1), "create", _CREATE) as walk:
         name = _judged(files, walk, Error.EXIST)
-        os.mkdir(name, 0o777, dir_fd=walk.at.fd)
+        with files.adding(walk.host(name)):
+            os.mkdir(name, 0o777, dir_fd=walk.at.fd)
     answers.unit(results)
 
 
@@ -99,7 +102,8 @@ def remove_directory_at(files: Files, arguments: int, results: int) -> None:
     base = files.take(arguments)
     with Walk(files, base, _path(arguments, 1), "delete", _DELETE) as walk:
         name = _judged(files, walk, Error.BUSY)
-        os.rmdir(name, dir_fd=walk.at.fd)
+        with files.removing(walk.host(name), walk.at, name):
+            os.rmdir(name, dir_fd=walk.at.fd)
     answers.unit(results)
 
 
@@ -111,7 +115,8 @@ def unlink_file_at(files: Files, arguments: int, results: int) -> None:
         if walk.folder:  # `file/`: a file is not removed as a folder, nor a link as what it leads to
             found = os.stat(name, dir_fd=walk.at.fd, follow_symlinks=False)
             raise Refusal(Error.IS_DIRECTORY if stat.S_ISDIR(found.st_mode) else Error.NOT_DIRECTORY)
-        os.unlink(name, dir_fd=walk.at.fd)
+        with files.removing(walk.host(name), walk.at, name):
+            os.unlink(name, dir_fd=walk.at.fd)
     answers.unit(results)
 
 
@@ -137,7 +142,8 @@ def symlink_at(files: Files, arguments: int, results: int) -> None:
             raise Refusal(Error.NO_ENTRY)
         if not _stays(walk.at, words):
             raise walk.deny(walk.host(name), "a link may not lead out of its mount")
-        os.symlink(words, name, dir_fd=walk.at.fd)
+        with files.adding(walk.host(name)):
+            os.symlink(words, name, dir_fd=walk.at.fd)
     answers.unit(results)
 
 
@@ -211,9 +217,22 @@ def rename_at(files: Files, arguments: int, results: int) -> None:
     ):
         old_name, new_name = _judged(files, old, Error.BUSY), _judged(files, new, Error.BUSY)
         _renames(files, old, old_name, new, new_name)
-        os.rename(old_name, new_name, src_dir_fd=old.at.fd, dst_dir_fd=new.at.fd)
+        with _sized_move(files, old, old_name, new, new_name):
+            os.rename(old_name, new_name, src_dir_fd=old.at.fd, dst_dir_fd=new.at.fd)
         files.moved(old.host(old_name), new.host(new_name), new.guest(new_name), new.at.mount)
     answers.unit(results)
+
+
+@contextmanager
+def _sized_move(files: Files, old: Walk, old_name: str, new: Walk, new_name: str) -> Iterator[None]:
+    """Around a move: what is replaced goes, and what is moved counts where it comes to."""
+    if files.sizes is None:
+        yield
+        return
+    found = os.stat(old_name, dir_fd=old.at.fd, follow_symlinks=False)
+    old_host, new_host = old.host(old_name), new.host(new_name)
+    with files.sizes.removing(new_host, new.at.fd, new_name), files.sizes.moving(old_host, new_host, found):
+        yield
 
 
 def _renames(files: Files, old: Walk, old_name: str, new: Walk, new_name: str) -> None:
@@ -265,13 +284,14 @@ def link_at(files: Files, arguments: int, results: int) -> None:
         Walk(files, target, _path(arguments, 4), "create", _CREATE) as new,
     ):
         old_name, new_name = _judged(files, old, Error.NOT_PERMITTED), _judged(files, new, Error.EXIST)
-        mode = os.stat(old_name, dir_fd=old.at.fd, follow_symlinks=False).st_mode
+        found = os.stat(old_name, dir_fd=old.at.fd, follow_symlinks=False)
         if old.folder or new.folder:
             raise Refusal(Error.NOT_DIRECTORY)
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(found.st_mode):
             raise old.deny(old.host(old_name), "only a regular file can be linked")
         _gains_nothing(files, old, old.host(old_name), new, new.host(new_name))
-        os.link(old_name, new_name, src_dir_fd=old.at.fd, dst_dir_fd=new.at.fd, follow_symlinks=False)
+        with files.linking(old.host(old_name), new.host(new_name), found):
+            os.link(old_name, new_name, src_dir_fd=old.at.fd, dst_dir_fd=new.at.fd, follow_symlinks=False)
     answers.unit(results)
 
 

@@ -9,8 +9,8 @@ Rules: soft and hard limit are the same (of CPU time, a second apart), so a proc
 from __future__ import annotations
 
 import resource
+import signal
 
-_FILE_BYTES = 4 << 30
 _LOCKED_BYTES = 0
 _THREADS = 128
 
@@ -19,7 +19,6 @@ def apply(*, descriptors: int, own_user_namespace: bool) -> None:
     """The limits that do not depend on a template. NPROC counts every process of the user unless we have a namespace."""
     _set(resource.RLIMIT_CORE, 0)
     _set(resource.RLIMIT_NOFILE, descriptors)
-    _set(resource.RLIMIT_FSIZE, _FILE_BYTES)
     _set(resource.RLIMIT_MEMLOCK, _LOCKED_BYTES)
     _set(resource.RLIMIT_MSGQUEUE, 0)
     if own_user_namespace:
@@ -29,6 +28,15 @@ def apply(*, descriptors: int, own_user_namespace: bool) -> None:
 def limit_memory(data_bytes: int) -> None:
     """Bound all writable private memory of the process together."""
     _set(resource.RLIMIT_DATA, data_bytes)
+
+
+def limit_files(length: int) -> None:
+    """Bound the length of every file that is written: the write beyond it fails, the signal with it is ignored.
+
+    The soft limit may be lowered and raised again below it, as the files that are open demand (`gates/sizes.py`).
+    """
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    _set(resource.RLIMIT_FSIZE, length)
 
 
 def limit_descriptors(descriptors: int) -> None:

@@ -2,8 +2,8 @@
 
 An allow-list; anything else fails with EPERM. By argument, since names alone still let a worker reach a Unix socket outside
 and fork: `socket` only INET and STREAM, `socketpair` only a UNIX stream, `clone` only for a thread, `clone3` ENOSYS (the C
-library then uses `clone`), no mapping gains PROT_EXEC, `prlimit64` only reads, `tgkill` only this process, `prctl`,
-`fcntl` and `ioctl` only the harmless few.
+library then uses `clone`), no mapping gains PROT_EXEC, `prlimit64` only reads, and sets the length of this process's files,
+`tgkill` only this process, `prctl`, `fcntl` and `ioctl` only the harmless few.
 
 INVARIANT: a call made for another architecture or with the x32 bit ends the process.
 """
@@ -31,6 +31,7 @@ _X32_BIT = 0x40000000
 _CLONE_THREAD = 0x10000
 _PROT_EXEC = 4
 _SOCK_TYPE_MASK = 0xF
+_RLIMIT_FSIZE = 1
 _PRCTL_OPTIONS = (3, 15, 16, 21, 39, 66, 0x53564D41)
 """GET_DUMPABLE, SET_NAME, GET_NAME, GET_SECCOMP, GET_NO_NEW_PRIVS, GET_MDWE, SET_VMA (names of anonymous mappings)."""
 _FCNTL_COMMANDS = (0, 1, 2, 3, 4, 1030)
@@ -81,6 +82,14 @@ def _null_pointer(index: int) -> list[Op]:
     return [Op(_LOAD, low), Op(_EQUAL, 0, 0, 3), Op(_LOAD, high), Op(_EQUAL, 0, 0, 1), Op(_RETURN, _ALLOW), Op(_RETURN, _REFUSE)]
 
 
+def _own_file_size() -> list[Op]:
+    """Allow `prlimit64` to read, and to set RLIMIT_FSIZE of this process: never above the hard limit, which it cannot raise."""
+    read = _null_pointer(2)[:-1]
+    set_ = [_argument(0), Op(_EQUAL, 0, 0, 3), _argument(1), Op(_EQUAL, _RLIMIT_FSIZE, 0, 1), Op(_RETURN, _ALLOW)]
+    # Where it is no reading, the judgement goes on behind it instead of ending.
+    return [*read, *set_, Op(_RETURN, _REFUSE)]
+
+
 def _by_argument(executable_memory: bool) -> dict[str, list[Op]]:
     """The bodies of the calls that are judged by argument."""
     memory = [Op(_RETURN, _ALLOW)] if executable_memory else _without(2, _PROT_EXEC)
@@ -91,7 +100,7 @@ def _by_argument(executable_memory: bool) -> dict[str, list[Op]]:
         "socketpair": _stream_socket(int(socket.AF_UNIX)),
         "mmap": memory,
         "mprotect": memory,
-        "prlimit64": _null_pointer(2),
+        "prlimit64": _own_file_size(),
         "tgkill": _only(0, (os.getpid(),)),
         "prctl": _only(0, _PRCTL_OPTIONS),
         "fcntl": _only(1, _FCNTL_COMMANDS),

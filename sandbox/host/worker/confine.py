@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
+from sandbox.host.gates import sizes
 from sandbox.host.layers import (
     capabilities,
     descriptors,
@@ -21,7 +22,8 @@ from sandbox.host.layers import (
     rlimits,
     seccomp,
 )
-from sandbox.template.template import Limits
+from sandbox.host.measure import bounded
+from sandbox.template.template import Limits, WasiTemplate
 
 OWN_DESCRIPTORS = 32
 """What the worker itself holds open: its sockets and pipes, the engine's pollers; a guest's `open_files` come on top."""
@@ -71,13 +73,18 @@ class Lockdown:
         self._take("rlimits", lambda: rlimits.apply(descriptors=1024, own_user_namespace=own_user), lambda: None)
 
     def for_template(
-        self, limits: Limits, data_bytes: int, paths: Iterable[tuple[int, landlock.Right]], port: int | None
+        self, template: WasiTemplate, data_bytes: int, paths: Iterable[tuple[int, landlock.Right]], port: int | None
     ) -> None:
         """What the template narrows; `data_bytes` is what the process holds already."""
 
+        limits = template.limits
+        # A file whose size is bounded is held by a descriptor of our own beside the guest's.
+        files = limits.open_files * (2 if bounded(template.files) else 1)
+
         def limit() -> None:
             rlimits.limit_memory(data_bytes + limits.memory_bytes + OWN_MEMORY_BYTES + RESULT_EXPANSION * limits.output_bytes)
-            rlimits.limit_descriptors(OWN_DESCRIPTORS + limits.open_files)
+            rlimits.limit_files(sizes.longest_file(template.files))
+            rlimits.limit_descriptors(OWN_DESCRIPTORS + files)
             rlimits.limit_cpu(cpu_seconds_of_life(limits))
 
         self._take("rlimits", limit, rlimits.probe)

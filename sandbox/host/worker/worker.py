@@ -8,8 +8,8 @@ Decides nothing: the template is the server's, the gates judge, the kernel times
 4. it ends after a trap, an exit, a fault, `CALLS` calls or half of its CPU time; or the server is gone
 
 Frames in:  {"take": {"template", "exports", "prepare"}} + compiled component · {"probe"} · {"call", "export", "environment",
-"arguments"}
-Frames out: {"ready": layers} · {"denial": …} · {"done": …, "value": …} · {"stale"} · {"prepared": bool}
+"arguments", "stored"}
+Frames out: {"ready": layers} · {"denial": …} · {"stored": growth} · {"done": …, "value": …} · {"stale"} · {"prepared": bool}
 
 Rules: nothing is imported and no library is mapped after the layers; the process ends by `os._exit` only; SIGINT is
 ignored, as in the zygote; what goes to standard error is for the debug log.
@@ -21,6 +21,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from dataclasses import dataclass
@@ -30,16 +31,18 @@ from wasmtime import Engine, WasiConfig
 from wasmtime.component import Component
 
 from sandbox.host import wire
-from sandbox.host.gates import Gates, Prepared
+from sandbox.host.gates import Gates, Prepared, sizes
 from sandbox.host.layers import libc
+from sandbox.host.measure import bounded
 from sandbox.host.outcome import Denial, Ending
+from sandbox.host.units import size
 from sandbox.host.worker import endings
 from sandbox.host.worker.confine import Lockdown, Surroundings, cpu_seconds_of_life
 from sandbox.host.worker.egress import WorkerEgress
 from sandbox.host.worker.meter import Meter, cpu_ms
 from sandbox.host.worker.pins import Pins, landlock_rights, pin
 from sandbox.host.worker.values import Codec, Returned
-from sandbox.template.template import Limits, WasiTemplate
+from sandbox.template.template import FileRule, Limits, WasiTemplate
 from sandbox.template.wire import from_wire
 from sandbox.wit.types import Export
 from sandbox.wit.wire import export_from_json
@@ -92,6 +95,8 @@ class Worker:
         self._control = socket.socket(fileno=control)
         self._egress = WorkerEgress(socket.socket(fileno=egress))
         self._meter = Meter()
+        self._sending = threading.Lock()
+        self._sizes: sizes.Sizes | None = None
         self._calls = 0
         self._prepared: Prepared | None = None
         self._has_prepared = False
@@ -117,14 +122,16 @@ class Worker:
         os.close(descriptors[0])
         self._pins = pin(self._template)
         egress = self._egress if self._template.network else None
-        self._gates.bind(self._template, self._pins.preopened, egress, self._report, log=self._stderr)
+        limited = bounded(self._template.files)
+        self._sizes = sizes.Sizes(self._template.files, self._grown, self._over) if limited else None
+        self._gates.bind(self._template, self._pins.preopened, egress, self._report, log=self._stderr, sizes=self._sizes)
         self._lock(self._template, self._pins)
 
     def _lock(self, template: WasiTemplate, pins: Pins) -> None:
         """The layers that need the template; then say which of them hold."""
         rights = landlock_rights(template, pins)
         port = self._egress.port if template.network else None
-        self._lockdown.for_template(template.limits, self._meter.data_bytes(), rights, port)
+        self._lockdown.for_template(template, self._meter.data_bytes(), rights, port)
         self._send({"ready": self._lockdown.said, "cpu_ms": cpu_ms()})
 
     def _call(self, message: dict[str, Any]) -> bool:
@@ -135,17 +142,22 @@ class Worker:
         self._calls += 1
         self._egress.call = message["call"]
         limits = self._template.limits
+        if self._sizes is not None:
+            self._sizes.begin(dict(message.get("stored", ())))
         self._meter.start(limits.cpu_time_ms)
         end, value, usage, spent_instance = self._run(message, limits)
+        stored = self._sizes.end() if self._sizes is not None else {}
         spent = self._calls >= CALLS or cpu_ms() > 500 * cpu_seconds_of_life(limits)
         last = spent or not end.reusable
         prepare = self._prepare_next and not last and end.ending is not Ending.INVALID_ARGUMENTS
         done: dict[str, Any] = {"ending": end.ending, "message": end.message, "limit": end.limit, "usage": usage, "last": last}
+        done |= {"stored": list(stored.items())} if stored else {}
         # Said until it has gone well once: then whatever a worker dies of, it is not that its guest cannot be prepared.
         done |= {"preparing": prepare and not self._has_prepared, "life_cpu_ms": cpu_ms()}
         # The shortest of the last three: a busy machine makes single ones long.
         done |= {"rest_ms": min(self._rests) if len(self._rests) == _RESTS else 0.0}
-        wire.send(self._control, wire.encode_with({"done": done}, "value", value))
+        with self._sending:
+            wire.send(self._control, wire.encode_with({"done": done}, "value", value))
         answered = time.monotonic()
         # After the answer: to close a store of many megabytes takes as long as a short call.
         if spent_instance is not None and not last:
@@ -237,8 +249,23 @@ class Worker:
         body = {"code": denial.code, "target": denial.target, "reason": denial.reason, "origin": denial.origin}
         self._send({"denial": {**body, "private": denial.private}})
 
+    def _grown(self, stored: dict[int, int]) -> None:
+        """Say what each tree has grown by in this call; from the watcher's thread."""
+        self._send({"stored": list(stored.items())})
+
+    def _over(self, name: str, rule: FileRule) -> NoReturn:
+        """End the call, and the process: several files grew past a total together; from the watcher's thread."""
+        assert rule.max_total_bytes is not None
+        cpu, peak = self._meter.stop()
+        usage = {"cpu_ms": cpu, "peak_memory_bytes": peak}
+        message = f"`{name}` of {size(rule.max_total_bytes)} was reached ({rule.origin})"
+        end = {"ending": Ending.LIMIT, "message": message, "limit": name, "usage": usage, "last": True, "life_cpu_ms": cpu_ms()}
+        self._send({"done": end, "value": None})
+        os._exit(0)
+
     def _send(self, message: dict[str, Any]) -> None:
-        wire.send(self._control, wire.encode(message))
+        with self._sending:
+            wire.send(self._control, wire.encode(message))
 
 
 def _fuel_used(prepared: Prepared | None, limits: Limits) -> int | None:
