@@ -9,6 +9,7 @@ Rules: nothing is made on the disk for a component that nobody has accepted; wha
 from __future__ import annotations
 
 import os
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from sandbox.template.compile import CompiledPolicy, Note, compile_template
 from sandbox.template.template import WasiTemplate
 from sandbox.wit.types import Digest
 
-Standing = Literal["within", "narrowed", "above", "refused", "unjudged"]
+Standing = Literal["within", "narrowed", "above", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,9 @@ def judge(asked: AskedText, documents: Documents, around: Around, name: str, dig
     try:
         given = _compiled(document, around, asked, name, digest, around.ceiling)
     except PolicyError as error:
-        return Asked(asked.file, asked.path, asked.text, _refused(wanted, error), _told(error), wanted.warnings)
-    return Asked(asked.file, asked.path, asked.text, _lines(wanted, given), (), given.warnings, given.template)
+        lines = _beside_refused(document, wanted, error, around, asked, name, digest)
+        return Asked(asked.file, asked.path, asked.text, lines, _told(error), wanted.warnings)
+    return Asked(asked.file, asked.path, asked.text, _lines(wanted, given, {}), (), given.warnings, given.template)
 
 
 def _compiled(
@@ -112,13 +114,38 @@ def _compiled(
     )
 
 
-def _lines(wanted: CompiledPolicy, given: CompiledPolicy) -> tuple[AskedLine, ...]:
+def _beside_refused(
+    document: PolicyDocument,
+    wanted: CompiledPolicy,
+    error: PolicyError,
+    around: Around,
+    asked: AskedText,
+    name: str,
+    digest: Digest,
+) -> tuple[AskedLine, ...]:
+    """The lines that were refused, and what there would be of the others without them."""
+    reasons = {problem.where: problem.message for problem in error.problems}
+    try:
+        rest = _compiled(_without(document, reasons), around, asked, name, digest, around.ceiling)
+    except PolicyError:
+        return tuple(
+            AskedLine(
+                note.origin, note.line, "refused", reasons.get(note.origin, "it cannot be judged beside a line that is refused")
+            )
+            for note in _written(wanted)
+        )
+    return _lines(wanted, rest, reasons)
+
+
+def _lines(wanted: CompiledPolicy, given: CompiledPolicy, reasons: Mapping[str, str]) -> tuple[AskedLine, ...]:
     """A line that is there word for word is within; else what there is of its place, after it was narrowed."""
     held = {(note.origin, note.line) for note in given.notes}
     made: list[AskedLine] = []
     for note in _written(wanted):
         narrowed = "; ".join(one.line for one in given.notes if one.origin == note.origin)
-        if (note.origin, note.line) in held:
+        if note.origin in reasons:
+            made.append(AskedLine(note.origin, note.line, "refused", reasons[note.origin]))
+        elif (note.origin, note.line) in held:
             made.append(AskedLine(note.origin, note.line, "within", note.line))
         elif narrowed:
             made.append(AskedLine(note.origin, note.line, "narrowed", narrowed))
@@ -127,14 +154,21 @@ def _lines(wanted: CompiledPolicy, given: CompiledPolicy) -> tuple[AskedLine, ..
     return tuple(made)
 
 
-def _refused(wanted: CompiledPolicy, error: PolicyError) -> tuple[AskedLine, ...]:
-    reasons = {problem.where: problem.message for problem in error.problems}
-    return tuple(
-        AskedLine(note.origin, note.line, "refused", reasons[note.origin])
-        if note.origin in reasons
-        else AskedLine(note.origin, note.line, "unjudged", "judged once the refused lines are put right")
-        for note in _written(wanted)
-    )
+def _without(document: PolicyDocument, lines: Container[str]) -> PolicyDocument:
+    """The document without the entries and limits of these lines, so that the others can be judged."""
+    parts = document.permissions
+    kept = {
+        (section, effect): tuple(entry for entry in entries if entry.origin not in lines)
+        for section, effect, entries in document.sections()
+    }
+    limits = parts.resources.limits
+    gone = dict.fromkeys(name for name in limits.written if limits.origin(name) in lines)
+    changed: dict[str, Any] = {
+        section: getattr(parts, section).model_copy(update={effect: kept[section, effect] for effect in ("allow", "deny")})
+        for section in ("storage", "network", "environment")
+    }
+    changed["resources"] = parts.resources.model_copy(update={"limits": limits.model_copy(update=gone)})
+    return document.model_copy(update={"permissions": parts.model_copy(update=changed)})
 
 
 def _written(compiled: CompiledPolicy) -> list[Note]:

@@ -122,7 +122,7 @@ async def test_a_request_that_others_may_write_is_not_read(sandbox: Sandbox, tmp
 async def test_inspecting_shows_each_line_against_the_ceiling_and_leaves_nothing(home: Path, tmp_path: Path) -> None:
     wanted = """
   storage: {allow: [{uri: "fs:///srv/a/**", access: [read, write]}, {uri: "fs:///srv/b/**", access: [read]}]}
-  environment: {allow: [{key: LANG}]}
+  environment: {allow: [{key: LANG}, {key: MORE, value: x}]}
 """
     most = '{storage: {allow: [{uri: "fs:///srv/a/**", access: [read]}]}, environment: {allow: [{key: LANG}]}}'
     component = asking(tmp_path / "shipped", "traps", HEAD + wanted)
@@ -133,7 +133,8 @@ async def test_inspecting_shows_each_line_against_the_ceiling_and_leaves_nothing
     standings = {line.line: line.standing for line in inspected.asked.lines}
     assert standings == {
         "allow read, write on /srv/a/**": "narrowed",
-        "allow read on /srv/b/**": "above",
+        "allow read on /srv/b/**": "refused",
+        "allow MORE, as written": "above",
         "allow LANG, as the host has it": "within",
     }
     assert {tool.name for tool in inspected.tools} >= {"traps__fine", "traps__divide"}
@@ -145,7 +146,7 @@ async def test_what_the_ceiling_refuses_is_said_at_its_line(home: Path, tmp_path
     async with Sandbox(home, ceiling=policy(tmp_path, "{resources: {limits: {memory: 64Mi}}}")) as sandbox:
         asked = (await sandbox.inspect(component)).asked
         assert asked is not None
-        assert [line.standing for line in asked.lines] == ["refused", "unjudged"]
+        assert [line.standing for line in asked.lines] == ["refused", "within"]
         with pytest.raises(PolicyError, match="above the ceiling"):
             await sandbox.install(component, accept_request=True)
         assert (await sandbox.install(component)).waiting
@@ -221,7 +222,7 @@ async def test_the_difference_is_to_what_was_accepted_last_not_to_what_waits(san
     await sandbox.install(guest("traps"))
     await sandbox.install(reworded(tmp_path, "traps", "the same guest, well behaved", "the same guest, as it was .."))
     again = await sandbox.install(rebuilt(tmp_path, "traps"))
-    assert [tool.name for tool in again.tools] == [tool.name for tool in sandbox.tools()]
+    assert {tool.name for tool in again.tools} == {tool.name for tool in sandbox.tools()} != set()
     assert again.waiting == ()
 
 
