@@ -34,7 +34,7 @@ from sandbox.policy.refused import strip_refused
 from sandbox.policy.tree import MAX_BYTES, Path, Tree, read_tree
 from sandbox.policy.version1 import Document1
 
-__all__ = ["MAX_BYTES", "load_policy", "load_policy_file"]
+__all__ = ["MAX_BYTES", "load_policy", "load_policy_file", "load_tree"]
 
 _OPTIONAL_1 = frozenset(
     {"permissions", "storage", "network", "environment", "resources", "allow", "deny", "limits"}
@@ -52,7 +52,11 @@ def load_policy(text: bytes | str, *, file: str, waive: tuple[str, ...] = ()) ->
     no-op. Raises `PolicyError` with every problem: `invalid_format` where the text cannot be read, else
     `validation_failed`.
     """
-    tree = read_tree(text, file=file)
+    return load_tree(read_tree(text, file=file), waive=waive)
+
+
+def load_tree(tree: Tree, *, waive: tuple[str, ...] = ()) -> PolicyDocument:
+    """The document of a text that was read; raises `PolicyError` as `load_policy` does."""
     if not isinstance(tree.data, dict):
         problem = tree.problem((), "the document is no mapping", 'begin with `version: "2.0"`')
         raise PolicyError((*tree.problems, problem), code=Code.INVALID_FORMAT)

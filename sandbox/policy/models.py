@@ -120,6 +120,7 @@ class PolicyDocument(Strict):
     def under(self, *above: PolicyDocument) -> PolicyDocument:
         """This document as a ceiling below others: what it gives, every one of them must give too."""
         lower = self.model_copy()
+        lower.__dict__.pop("digest", None)  # a copy keeps what was computed of the original
         lower._above = (*self._above, *(each for one in above for each in one.ceilings))
         return lower
 

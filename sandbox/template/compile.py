@@ -69,11 +69,11 @@ def compile_template(
     """
     report = Report()
     around = Surroundings(data_folder, home, host_environment, protected, resolve, kind)
-    parts, most = document.permissions, ceiling.permissions if ceiling is not None else None
-    storage = compile_storage(parts.storage, most.storage if most else None, around, report)
-    network = compile_network(parts.network, most.network if most else None, report)
-    environment = compile_environment(parts.environment, most.environment if most else None, report)
-    limits = compile_limits(parts.resources.limits, most.resources.limits if most else None, report)
+    parts, most = document.permissions, [each.permissions for each in ceiling.ceilings] if ceiling is not None else []
+    storage = compile_storage(parts.storage, [each.storage for each in most], around, report)
+    network = compile_network(parts.network, [each.network for each in most], report)
+    environment = compile_environment(parts.environment, [each.environment for each in most], report)
+    limits = compile_limits(parts.resources.limits, [each.resources.limits for each in most], report)
     if report.problems:
         raise PolicyError(tuple(report.problems), code=Code.COMPILATION_FAILED)
     template = WasiTemplate(
@@ -82,7 +82,7 @@ def compile_template(
         files=storage.rules,
         network=network,
         environment=environment,
-        denied_environment=denied_variables(parts.environment, environment, most.environment if most else None, host_environment),
+        denied_environment=denied_variables(parts.environment, environment, bool(most), host_environment),
         limits=limits,
     )
     template = replace(template, generation=_generation(template, document, ceiling, name))

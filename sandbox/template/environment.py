@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from sandbox.policy.entries import EnvironmentAllow
 from sandbox.policy.globs import NotExpressibleError, name_intersect, name_matcher
 from sandbox.policy.models import Environment
 from sandbox.policy.refusal import Refusal, quoted
@@ -75,19 +74,18 @@ class EnvironmentRules:
         return next((rule for rule in self._patterns if rule.effect is effect and name_matcher(rule.key)(name)), None)
 
 
-def compile_environment(document: Environment, ceiling: Environment | None, report: Report) -> tuple[EnvironmentRule, ...]:
-    """Compile one document's environment; what is wrong goes into `report`."""
+def compile_environment(document: Environment, ceilings: Iterable[Environment], report: Report) -> tuple[EnvironmentRule, ...]:
+    """Compile one document's environment inside every ceiling; what is wrong goes into `report`."""
     denies = [EnvironmentRule(Effect.DENY, entry.key, None, entry.origin) for entry in document.deny]
-    if ceiling is None:
-        allowed = (EnvironmentRule(Effect.ALLOW, entry.key, entry.value, entry.origin, entry.secret) for entry in document.allow)
-        return (*allowed, *denies)
-    denies += [EnvironmentRule(Effect.DENY, entry.key, None, entry.origin) for entry in ceiling.deny]
-    allows = [rule for entry in document.allow for rule in _inside_ceiling(entry, ceiling, report)]
+    allows = [EnvironmentRule(Effect.ALLOW, entry.key, entry.value, entry.origin, entry.secret) for entry in document.allow]
+    for ceiling in ceilings:
+        denies += [EnvironmentRule(Effect.DENY, entry.key, None, entry.origin) for entry in ceiling.deny]
+        allows = [rule for allow in allows for rule in _inside_ceiling(allow, ceiling, report)]
     return (*allows, *denies)
 
 
 def denied_variables(
-    document: Environment, rules: tuple[EnvironmentRule, ...], ceiling: Environment | None, host: Mapping[str, str]
+    document: Environment, rules: tuple[EnvironmentRule, ...], has_ceiling: bool, host: Mapping[str, str]
 ) -> tuple[tuple[str, str], ...]:
     """Variables that the document asks for and the guest does not see, with the line that takes each away.
 
@@ -100,11 +98,11 @@ def denied_variables(
         for name in names:
             decision = judge.decide(name)
             if not decision.allowed:
-                found[name] = decision.origin or ("the ceiling" if ceiling is not None else entry.origin)
+                found[name] = decision.origin or ("the ceiling" if has_ceiling else entry.origin)
     return tuple(sorted(found.items()))
 
 
-def _inside_ceiling(entry: EnvironmentAllow, ceiling: Environment, report: Report) -> Iterator[EnvironmentRule]:
+def _inside_ceiling(entry: EnvironmentRule, ceiling: Environment, report: Report) -> Iterator[EnvironmentRule]:
     """What the line has in common with the ceiling. A name wholly outside is no error: it shows as denied at the call."""
     common: dict[EnvironmentRule, None] = {}
     for most in ceiling.allow:

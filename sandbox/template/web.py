@@ -7,7 +7,7 @@ ceiling (target, protocols, ports, methods, paths), the ceiling's denies are add
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sandbox.policy.entries import NetworkAllow, NetworkEntry
@@ -23,14 +23,12 @@ from sandbox.template.template import Credential, Effect, NetworkRule
 Ports = tuple[tuple[int, int], ...]
 
 
-def compile_network(document: Network, ceiling: Network | None, report: Report) -> tuple[NetworkRule, ...]:
-    """Compile one document's network; what is wrong goes into `report`."""
+def compile_network(document: Network, ceilings: Sequence[Network], report: Report) -> tuple[NetworkRule, ...]:
+    """Compile one document's network inside every ceiling; what is wrong goes into `report`."""
     denies = [rule for entry in document.deny for rule in _rules(entry, Effect.DENY)]
-    if ceiling is None:
-        return (*(rule for entry in document.allow for rule in _rules(entry, Effect.ALLOW)), *denies)
-    most = [rule for entry in ceiling.allow for rule in _rules(entry, Effect.ALLOW)]
-    denies += [rule for entry in ceiling.deny for rule in _rules(entry, Effect.DENY)]
-    allows = [rule for entry in document.allow for rule in _inside_ceiling(entry, most, report)]
+    denies += [rule for ceiling in ceilings for entry in ceiling.deny for rule in _rules(entry, Effect.DENY)]
+    most = [[rule for entry in ceiling.allow for rule in _rules(entry, Effect.ALLOW)] for ceiling in ceilings]
+    allows = [rule for entry in document.allow for rule in _inside_ceilings(entry, most, report)]
     return (*allows, *denies)
 
 
@@ -52,15 +50,23 @@ def _credential(entry: NetworkEntry) -> Credential | None:
     return None if added is None else Credential(added.secret, added.header, added.format)
 
 
-def _inside_ceiling(entry: NetworkEntry, most: list[NetworkRule], report: Report) -> Iterator[NetworkRule]:
+def _inside_ceilings(entry: NetworkEntry, ceilings: list[list[NetworkRule]], report: Report) -> list[NetworkRule]:
     rules = list(_rules(entry, Effect.ALLOW))
+    for most in ceilings:
+        rules = list(_inside_ceiling(entry, rules, most, report))
+    return rules
+
+
+def _inside_ceiling(
+    entry: NetworkEntry, rules: list[NetworkRule], most: list[NetworkRule], report: Report
+) -> Iterator[NetworkRule]:
     try:
         common = [found for rule in rules for limit in most if (found := _common(rule, limit)) is not None]
     except NotExpressibleError as error:
         message = f"{quoted(entry.target)} overlaps the ceiling's `paths` in a way that no rule can say: {error}"
         report.refuse(entry.origin, "permissions.network", Refusal(message, "write narrower `paths`"))
         return
-    if not common:
+    if rules and not common:
         names = ", ".join(dict.fromkeys(quoted(rule.host or rule.cidr) for rule in most[:5]))
         offers = f"the ceiling allows {names}" if names else "the ceiling allows no network at all"
         report.refuse(entry.origin, "permissions.network", Refusal(f"{quoted(entry.target)} is outside the ceiling", offers))
