@@ -2,7 +2,8 @@
 
 Decides when a connection is closed without an answer. Leaves requests to `sandbox.server.http.front`.
 
-Rules: a request's head comes within `HEAD_SECONDS`, of a new connection or after the answer before it; one address has
+Rules: a request's head is whole within `HEAD_SECONDS` of its first byte, or of the connection; between two requests it may idle
+for `IDLE_SECONDS`; one address has
 `MAX_OF_ADDRESS` connections and all together `MAX_CONNECTIONS`; the head is at most `MAX_HEAD_BYTES`. h11 alone, which is strict
 about what a header is; httptools, where it is installed, keeps the spaces behind a value.
 """
@@ -17,7 +18,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 8.0
-IDLE_SECONDS = 8
+IDLE_SECONDS = 60
 MAX_HEAD_BYTES = 32 << 10
 MAX_OF_ADDRESS = 256
 MAX_CONNECTIONS = 1024
@@ -43,6 +44,12 @@ class GuardedProtocol(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self._head_came()
         elif self._head_due is None:
+            self._await_head()
+
+    def on_response_complete(self) -> None:
+        """An answer has ended; the next request may have begun already."""
+        super().on_response_complete()
+        if self.conn.trailing_data[0] and self._head_due is None:
             self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
