@@ -40,8 +40,16 @@ class Waiving:
     fields: tuple[str, ...]
 
 
-Given = Path | str | Waiving | PolicyDocument
-"""A file, the name of a policy that ships with the host, either with waivers, or a document made in Python."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The text of a document, and the name that its lines go by."""
+
+    text: str
+    file: str
+
+
+Given = Path | str | Waiving | Written | PolicyDocument
+"""A file, the name of a policy that ships with the host, either with waivers, a text, or a document made in Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,8 @@ class Documents:
             return self.of_text(text, "policy")
         if isinstance(given, Waiving):
             return self._waiving(given)
+        if isinstance(given, Written):
+            return self.of_text(given.text, given.file)
         if isinstance(given, str):
             return self.of_text(policy_text(given).decode(), given)
         return self.of_text(read_policy_file(given).decode("utf-8", "surrogateescape"), given.name, str(given.absolute()))

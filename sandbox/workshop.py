@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.accepted import Given
+from sandbox.accepted import Accepted, Given
 from sandbox.effective import Effective
 from sandbox.installing import Kept
 from sandbox.template.advice import Advice, Question, advise, answer
@@ -51,10 +51,21 @@ class Workshop:
 
     def policy_differences(self, component: str, policy: Given) -> Differences:
         """What another document would change for a component, its grants staying. Raises NotFound, PolicyError."""
-        digest, now = self._holding(component)
+        return differences(self.template_in_force(component), self.template_under(component, policy))
+
+    def template_under(self, component: str, policy: Given) -> WasiTemplate:
+        """What a component could touch under another document, its grants staying. Raises NotFound, PolicyError."""
+        digest, _ = self._holding(component)
         granting = self._kept().granting
-        new = granting.changes.effective(component, digest, granting.documents.read(policy))
-        return differences(now.template, new.template)
+        return granting.changes.effective(component, digest, granting.documents.read(policy)).template
+
+    def template_in_force(self, component: str) -> WasiTemplate:
+        """What a component may touch now, grants included. Raises NotFound, PolicyError."""
+        return self._holding(component)[1].template
+
+    def accepted_policy(self, component: str) -> Accepted:
+        """The document behind that, without the grants. Raises NotFound, PolicyError."""
+        return self._holding(component)[1].accepted
 
     def _holding(self, component: str) -> tuple[Digest, Effective]:
         kept = self._kept()

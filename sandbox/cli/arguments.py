@@ -19,6 +19,7 @@ from sandbox.cli.parser import EXITS, Parser, naming, refuse
 from sandbox.cli.parser import Commands as _Commands
 from sandbox.cli.parser import group as _group
 from sandbox.cli.parser import leaf as _leaf
+from sandbox.cli.policy.words import policies
 from sandbox.cli.serving import builtin, serving
 
 
@@ -64,7 +65,7 @@ def root() -> Parser:
     _run(commands)
     serving(commands, _hosting)
     _tool(commands)
-    _policy(commands)
+    policies(commands)
     _permission(commands)
     _audit(commands)
     operating(commands)
@@ -113,25 +114,6 @@ def _tool(commands: _Commands) -> None:
     _hosting(_leaf(group, "list", "tool", "list the tools of components", "`FILE.wasm …`", (1, None)))
     call = _leaf(group, "call", "tool", "call one tool", "`FILE.wasm … TOOL [KEY=VALUE … | {JSON}]`", (2, None))
     _hosting(call)
-
-
-def _policy(commands: _Commands) -> None:
-    group = _group(commands, "policy", "read policy documents")
-    check = _leaf(
-        group, "check", "policy", "say line by line what enforces a policy, or all that is wrong with it", "`FILE`", (1, 1)
-    )
-    explain = _leaf(group, "explain", "policy", "say what a policy decides, and by which line", "`FILE`", (1, 1))
-    for parser in (check, explain):
-        parser.add_argument("--component", metavar="FILE.wasm", help="judge it for this component")
-        parser.add_argument("--ceiling", metavar="FILE", help="the most that any policy may give here")
-        parser.add_argument(
-            "--waive", action="append", default=[], metavar="FIELD", help="accept a field that WASI cannot have, without effect"
-        )
-    for access in ("read", "write", "create", "delete"):
-        explain.add_argument(f"--{access}", metavar="PATH", help=f"may it {access} this path of the host")
-    explain.add_argument("--url", metavar="URL", help="may it reach this URL")
-    explain.add_argument("--method", metavar="METHOD", default="GET", help="with this method (default: GET)")
-    explain.add_argument("--env", metavar="NAME", help="may it see this variable")
 
 
 def _permission(commands: _Commands) -> None:

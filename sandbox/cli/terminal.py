@@ -28,6 +28,7 @@ _REFUSALS = frozenset(
     }
 )
 """The host said no; a call that ends with any other code ran, and failed."""
+_COLOURS = {"red": 31, "green": 32, "yellow": 33}
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
@@ -58,9 +59,11 @@ class Terminal:
         """Write one JSON document; for `--json`. For a person, or to be copied, it is `indented`."""
         print(json_format.dumps(value, indent=2 if indented or sys.stdout.isatty() else None))
 
-    def line(self, text: object = "") -> None:
-        """Write one line of data."""
-        print(safe(text))
+    def line(self, text: object = "", *, colour: str = "") -> None:
+        """Write one line of data; in `colour` (`red`, `green`, `yellow`) for a person at a terminal."""
+        shown, code = safe(text), _COLOURS.get(colour)
+        plain = code is None or not self.interactive or os.environ.get("NO_COLOR")
+        print(shown if plain else f"\x1b[{code}m{shown}\x1b[0m")
 
     def text(self, text: object) -> None:
         """Write text of several lines."""
@@ -70,13 +73,13 @@ class Terminal:
         """Tell a person something that is no data."""
         print(safe(text, lines=True), file=sys.stderr)
 
-    def table(self, headers: Sequence[str], rows: Iterable[Sequence[object]], *, none: str) -> None:
-        """Write rows under headers; `none` goes to standard error where there are no rows."""
+    def table(self, headers: Sequence[str], rows: Iterable[Sequence[object]], *, none: str, colours: Sequence[str] = ()) -> None:
+        """Write rows under headers; `none` goes to standard error where there are no rows. `colours` are those of the rows."""
         cells = [[safe(cell) for cell in row] for row in rows]
         if not cells:
             self.note(none)
         elif self.interactive:
-            _rich_table(headers, cells)
+            _rich_table(headers, cells, colours)
         else:
             _plain_table(headers, cells)
 
@@ -96,6 +99,8 @@ class Terminal:
             self.note(f"refused: {body['code']}: {body['message']}")
         else:
             self.note(f"error: {body['message']}{_said(body)}")
+        if body.get("help"):
+            self.note(f"  help: {body['help']}")
         if body.get("command"):
             self.note(f"  help: `{body['command']}`")
 
@@ -116,7 +121,7 @@ def _plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]], colours: Sequence[str]) -> None:
     # Loaded here alone: a script and a pipe never pay for it.
     plain = {"color_system": None} if os.environ.get("NO_COLOR") else {}
     console: Any = importlib.import_module("rich.console").Console(highlight=False, **plain)
@@ -124,6 +129,6 @@ def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = importlib.import_module("rich.table").Table(box=importlib.import_module("rich.box").SIMPLE_HEAD)
     for header in headers:
         table.add_column(header, overflow="fold")
-    for row in rows:
-        table.add_row(*(text(cell) for cell in row))
+    for number, row in enumerate(rows):
+        table.add_row(*(text(cell, style=colours[number] if colours else "") for cell in row))
     console.print(table)

@@ -8,14 +8,37 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.policy.models import PolicyDocument
+from sandbox.policy.version1 import Document1
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+HINT = "# yaml-language-server: $schema={place}"
+"""The comment by which an editor finds the schema of a document."""
+
+_EDITORS_KEY = {"$schema": {"type": "string", "description": "Where an editor finds this schema; it grants nothing"}}
+_NOTHING: dict[str, Any] = {"type": "null"}
+_ONLY_EMPTY = {"ipc": _NOTHING, "runtime": {"type": ["object", "null"], "additionalProperties": _NOTHING}}
 
 
 def policy_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a version "2.0" document."""
-    schema = _without_null(PolicyDocument.model_json_schema())
-    return {"$schema": DIALECT, **schema, "title": "Policy of a component"}
+    return _named(_without_null(PolicyDocument.model_json_schema()), "Policy of a component")
+
+
+def policy_schema_1() -> dict[str, Any]:
+    """JSON Schema of a version "1.0" document, where sections may be left empty and container settings too."""
+    schema = _without_null(Document1.model_json_schema())
+    for name, model in (*schema["$defs"].items(), ("", schema)):
+        if name == "Permissions1":
+            model["properties"] |= _ONLY_EMPTY
+        if name == "NetworkEntry1":
+            del model["properties"]["defaults"]
+        lists = {key: part for key, part in model.get("properties", {}).items() if "$ref" in part or key in {"allow", "deny"}}
+        model.get("properties", {}).update({key: {"anyOf": [part, _NOTHING]} for key, part in lists.items()})
+    return _named(schema, 'Policy of a component, version "1.0"')
+
+
+def _named(schema: dict[str, Any], title: str) -> dict[str, Any]:
+    return {"$schema": DIALECT, **schema, "properties": {**_EDITORS_KEY, **schema["properties"]}, "title": title}
 
 
 def _without_null(schema: Any) -> Any:
