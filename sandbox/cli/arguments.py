@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from sandbox.cli.authoring import building, starting
 from sandbox.cli.operating import operating
 from sandbox.cli.parser import EXITS, Parser, naming, refuse
 from sandbox.cli.parser import Commands as _Commands
@@ -64,12 +65,14 @@ def root() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _run(commands)
     serving(commands, _hosting)
+    _component(commands)
     _tool(commands)
     policies(commands)
     _permission(commands)
     _audit(commands)
     operating(commands)
     _leaf(commands, "doctor", "doctor", "say which layers protect this machine", "nothing more", (0, 0))
+    starting(commands)
     _install(commands)
     _completion(commands)
     return parser
@@ -107,6 +110,11 @@ def _run(commands: _Commands) -> None:
     )
     _hosting(parser)
     builtin(parser)
+
+
+def _component(commands: _Commands) -> None:
+    group = _group(commands, "component", "install, look at and build components")
+    building(group)
 
 
 def _tool(commands: _Commands) -> None:

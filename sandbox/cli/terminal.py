@@ -12,11 +12,14 @@ import importlib
 import json as json_format
 import os
 import sys
+import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.cli.progress import Report, moving_line
 from sandbox.errors import Code, PolicyError, SandboxError
 
 _REFUSALS = frozenset(
@@ -54,6 +57,18 @@ class Terminal:
     def interactive(self) -> bool:
         """Whether a person reads standard output."""
         return not self.json and sys.stdout.isatty()
+
+    @contextmanager
+    def working(self, text: str, *, told: bool = False) -> Iterator[Report]:
+        """Show that slow work goes on while the block runs; with `told` say how long it took, on any standard error."""
+        began = time.monotonic()
+        if self.json or not sys.stderr.isatty():
+            yield lambda _done, _total: None
+        else:
+            with moving_line(safe(text)) as report:
+                yield report
+        if told and not self.json:
+            self.note(f"{text}: {time.monotonic() - began:.1f} s")
 
     def data(self, value: object, *, indented: bool = False) -> None:
         """Write one JSON document; for `--json`. For a person, or to be copied, it is `indented`."""
