@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -58,6 +58,7 @@ class Sandbox(Permissions, Installing, Workshop):
     `home` is where state, record, cache and data lie; `ceiling` the most that any policy may give here; with `isolation="strict"`
     it does not start where a layer of the operating system is missing. `nameserver` is `HOST:PORT`. `source` names who uses it in
     the record. `defaults` maps patterns of component names to the policies (files or names) that hold where nobody accepted one.
+    `own_files` are files of the operator's that no policy may name.
     The processes of the host are started by the first `load`, or by the first call of a component that is installed.
 
     Raises HostUnavailable where the home cannot be used safely, and PolicyError for a broken ceiling.
@@ -75,6 +76,7 @@ class Sandbox(Permissions, Installing, Workshop):
         source: str = "python",
         environment: Mapping[str, str] | None = None,
         defaults: Mapping[str, Path | str] | None = None,
+        own_files: Iterable[Path] = (),
     ) -> None:
         self._home_path, self._ceiling, self._source = home, ceiling, source
         self._environment = os.environ if environment is None else environment
@@ -87,6 +89,7 @@ class Sandbox(Permissions, Installing, Workshop):
         }
         self._components = Components()
         self._documents = Documents(defaults)
+        self._own_files = tuple(os.path.realpath(file) for file in own_files)
         self._host: Host | None = None
         self._control: ControlSocket | None = None
         self._starting = asyncio.Lock()
@@ -103,7 +106,7 @@ class Sandbox(Permissions, Installing, Workshop):
         self._log = AuditLog(self._home.audit, clock=self._clock, source=self._source)
         self._changes = Changes(
             components=self._components,
-            around=Around(self._home, ceiling, self._environment),
+            around=Around(self._home, ceiling, self._environment, self._own_files),
             documents=self._documents,
             store=self._store,
             log=self._log,

@@ -108,7 +108,7 @@ def _compiled(
         data_folder=str(around.home.data_place(name)),
         home=str(Path.home()),
         host_environment=around.environment,
-        protected=(*around.home.own, *((os.path.realpath(asked.path),) if asked.path else ())),
+        protected=(*around.own, *((os.path.realpath(asked.path),) if asked.path else ())),
         resolve=os.path.realpath,
         kind=kind_of,
     )

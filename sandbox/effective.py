@@ -42,7 +42,14 @@ class Around:
     home: Home
     ceiling: PolicyDocument | None
     environment: Mapping[str, str] = field(repr=False)
+    own_files: tuple[str, ...] = ()
+    """Files of the host's own beside the home, links resolved: its configuration, its tokens."""
     cache: TemplateCache = field(default_factory=lambda: TemplateCache(time.perf_counter))
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """What no policy may name: the home, the user's configuration and key, the files named for this host."""
+        return (*self.home.own, *own_places(self.environment), *self.own_files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +182,7 @@ def _compile(around: Around, name: str, digest: Digest, document: PolicyDocument
         home=str(Path.home()),
         host_environment=around.environment,
         protected=(
-            *around.home.own,
-            *own_places(around.environment),
+            *around.own,
             *((os.path.realpath(accepted.path),) if accepted.path else ()),
         ),
         resolve=os.path.realpath,

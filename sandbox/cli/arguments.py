@@ -100,7 +100,7 @@ def _policy_option(parser: Parser) -> None:
 def _hosting(parser: Parser) -> None:
     _policy_option(parser)
     parser.add_argument("--ceiling", metavar="FILE", help="the most that any policy may give here")
-    parser.add_argument("--isolation", choices=["default", "strict"], default="default", help="strict: every layer or no start")
+    parser.add_argument("--isolation", choices=["default", "strict"], help="strict: every layer or no start")
     parser.add_argument("--nameserver", metavar="HOST:PORT", help="resolve names there in place of the system's resolver")
 
 

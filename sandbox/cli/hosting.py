@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from sandbox.api import Sandbox
+from sandbox.cli.configured import configuration_of
 from sandbox.cli.home import home_of, policy_value
 from sandbox.components import LoadedComponent
 from sandbox.errors import Code, ComponentError, PolicyError, SandboxError
@@ -21,12 +22,17 @@ _log = logging.getLogger(__name__)
 
 
 def open_sandbox(arguments: Namespace, *, source: str) -> Sandbox:
-    """The host of a command line; not opened. `source` names this edge in the record."""
+    """The host of a command line, as it is configured; not opened. `source` names this edge in the record."""
+    configuration = configuration_of(arguments)
     return Sandbox(
         home_of(arguments),
-        ceiling=None if arguments.ceiling is None else Path(arguments.ceiling),
-        isolation=arguments.isolation,
-        nameserver=arguments.nameserver,
+        ceiling=configuration.ceiling,
+        isolation=configuration.isolation,
+        nameserver=getattr(arguments, "nameserver", None),
+        max_workers=configuration.max_workers,
+        spares=configuration.spares,
+        defaults=configuration.defaults,
+        own_files=configuration.files,
         source=source,
     )
 

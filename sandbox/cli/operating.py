@@ -11,6 +11,15 @@ from sandbox.cli.parser import Commands, group, leaf
 def operating(commands: Commands) -> None:
     """Add the commands."""
     _secret(commands)
+    _config(commands)
+
+
+def _config(commands: Commands) -> None:
+    config = group(commands, "config", "read the operator's configuration")
+    show = "show what holds here, and the line, variable or flag that each value comes from"
+    leaf(config, "show", "config", show, "nothing more", (0, 0))
+    leaf(config, "check", "config", "say all that is wrong with the configuration, or with one file", "`[FILE]`", (0, 1))
+    leaf(config, "path", "config", "say where the operator's file lies", "nothing more", (0, 0))
 
 
 def _secret(commands: Commands) -> None:

@@ -99,6 +99,11 @@ def leaf(
         metavar="DIR",
         help="where state, cache, record and data lie (default: $SANDBOX_HOME, else ~/.local/state/sandbox)",
     )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="the operator's configuration (default: $SANDBOX_CONFIG, else sandbox.yaml in ~/.config/sandbox)",
+    )
     parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"], metavar="LEVEL")
     return parser
 

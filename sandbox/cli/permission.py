@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from sandbox.api import Sandbox
 from sandbox.cli.exits import Exit
-from sandbox.cli.home import home_of
+from sandbox.cli.hosting import open_sandbox
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock, duration
 from sandbox.control import Status
@@ -32,7 +32,7 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
 async def _run(arguments: Namespace, terminal: Terminal) -> int:
     work = {"grant": _grant, "revoke": _revoke, "list": _list}[arguments.action]
     # Opened, and never loaded into: no process of a host is started for it.
-    async with Sandbox(home_of(arguments), source="terminal") as sandbox:
+    async with open_sandbox(arguments, source="terminal") as sandbox:
         return await work(arguments, terminal, sandbox)
 
 

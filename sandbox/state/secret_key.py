@@ -5,8 +5,6 @@ without this file.
 
 Rules: made once, whole or not at all, however many processes make it at the same time; never made anew where something is
 sealed by the old one; a key that others may read or write is refused, never repaired in silence.
-
-Source: XDG Base Directory Specification 0.8 (`$XDG_CONFIG_HOME`).
 """
 
 from __future__ import annotations
@@ -19,17 +17,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.audit.folder import private_folder
+from sandbox.config.places import user_folder
 from sandbox.errors import HostUnavailable
 
 KEY_BYTES = 32
 _HEX = 2 * KEY_BYTES
-
-
-def user_folder(environ: Mapping[str, str]) -> Path:
-    """Where this user's configuration lies: `sandbox` in the XDG configuration folder. Not made."""
-    chosen = environ.get("XDG_CONFIG_HOME", "")
-    # The specification: a relative path here is invalid and is ignored.
-    return Path(chosen) / "sandbox" if chosen.startswith("/") else Path("~/.config/sandbox").expanduser()
 
 
 def key_place(environ: Mapping[str, str]) -> Path:

@@ -1,0 +1,112 @@
+"""`sandbox.yaml`: what may be written, and nothing else.
+
+Frozen and strict, as a policy is. `ceiling` is no field here: it has the schema of a policy's `permissions`, and is read as one
+(`sandbox.config.read`). What POLICY names and this version does not do is refused by name: `NOT_YET`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from sandbox.policy.entries import Strict
+from sandbox.policy.fields import Count
+from sandbox.policy.refusal import Refusal, one_of, quoted
+
+NOT_YET = {
+    "admission": "who may call what, and when, is decided by a later version; take it out",
+    "budgets": "nothing counts what calls cost; limit a call by `ceiling.resources.limits`",
+    "trusted_keys": "no signature is looked at; name a component by its digest",
+    "proxy": "the gateway dials by itself; take it out",
+}
+"""Keys that a later version will enforce: what is accepted is enforced, so until then they are refused."""
+
+ISOLATIONS = ("default", "strict")
+STATES = ("sqlite",)
+_PATTERN = re.compile(r"[A-Za-z0-9._*?\[\]!-]{1,128}", re.ASCII)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
+
+
+def _isolation(text: str) -> str:
+    if text not in ISOLATIONS:
+        raise Refusal(f"{quoted(text)} is no isolation", one_of(text, ISOLATIONS))
+    return text
+
+
+def _state(text: str) -> str:
+    if text not in STATES:
+        raise Refusal(
+            f"{quoted(text)} is not built yet: state is kept in the home folder", "write `state: sqlite`, or take it out"
+        )
+    return text
+
+
+def _flag(value: Any) -> Any:
+    if not isinstance(value, bool):
+        raise Refusal(f"{quoted(getattr(value, 'text', value))} is neither yes nor no", "write `true` or `false`")
+    return value
+
+
+def _pattern(text: str) -> str:
+    if "/" in text or ":" in text:
+        raise Refusal(f"{quoted(text)} names a world, which is not looked at yet", "name components: `time`, `weather-*`")
+    if not _PATTERN.fullmatch(text):
+        raise Refusal(f"{quoted(text)} can be no component's name", "write a name, with `*` for any run: `weather-*`")
+    return text
+
+
+def _policy(text: str) -> str:
+    if not text or not text.isprintable():
+        raise Refusal(f"{quoted(text)} names no policy", "write the name of one, or its file: `policies/weather.yaml`")
+    return text
+
+
+def _path(text: str) -> str:
+    if not text.startswith(("/", "~/")) or not text.isprintable():
+        raise Refusal(f"{quoted(text)} is no absolute path", "begin with `/` or `~/`")
+    return text
+
+
+def _variable(text: str) -> str:
+    if not _VARIABLE.fullmatch(text):
+        raise Refusal(f"{quoted(text)} is no variable's name", "name the variable that holds the tokens, not a token")
+    return text
+
+
+class Workers(Strict):
+    """How many processes run components."""
+
+    max: Annotated[Count, Field(le=1024)] | None = None
+    spares: Annotated[int, Field(ge=0, le=64)] | None = None
+
+
+class Grants(Strict):
+    """What an answer in an MCP client may give."""
+
+    lasting_in_client: Annotated[bool, BeforeValidator(_flag)] | None = None
+
+
+class Auth(Strict):
+    """Where the tokens of `sandbox serve` come from: a file of this user's alone, or a variable. `NAME TOKEN`, one a line."""
+
+    token_file: Annotated[str, AfterValidator(_path)] | None = None
+    token_variable: Annotated[str, AfterValidator(_variable)] | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Auth:
+        if self.token_file is not None and self.token_variable is not None:
+            raise Refusal("the tokens come from a file and from a variable", "keep one of the two")
+        return self
+
+
+class Document(Strict):
+    """One layer of the configuration, without its ceiling."""
+
+    defaults: dict[Annotated[str, AfterValidator(_pattern)], Annotated[str, AfterValidator(_policy)]] | None = None
+    state: Annotated[str, AfterValidator(_state)] | None = None
+    isolation: Annotated[str, AfterValidator(_isolation)] | None = None
+    workers: Workers = Workers()
+    grants: Grants = Grants()
+    auth: Auth = Auth()
