@@ -8,21 +8,26 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class StoppedCall:
-    """A running call that a change stopped, and how many ms after the order it was dead."""
+    """A running call that a change stopped, and how many ms after the order it was dead.
+
+    With `connections_only` it lost nothing but hosts: its connections to them are reset, it goes on without them.
+    """
 
     call_id: str
     component: str
     tool: str
     ms: float
+    connections_only: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The stopped call as a JSON object."""
-        return {"call_id": self.call_id, "component": self.component, "tool": self.tool, "ms": round(self.ms, 3)}
+        told = {"call_id": self.call_id, "component": self.component, "tool": self.tool, "ms": round(self.ms, 3)}
+        return {**told, "connections_only": self.connections_only}
 
     @classmethod
     def from_json(cls, told: dict[str, Any]) -> StoppedCall:
         """The stopped call that `to_json` spelled."""
-        return cls(str(told["call_id"]), str(told["component"]), str(told["tool"]), float(told["ms"]))
+        return cls(str(told["call_id"]), str(told["component"]), str(told["tool"]), float(told["ms"]), bool(told.get("connections_only")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,9 @@ class SandboxServer(Server[Any]):
         self._own = NoTools() if own is None else own
         self._loading = loading
         self._list: ToolList | None = None
+        # A client that lists the tools right after a change has those of now, whenever the others are told of it.
+        self._outdated = asyncio.Event()
+        sandbox.on_change(self._outdated.set)
         self.announcer = Announcer(sandbox, self.clients, self.resources, self._tools, self._listed_anew)
         with warnings.catch_warnings():
             # Of `logging/setLevel`, which the handshake era has and most hosts speak.
@@ -110,11 +113,10 @@ class SandboxServer(Server[Any]):
             await asyncio.wait({self._loading})
         if self._loading.cancelled() or self._loading.exception() is not None:
             raise MCPError(t.INTERNAL_ERROR, "the components could not be loaded; the server's log says more")
-        if self._list is None:
-            self._list = self._listed_anew()
-        return self._list
+        return self._listed_anew() if self._list is None or self._outdated.is_set() else self._list
 
     def _listed_anew(self) -> ToolList:
+        self._outdated.clear()
         hints, own = self.sandbox.authority_hints, self._own.tools()
         self._list = ToolList.of(self.sandbox.tools(), hints, own=own, before=self._list)
         return self._list

@@ -64,7 +64,7 @@ def _of_url(sandbox: Sandbox, asked: Load, who: str, command: str, same: str) ->
 async def _inspected(sandbox: Sandbox, asked: Load) -> Inspection:
     try:
         return await sandbox.inspect(asked.path, name=asked.name, digest=asked.digest)
-    except SandboxError as error:
+    except (SandboxError, OSError) as error:  # whatever may be behind a path: what it says is the operator's
         _log.warning("`%s` was not loaded: %s", asked.path, error)
         raise ComponentError("there is no component that can be loaded", help="the server's log says more") from error
 

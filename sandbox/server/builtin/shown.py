@@ -46,8 +46,8 @@ def seen_by(session: str, grants: Iterable[Grant]) -> tuple[Grant, ...]:
 
 
 def stopped(calls: Iterable[StoppedCall]) -> list[dict[str, Any]]:
-    """The calls that a change stopped."""
-    return [{"tool": call.tool, "ms": round(call.ms, 1)} for call in calls]
+    """The calls that a change stopped, or whose connections it reset."""
+    return [{"tool": call.tool, "ms": round(call.ms, 1), "connections_only": call.connections_only} for call in calls]
 
 
 def policy(view: PolicyView) -> dict[str, Any]:

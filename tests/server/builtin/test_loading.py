@@ -1,0 +1,93 @@
+"""A component is loaded after a person has seen what it is, with nothing granted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sandbox.errors import NotFound
+from tests.server.builtin.conftest import NOES, YES, Mode, Person, Scene, modes
+from tests.support.components import files_component
+from tests.support.guests import guest
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@modes
+@pytest.mark.parametrize("file", ["/etc/passwd", "/nowhere/at/all.wasm", "/dev/zero", "/", "relative.wasm", "/proc/self/mem"])
+async def test_of_what_is_no_component_a_client_learns_no_more_than_that(scene: Scene, mode: Mode, file: str) -> None:
+    person = Person(YES)
+    async with scene.agent(mode, person) as agent:
+        told = await agent.refused("load_component", path=file)
+    assert told == {
+        "code": "component_refused",
+        "message": "there is no component that can be loaded",
+        "help": "the server's log says more",
+    }
+    assert person.seen == []
+
+
+@modes
+async def test_a_url_needs_a_digest_and_is_not_fetched_before_a_yes(scene: Scene, mode: Mode) -> None:
+    person = Person(NOES["decline"])
+    url = "https://nowhere.invalid/tool.wasm"
+    async with scene.agent(mode, person) as agent:
+        assert "digest" in (await agent.refused("load_component", path=url))["message"]
+        assert person.seen == []
+        told = await agent.refused("load_component", path=url, digest="sha256:" + "0" * 64)
+    assert "did not allow it" in told["message"]
+    assert url in person.seen[0]
+    assert "0" * 64 in person.seen[0]
+
+
+@modes
+async def test_without_a_yes_nothing_is_loaded(scene: Scene, mode: Mode) -> None:
+    for person in (Person(NOES["decline"]), Person(NOES["cancel"]), None):
+        async with scene.agent(mode, person) as agent:
+            told = await agent.refused("load_component", path=str(guest("traps")))
+            assert told["code"] == "grant_refused"
+    assert told["command"] == f"sandbox component load {guest('traps')}"
+    with pytest.raises(NotFound):
+        scene.sandbox.get_policy("traps")
+
+
+@modes
+async def test_a_loaded_component_has_tools_and_no_permission_and_can_be_unloaded(
+    scene: Scene, mode: Mode, tmp_path: Path
+) -> None:
+    component = tmp_path / "notes.wasm"
+    component.write_bytes(files_component().read_bytes())
+    (tmp_path / "notes.policy.yaml").write_text(
+        f'version: "2.0"\npermissions: {{storage: {{allow: [{{uri: "fs://{scene.folder}/**", access: [read]}}]}}}}\n'
+    )
+    person = Person(YES)
+    async with scene.agent(mode, person) as agent:
+        done = await agent.call("load-component", path=str(component))
+        assert done["component_id"] == "notes"
+        assert "notes__read" in {tool.name for tool in (await agent.client.list_tools()).tools}
+        denied = await agent.refused("notes__read", path=str(scene.file))
+        assert denied["code"] == "filesystem_access_denied"
+        assert "--accept-request" in done["note"]
+        await agent.call("unload-component", id="notes")
+        assert "notes__read" not in {tool.name for tool in (await agent.client.list_tools()).tools}
+    (shown,) = person.seen
+    assert done["digest"] in shown
+    assert "notes__read" in shown
+    assert f"allow read on {scene.folder}/** (within the ceiling)" in shown
+    assert "is granted nothing of it now" in shown
+
+
+@modes
+async def test_the_file_that_was_shown_is_the_one_that_is_loaded(scene: Scene, mode: Mode, tmp_path: Path) -> None:
+    component = tmp_path / "swapped.wasm"
+    component.write_bytes(guest("traps").read_bytes())
+
+    async def answer():  # type: ignore[no-untyped-def] # a result of the SDK's
+        component.write_bytes(guest("exits").read_bytes())
+        return YES
+
+    async with scene.agent(mode, Person(answer)) as agent:
+        await agent.refused("load_component", path=str(component))
+    with pytest.raises(NotFound):
+        scene.sandbox.get_policy("swapped")
