@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,6 +54,8 @@ class Asked:
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     template: WasiTemplate | None = field(default=None, repr=False)
+    ceiling: bool = False
+    """Whether there is a ceiling that it was held against."""
 
     @property
     def acceptable(self) -> bool:
@@ -81,6 +83,10 @@ def accepted_text(asked: AskedText, documents: Documents) -> Accepted:
 
 def judge(asked: AskedText, documents: Documents, around: Around, name: str, digest: Digest) -> Asked:
     """What the request of the component `digest`, under `name`, would give here."""
+    return replace(_judged(asked, documents, around, name, digest), ceiling=around.ceiling is not None)
+
+
+def _judged(asked: AskedText, documents: Documents, around: Around, name: str, digest: Digest) -> Asked:
     if asked.unreadable:
         return Asked(asked.file, asked.path, asked.text, problems=tuple(asked.unreadable.splitlines()))
     try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sandbox.asked import Asked
+from sandbox.host.artefacts import Loaded as Described
+from sandbox.sources import Source
 from sandbox.surface import Change
 from sandbox.wit.tools import Tool
 from sandbox.wit.types import Digest
@@ -13,6 +15,14 @@ from sandbox.wit.types import Digest
 State = Literal["ready", "waits", "disabled", "broken"]
 """`waits`: what it asks for waits for somebody's acceptance, it runs under what was accepted; `disabled`: its update does, and it
 has no tools; `broken`: its policy or what is remembered of it is faulty, and it is given nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The bytes behind an inspection, and what the compile process said of them: what was shown is what can be installed."""
+
+    source: Source
+    described: Described
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,7 @@ class Inspection:
     doubts: tuple[str, ...] = ()
     before: Digest | None = None
     changes: tuple[Change, ...] = ()
+    read: Read | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """The inspection as a JSON object."""

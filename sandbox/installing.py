@@ -48,7 +48,7 @@ class Installing:
 
     async def install(
         self,
-        source: Path | str,
+        source: Path | str | Inspection,
         *,
         policy: Given | None = None,
         accept_request: bool = False,
@@ -60,24 +60,29 @@ class Installing:
         """Install a component in the home: its tools can be called here and in every server that serves what is installed.
 
         It runs under `policy` if that is given, else under what it asks for if `accept_request`, else under what was accepted for
-        it before, else it is granted nothing. An update whose tools or imports changed has no tools until one of the three
-        accepts that. Raises ComponentError, and PolicyError for a document that is refused; then nothing has changed.
+        it before, else it is granted nothing. An inspection installs the very bytes and request that it showed. An update
+        whose tools or imports changed has no tools until one of the three accepts that.
+
+        Raises ComponentError, and PolicyError for a document that is refused; then nothing has changed.
         """
         given = Acceptance(policy, accept_request, accept_changes, who)
         return (await self._kept().registry.install(source, given, name=name, digest=digest))[0]
 
     async def accept(
         self,
-        name: str,
+        component: str | Inspection,
         *,
         policy: Given | None = None,
         accept_request: bool = True,
         accept_changes: bool = True,
         who: str = "local",
     ) -> LoadedComponent:
-        """Accept what waits of an installed component, its changed tools and what it asks for. Raises NotFound, PolicyError."""
+        """Accept what waits of an installed component, its changed tools and what it asks for.
+
+        With an inspection, what that showed. Raises NotFound, PolicyError, and ComponentError where it is another by now.
+        """
         given = Acceptance(policy, accept_request, accept_changes, who)
-        return (await self._kept().registry.accept(name, given))[0]
+        return (await self._kept().registry.accept(component, given))[0]
 
     async def unload(self, name: str) -> Receipt:
         """Take a component away, here and in every server that serves what is installed; its running calls are stopped.

@@ -18,7 +18,7 @@ from sandbox.asked import accepted_text, judge
 from sandbox.changes import Changes
 from sandbox.errors import SandboxError
 from sandbox.host.artefacts import Loaded as Described
-from sandbox.inspection import Inspection
+from sandbox.inspection import Inspection, Read
 from sandbox.sources import Source
 from sandbox.standing import Standing
 from sandbox.state import Installed, Store, StoredComponent
@@ -81,6 +81,7 @@ class Planning:
             doubts=tuple(f"`{tool.name}`: {note}" for tool in tools for note in tool.notes),
             before=None if old is None else old.surface,
             changes=self._changed(old, source, described),
+            read=Read(source, described),
         )
 
     def plan(self, source: Source, described: Described, given: Acceptance) -> Plan:

@@ -74,20 +74,31 @@ class Registry:
         return self.planning.inspection(source, described)
 
     async def install(
-        self, word: Path | str, given: Acceptance, *, name: str | None = None, digest: str | None = None
+        self, word: Path | str | Inspection, given: Acceptance, *, name: str | None = None, digest: str | None = None
     ) -> tuple[LoadedComponent, Receipt]:
         """Install a component, or another in place of the one that its name stands for.
 
         Raises ComponentError, and PolicyError for a document that is refused; then nothing has changed.
         """
+        if isinstance(word, Inspection):
+            if word.read is None:
+                raise TypeError("an inspection that `inspect` made is installed, no other")
+            return await self._install(word.read.source, word.read.described, given)
         source, described = await self._read(word, name, digest)
         return await self._install(source, described, given)
 
-    async def accept(self, name: str, given: Acceptance) -> tuple[LoadedComponent, Receipt]:
-        """Accept what waits of an installed component, or another document. Raises NotFound, PolicyError."""
+    async def accept(self, shown: str | Inspection, given: Acceptance) -> tuple[LoadedComponent, Receipt]:
+        """Accept what waits of an installed component, or another document; with an inspection, what that showed and no other.
+
+        Raises NotFound, PolicyError, and ComponentError where it is another by now.
+        """
+        name = shown if isinstance(shown, str) else shown.name
         row = self.store.installed_one(name)
         if row is None:
             raise NotFound(f"there is no installed component `{name}`", help="`sandbox component list` names them")
+        asked = None if isinstance(shown, str) or shown.asked is None else shown.asked.text
+        if isinstance(shown, Inspection) and (row.digest, row.request_text) != (shown.digest, asked):
+            raise ComponentError(f"`{name}` was updated since it was shown", help="look at it again")
         source = await asyncio.to_thread(self._installed_source, row)
         return await self._install(source, await self._described(source), given)
 
