@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sandbox.cli.authoring import building, starting
+from sandbox.cli.keeping import keeping
 from sandbox.cli.operating import operating
 from sandbox.cli.parser import EXITS, Parser, naming, refuse
 from sandbox.cli.parser import Commands as _Commands
@@ -114,6 +115,7 @@ def _run(commands: _Commands) -> None:
 
 def _component(commands: _Commands) -> None:
     group = _group(commands, "component", "install, look at and build components")
+    keeping(group)
     building(group)
 
 
