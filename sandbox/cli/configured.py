@@ -22,11 +22,14 @@ def places_of(arguments: Namespace) -> Places:
 
 
 def configuration_of(arguments: Namespace) -> Configuration:
-    """What holds for a command; raises PolicyError with every problem of every file and variable."""
+    """What holds for a command, read once; raises PolicyError with every problem of every file and variable."""
+    if isinstance(known := getattr(arguments, "configuration", None), Configuration):
+        return known
     flags = Flags(_path(arguments, "ceiling"), getattr(arguments, "isolation", None))
     configuration = load_configuration(places_of(arguments), os.environ, flags)
     for warning in configuration.warnings:
         _LOG.warning("%s", warning)
+    arguments.configuration = configuration
     return configuration
 
 

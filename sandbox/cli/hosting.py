@@ -32,7 +32,7 @@ def open_sandbox(arguments: Namespace, *, source: str) -> Sandbox:
         max_workers=configuration.max_workers,
         spares=configuration.spares,
         defaults=configuration.defaults,
-        own_files=configuration.files,
+        own_files=configuration.own_files,
         source=source,
     )
 

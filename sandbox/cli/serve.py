@@ -14,6 +14,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from sandbox.cli.configured import configuration_of
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import load_all, open_sandbox
 from sandbox.cli.terminal import Terminal
@@ -78,16 +79,25 @@ def _stopped_by_signals(stop: asyncio.Event) -> list[signal.Signals]:
 
 
 def _verifier(arguments: Namespace, terminal: Terminal) -> Any:
+    """The tokens that are asked for: by the option, else `$SANDBOX_TOKEN`, else as it is configured; None where there are none."""
     tokens = importlib.import_module("sandbox.server.http.tokens")
-    variable = os.environ.get(TOKEN_VARIABLE)
-    if arguments.token_file is None:
-        return None if variable is None else tokens.tokens_of(variable, TOKEN_VARIABLE)
-    if variable is not None:
+    configuration = configuration_of(arguments)
+    variable = TOKEN_VARIABLE if TOKEN_VARIABLE in os.environ else configuration.token_variable
+    if arguments.token_file is not None and TOKEN_VARIABLE in os.environ:
         raise _usage(f"both {TOKEN_VARIABLE} and `--token-file` are given", "give one of them")
-    verifier, made = tokens.tokens_in_file(Path(arguments.token_file))
+    file = configuration.token_file if arguments.token_file is None else Path(arguments.token_file)
+    if file is None or (arguments.token_file is None and TOKEN_VARIABLE in os.environ):
+        return None if variable is None else _in_variable(tokens, variable)
+    verifier, made = tokens.tokens_in_file(file)
     if made:
-        terminal.note(f"a token was made, and is in {arguments.token_file}")
+        terminal.note(f"a token was made, and is in {file}")
     return verifier
+
+
+def _in_variable(tokens: Any, variable: str) -> Any:
+    if variable not in os.environ:
+        raise SandboxError(f"the configuration takes tokens from `{variable}`, which is not set", code=Code.UNAVAILABLE)
+    return tokens.tokens_of(os.environ[variable], variable)
 
 
 def _path(path: str) -> str:

@@ -43,8 +43,7 @@ class Flags:
 class Configuration:
     """What holds. `defaults` are policies (names, or files) by the pattern of a component's name, the first that fits holds.
 
-    `files` are the files that it was read from and that no policy may name; `settings` say where each value comes from, the
-    ceiling's lines do so themselves.
+    `files` are those that it was read from; `settings` say where each value comes from, the ceiling's lines do so themselves.
     """
 
     ceiling: PolicyDocument | None = None
@@ -59,6 +58,11 @@ class Configuration:
     files: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def own_files(self) -> tuple[Path, ...]:
+        """The operator's files that no policy may name."""
+        return self.files if self.token_file is None else (*self.files, self.token_file)
+
 
 def load_configuration(places: Places, environ: Mapping[str, str], flags: Flags = Flags()) -> Configuration:
     """The configuration of these files, variables and flags; raises `PolicyError` with every problem of every one."""
@@ -70,14 +74,13 @@ def load_configuration(places: Places, environ: Mapping[str, str], flags: Flags 
     if problems or operator is None or project is None or variables is None or flagged is None:
         raise PolicyError(tuple(problems))
     settings = {key: Setting(key, value) for key, value in DEFAULTS.items()}
-    for layer in (operator, variables, flagged):
-        settings |= layer.settings
+    settings |= _with_placed_defaults(operator, None if operator.file is None else operator.file.parent)
+    settings |= _with_placed_defaults(variables, Path.cwd()) | dict(flagged.settings)
     settings = _one_source_of_tokens(settings, (operator, variables))
     settings, warnings = _narrowed(settings, project.settings.values())
-    settings["defaults"] = _placed_defaults(settings["defaults"], operator)
     chosen = flagged.ceiling if flagged.ceiling is not None else variables.ceiling
     ceiling = _stacked(each for each in (chosen, project.ceiling, operator.ceiling) if each is not None)
-    files = tuple(layer.file for layer in (operator, project) if layer.file is not None)
+    files = tuple(layer.file for layer in (operator, project, variables, flagged) if layer.file is not None)
     return _made(settings, ceiling, files, (*warnings, *(() if ceiling is None else _said(ceiling))))
 
 
@@ -91,7 +94,8 @@ def _tried(problems: list[Problem], read: Callable[[], _Value]) -> _Value | None
 
 def _flagged(flags: Flags) -> Layer:
     settings = {} if flags.isolation is None else {"isolation": Setting("isolation", flags.isolation, "--isolation")}
-    return Layer(settings, None if flags.ceiling is None else load_policy_file(flags.ceiling))
+    ceiling = None if flags.ceiling is None else load_policy_file(flags.ceiling)
+    return Layer(settings, ceiling, None if flags.ceiling is None else flags.ceiling.absolute())
 
 
 def _one_source_of_tokens(settings: dict[str, Setting], layers: Iterable[Layer]) -> dict[str, Setting]:
@@ -128,9 +132,13 @@ _NARROWER: Mapping[str, Callable[[Any, Any], bool]] = {
 """What a project may say, and when it takes away."""
 
 
-def _placed_defaults(setting: Setting, operator: Layer) -> Setting:
-    """Policies by pattern: a file is found beside the file that names it. Raises `PolicyError` for a name that is none."""
-    folder = None if operator.file is None or not setting.origin.startswith(str(operator.file.parent)) else operator.file.parent
+def _with_placed_defaults(layer: Layer, folder: Path | None) -> dict[str, Setting]:
+    """A layer's settings, its policies by pattern found: a file's path is relative to `folder`.
+
+    Raises `PolicyError` for a name that is none.
+    """
+    if (setting := layer.settings.get("defaults")) is None:
+        return dict(layer.settings)
     problems, placed = [], {}
     for pattern, policy in setting.value.items():
         if "/" in policy or Path(policy).suffix:
@@ -142,7 +150,7 @@ def _placed_defaults(setting: Setting, operator: Layer) -> Setting:
             problems.append(Problem(setting.origin, "defaults", told, one_of(policy, policy_names()) + ", or name its file"))
     if problems:
         raise PolicyError(tuple(problems))
-    return replace(setting, value=placed)
+    return {**layer.settings, "defaults": replace(setting, value=placed)}
 
 
 def _stacked(ceilings: Iterable[PolicyDocument]) -> PolicyDocument | None:
@@ -170,6 +178,6 @@ def _made(
         token_file=token_file,
         token_variable=value["auth.token_variable"],
         settings=tuple(settings.values()),
-        files=files if token_file is None else (*files, token_file),
+        files=files,
         warnings=warnings,
     )

@@ -48,9 +48,11 @@ def read_variables(environ: Mapping[str, str]) -> Layer:
         ceiling = load_policy_file(Path(given[CEILING]).expanduser()) if CEILING in given else None
     except PolicyError as error:
         problems += error.problems
+    if (file := twin("auth.token_file")) in given and (variable := twin("auth.token_variable")) in given:
+        problems.append(Problem(f"${variable}:1:1", "", f"`{variable}` and `{file}` are both set", "keep one of the two"))
     if problems:
         raise PolicyError(tuple(problems))
-    return Layer(settings, ceiling)
+    return Layer(settings, ceiling, None if ceiling is None else Path(given[CEILING]).expanduser().absolute())
 
 
 def _read(key: str, name: str, text: str) -> tuple[dict[str, Setting], list[Problem]]:
