@@ -8,11 +8,11 @@ from sandbox.template.examples import (
     Budget,
     Differences,
     environment_differences,
-    file_differences,
     first,
     limit_differences,
     mount_differences,
 )
+from sandbox.template.examples_files import file_differences
 from sandbox.template.examples_network import network_differences
 from sandbox.template.template import WasiTemplate
 

@@ -15,12 +15,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
-from sandbox.policy.globs import NotExpressibleError, Segments, expand, intersect, name_intersect
+from sandbox.policy.globs import NotExpressibleError, name_intersect
 from sandbox.template import samples
 from sandbox.template.environment import EnvironmentDecision, EnvironmentRules
-from sandbox.template.files import FileRules
 from sandbox.template.limits import FIELDS, show_limit
-from sandbox.template.template import Access, EnvironmentRule, FileRule, Limits, NetworkRule, WasiTemplate
+from sandbox.template.template import EnvironmentRule, FileRule, Limits, NetworkRule, WasiTemplate
 
 Kind = Literal["storage", "network", "environment", "resource", "mount"]
 MOST_TRIED = 20_000
@@ -80,44 +79,6 @@ def meaning(rule: FileRule | NetworkRule | EnvironmentRule) -> tuple[object, ...
     return tuple(getattr(rule, name) for name in rule.__dataclass_fields__ if name != "origin")
 
 
-def file_differences(left: WasiTemplate, right: WasiTemplate, budget: Budget) -> Iterator[Difference]:
-    """Paths that one of the two may touch in a way that the other may not; host paths."""
-    ours, theirs = FileRules(left.files), FileRules(right.files)
-    seen: dict[tuple[str | None, str | None, bool], tuple[str, Access]] = {}
-    for path in dict.fromkeys(_file_candidates(left.files, right.files, budget)):
-        here, there = ours.access(path), theirs.access(path)
-        for bit in (bit for bit in (Access.READ, Access.WRITE, Access.CREATE, Access.DELETE) if (here ^ there) & bit):
-            key = (ours.decide(path, bit).origin, theirs.decide(path, bit).origin, bool(here & bit))
-            known, access = seen.get(key, (path, Access.NONE))
-            if known == path:
-                seen[key] = (path, access | bit)
-    for (ours_says, theirs_says, allowed), (path, access) in seen.items():
-        example = f"{' and '.join(access.words)} {path}"
-        yield Difference("storage", example, _verdict(allowed, ours_says), _verdict(not allowed, theirs_says))
-
-
-def _file_candidates(left: tuple[FileRule, ...], right: tuple[FileRule, ...], budget: Budget) -> Iterator[str]:
-    everything = [(rule, pattern) for rule in (*left, *right) for pattern in _patterns(rule)]
-    for rule in only_in_one(left, right):
-        for pattern in _patterns(rule):
-            yield from samples.paths(pattern)
-            for other, more in everything:
-                if more != pattern and other.access & rule.access and budget.spend():
-                    for common in _common(pattern, more):
-                        yield from samples.paths(common)
-
-
-def _patterns(rule: FileRule) -> tuple[Segments, ...]:
-    return tuple(tuple(one.split("/")[1:]) if one != "/" else () for one in expand(rule.pattern))
-
-
-def _common(one: Segments, other: Segments) -> tuple[Segments, ...]:
-    try:
-        return intersect(one, other)
-    except NotExpressibleError:
-        return ()
-
-
 def environment_differences(left: WasiTemplate, right: WasiTemplate, budget: Budget) -> Iterator[Difference]:
     """Variables that one of the two shows and the other does not, or shows with another value."""
     ours, theirs = EnvironmentRules(left.environment), EnvironmentRules(right.environment)
@@ -150,6 +111,8 @@ def _shown(decision: EnvironmentDecision) -> str:
     """How a variable is shown; a written value is not repeated: the line that decides has it."""
     if not decision.allowed:
         return "denied" if decision.origin is not None else "no line allows it"
+    if decision.secret is not None:
+        return f"the secret {decision.secret}"
     return "the host's value" if decision.value is None else "the value written there"
 
 
@@ -178,10 +141,6 @@ def mount_differences(left: WasiTemplate, right: WasiTemplate) -> Iterator[Diffe
                 for folder in (here.get(guest), there.get(guest))
             )
             yield Difference("mount", guest, *verdicts)
-
-
-def _verdict(allowed: bool, origin: str | None) -> Verdict:
-    return Verdict(allowed, origin, "allowed" if allowed else "denied" if origin is not None else "no line allows it")
 
 
 def first(found: Iterator[Difference]) -> tuple[Difference, ...]:

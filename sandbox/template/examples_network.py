@@ -70,6 +70,18 @@ def network_differences(left: WasiTemplate, right: WasiTemplate, budget: Budget)
         if here.allowed != there.allowed and key not in seen:
             seen.add(key)
             yield Difference("network", request.text, _verdict(here), _verdict(there))
+        added = (_added(request, ours), _added(request, theirs)) if here.allowed and there.allowed else ("", "")
+        if added[0] != added[1] and (here.origin, there.origin, *added) not in seen:
+            seen.add((here.origin, there.origin, *added))
+            verdicts = (Verdict(True, said.origin, f"allowed, {with_}") for said, with_ in zip((here, there), added, strict=True))
+            yield Difference("network", request.text, *verdicts)
+
+
+def _added(request: Request, rules: NetworkRules) -> str:
+    """What the gateway adds to the request: a policy that adds another credential is another policy."""
+    found = rules.credentials(request.scheme, request.host, request.port, request.method, request.path)
+    secrets = [f"the secret {one.secret} in {one.header} as `{one.format}`" for rule in found if (one := rule.credential)]
+    return f"with {', '.join(secrets)}" if secrets else "without a credential"
 
 
 def _verdict(decision: NetworkDecision) -> Verdict:

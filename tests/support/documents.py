@@ -34,6 +34,10 @@ def entry(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
 
 
 STORAGE = st.fixed_dictionaries({"uri": PATTERN.map(uri), "access": ACCESS})
+SIZES = entry(max_file_size=st.sampled_from(["1Mi", "2Mi"]), max_total_size=st.sampled_from(["4Mi", "8Mi"]))
+GIVEN = st.tuples(STORAGE, SIZES).map(
+    lambda both: {**both[0], **both[1]} if {"write", "create"} & set(both[0]["access"]) else both[0]
+)
 DOOR = entry(ports=PORTS, protocols=words("https", "http"), methods=words("GET", "POST", "PUT"), paths=PATHS)
 TARGET = HOSTS.map(lambda host: {"host": host}) | RANGES.map(lambda cidr: {"cidr": cidr})
 NETWORK = st.tuples(TARGET, DOOR).map(lambda both: {**both[0], **both[1]})
@@ -49,7 +53,7 @@ def section(allow: st.SearchStrategy[Any], deny: st.SearchStrategy[Any], most: i
 def documents(most: int = 3, **only: bool) -> st.SearchStrategy[dict[str, Any]]:
     """Documents of version "2.0" as plain data; with names, of these sections alone."""
     sections = {
-        "storage": section(STORAGE, STORAGE, most),
+        "storage": section(GIVEN, STORAGE, most),
         "network": section(NETWORK, NETWORK, most),
         "environment": section(VARIABLE, KEYS.map(lambda key: {"key": key}), most),
         "resources": LIMITS.map(lambda limits: {"limits": limits}),

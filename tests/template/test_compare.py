@@ -15,9 +15,11 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from sandbox.errors import PolicyError
 from sandbox.policy.globs import expand, matches
 from sandbox.policy.load import load_policy
+from sandbox.policy.units import show_size
 from sandbox.template.compare import differences
 from sandbox.template.environment import EnvironmentRules
 from sandbox.template.examples import Difference
+from sandbox.template.examples_files import size_at
 from sandbox.template.files import FileRules
 from sandbox.template.network import NetworkRules
 from sandbox.template.samples import paths
@@ -25,7 +27,7 @@ from sandbox.template.template import Access, WasiTemplate
 from tests.support.documents import PATTERN, documents
 from tests.template.compiling import compiled, compiled_document, storage
 
-EXAMPLES = int(os.environ.get("SANDBOX_TEST_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("SANDBOX_TEST_EXAMPLES", "25"))
 # Without shrinking, which takes minutes here: a failure shows its documents, and they are small.
 QUICK = settings(
     max_examples=EXAMPLES,
@@ -53,11 +55,19 @@ def is_true(found: Difference, left: WasiTemplate, right: WasiTemplate) -> bool:
         match found.kind:
             case "storage":
                 words, _, path = found.example.rpartition(" ")
+                if " at " in found.example:
+                    field = "max_file_bytes" if words.startswith("a file") else "max_total_bytes"
+                    size, _ = size_at(side.files, path, field)
+                    assert FileRules(side.files).access(path) & (Access.WRITE | Access.CREATE)
+                    verdicts.append((size is None) if "and more" in words else show_size(size or 0) in words)
+                    continue
                 judged = {FileRules(side.files).decide(path, BITS[word]).allowed for word in words.split(" and ")}
                 verdicts.append(judged.pop() if len(judged) == 1 else None)
             case "network":
                 method, url, address = re.fullmatch(r"(\S+) (\S+)(?: where the name leads to (\S+))?", found.example).groups()
                 verdicts.append(reaches(NetworkRules(side.network), method, url, address))
+                if found.left.allowed and found.right.allowed:
+                    return found.left.says != found.right.says
             case "environment":
                 verdicts.append(EnvironmentRules(side.environment).decide(found.example).allowed)
     return verdicts == [found.left.allowed, found.right.allowed] if verdicts else found.left.says != found.right.says
@@ -172,6 +182,27 @@ def test_an_example_says_what_a_person_would_try(example: str, left: str, right:
     assert example in found, sorted(found)
     assert (found[example].left.says, found[example].right.says) == (left, right)
     assert is_true(found[example], one, other)
+
+
+def test_how_far_a_file_may_grow_is_compared_too() -> None:
+    entry = 'storage: {allow: [{uri: "fs:///srv/a/**", access: [read, write], %s}]}'
+    one = compiled("{" + entry % "max_file_size: 1Mi, max_total_size: 8Mi" + "}").template
+    other = compiled("{" + entry % "max_file_size: 2Mi" + "}").template
+    found = {each.example: (each.left.says, each.right.says) for each in differences(one, other).found}
+    assert found["a file of 2Mi at /srv/a/example"] == ("up to 1Mi", "up to 2Mi")
+    assert found["files of 8Mi and more at /srv/a/example"] == ("up to 8Mi", "any size")
+
+
+def test_a_credential_is_a_difference_between_two_lines_that_allow() -> None:
+    entry = "network: {allow: [{host: a.test, protocols: [https]%s}]}"
+    one = compiled("{" + entry % "" + "}").template
+    other = compiled("{" + entry % ", credential: {secret: TOKEN, header: Authorization}" + "}").template
+    (found,) = differences(one, other).found
+    assert found.example == "GET https://a.test/"
+    assert (found.left.says, found.right.says) == (
+        "allowed, without a credential",
+        "allowed, with the secret TOKEN in Authorization as `{secret}`",
+    )
 
 
 def test_a_line_that_only_moved_is_no_difference() -> None:

@@ -67,9 +67,9 @@ def _of_file(word: str, arguments: Namespace, questions: Sequence[Question], ter
     compiled = judged(word, arguments).compiled
     found = explained(compiled.template, tuple(map(_resolved, questions)))
     found = tuple(_with_mount(compiled.template, question, each) for question, each in zip(questions, found, strict=True))
-    if arguments.ceiling is not None:
+    if not all(each.said.allowed for each in found):
         without = judged(word, arguments, ceiling=False).compiled.template
-        found = tuple(_under_ceiling(without, each, arguments.ceiling) for each in found)
+        found = tuple(_under_ceiling(without, each) for each in found)
     if arguments.component is None and compiled.own_folders and not terminal.json:
         stands = f"`{data_folder(word, arguments)}` stands for the component's own data folder"
         terminal.note(f"{stands}; `--component FILE.wasm` says whose")
@@ -81,12 +81,12 @@ def _resolved(question: Question) -> Question:
     return replace(question, target=os.path.realpath(question.target)) if question.kind == "storage" else question
 
 
-def _under_ceiling(without: WasiTemplate, each: Explained, ceiling: str) -> Explained:
+def _under_ceiling(without: WasiTemplate, each: Explained) -> Explained:
     """Where the document alone would say yes, it is the ceiling that says no."""
     if each.said.allowed or not answer(without, each.question).allowed:
         return each
     said = replace(each.said, line=f"{each.said.line}; the policy allows it, the ceiling does not")
-    return replace(each, said=said, advice=Advice(f"whoever runs this host would have to widen `{ceiling}`"))
+    return replace(each, said=said, advice=Advice("whoever runs this host would have to widen the ceiling"))
 
 
 def _with_mount(template: WasiTemplate, asked: Question, each: Explained) -> Explained:

@@ -15,7 +15,9 @@ from typing import NoReturn
 
 from sandbox.accepted import Given, Waiving
 from sandbox.api import Sandbox
+from sandbox.cli.configured import configuration_of
 from sandbox.cli.home import home_of, policy_value
+from sandbox.cli.hosting import open_sandbox
 from sandbox.errors import Code, ComponentError, NotFound, SandboxError
 from sandbox.policy.load import load_policy_file
 from sandbox.policy.models import PolicyDocument
@@ -41,8 +43,7 @@ def home_here(arguments: Namespace) -> Home:
 
 def opened(arguments: Namespace) -> Sandbox:
     """The home as a host that starts no process; to be used in `async with`."""
-    ceiling = getattr(arguments, "ceiling", None)
-    return Sandbox(home_of(arguments), ceiling=None if ceiling is None else Path(ceiling), source="terminal")
+    return open_sandbox(arguments, source="terminal")
 
 
 async def component_of(word: str, arguments: Namespace) -> str | None:
@@ -72,16 +73,16 @@ def given(word: str, waive: tuple[str, ...]) -> Given:
 def judged(word: str, arguments: Namespace, *, ceiling: bool = True) -> Judged:
     """The document as it would hold for the component of the command, or one of the file's name; without the ceiling if asked."""
     document = document_of(word, tuple(arguments.waive))
-    most = load_policy_file(Path(arguments.ceiling)) if ceiling and arguments.ceiling is not None else None
+    configuration = configuration_of(arguments)
     compiled = compile_template(
         document,
         digest=_digest(arguments.component),
         name=_name(word, arguments),
-        ceiling=most,
+        ceiling=configuration.ceiling if ceiling else None,
         data_folder=str(data_folder(word, arguments)),
         home=str(Path.home()),
         host_environment=os.environ,
-        protected=(*home_here(arguments).own, os.path.realpath(word)),
+        protected=(*home_here(arguments).own, *map(os.path.realpath, (*configuration.own_files, word))),
         resolve=os.path.realpath,
         kind=_kind,
     )
