@@ -19,11 +19,12 @@ from sandbox.host.measure import Tree, trees_of
 from sandbox.host.units import size
 from sandbox.template.template import FileRule, WasiTemplate
 
-_FRESH_S, _FULL_S = 1.0, 0.02
-"""How long an account is taken as it is, and one that says full."""
+_FRESH_S = 1.0
+"""How long an account is taken as it is, unless it says full."""
 _SHARE = 50
-_QUICK_S = 0.005
-"""A tree that is measured sooner is measured before the call begins, another one beside it."""
+_QUICK_S, _SHORT_S = 0.005, 0.1
+"""A tree that is measured so quickly is measured before a call begins, another one beside it; and so shortly, before every call
+that would be told that it is full."""
 _ACCOUNTS, _TEMPLATES = 1024, 256
 
 
@@ -46,7 +47,7 @@ class _Account:
         """Have the account measured where it is too old for what it says."""
         age = time.monotonic() - self.measured_at
         full = self.used >= self.most
-        if not self.measured_at or (full and age > max(_FULL_S, self.took_s)):
+        if not self.measured_at or (full and (age > self.took_s or self.took_s < _SHORT_S)):
             await asyncio.shield(self._measured())
         elif age > max(_FRESH_S, _SHARE * self.took_s):
             task = self._measured()

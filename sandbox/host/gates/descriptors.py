@@ -199,7 +199,7 @@ class Files:
             native, node.native = node.native, 0
             self.native.drop(native)
             if self.sizes is not None:
-                self.sizes.released(node.identity)
+                self.sizes.look()
 
     def adding(self, host: str) -> AbstractContextManager[None]:
         """Around the making of a name at a host path."""

@@ -117,6 +117,8 @@ def _bounded(sizes: Sizes, node: Node, name: str, arguments: int) -> None:
     """Judge what a method makes of a file's size, where the gate sees it: a stream's bytes it does not."""
     if name == "set-size":
         sizes.resizing(node.host, node.identity, values.word(arguments + ffi.SIZE + ffi.PAYLOAD))
+    else:
+        sizes.look()
 
 
 def _not_opened_for(files: Files, node: Node, need: int) -> Refusal:

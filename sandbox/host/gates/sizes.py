@@ -195,11 +195,10 @@ class Sizes:
             self._watcher = threading.Thread(target=self._watching, name="sizes", daemon=True)
             self._watcher.start()
 
-    def released(self, key: Identity) -> None:
-        """A guest dropped a handle of a file; its streams may still write."""
+    def look(self) -> None:
+        """Something was closed, or is about to be written: a handle that is dropped leaves its streams, which may still write."""
         with self._lock:
-            if key in self._open:
-                self._look()
+            self._look()
 
     def failed(self, code: int) -> None:
         """A guest's write failed with that error code: where it was for a limit of ours, that is reported."""

@@ -15,6 +15,8 @@ from sandbox.errors import Code
 from sandbox.host.engine import make_engine
 from sandbox.host.gates import Gates, Prepared, passthrough_text
 from sandbox.host.gates.answers import Error
+from sandbox.host.gates.sizes import Sizes
+from sandbox.host.measure import bounded
 from sandbox.host.outcome import Denial
 from sandbox.template.template import Access, Effect, FileRule, Limits, Preopen, WasiTemplate
 
@@ -27,6 +29,11 @@ FOLDER, LINK, FILE = 3, 5, 6  # of `descriptor-type`
 
 def allow(pattern: str | Path, access: Access = Access.ALL) -> FileRule:
     return FileRule(Effect.ALLOW, str(pattern), access, "policy.yaml:1:1")
+
+
+def sized(pattern: str | Path, file: int | None = None, total: int | None = None) -> FileRule:
+    """Everything may be done, within these sizes."""
+    return FileRule(Effect.ALLOW, str(pattern), Access.ALL, "policy.yaml:1:1", file, total)
 
 
 def deny(pattern: str | Path, access: Access = Access.ALL) -> FileRule:
@@ -49,7 +56,11 @@ class Guest:
         self.denials: list[Denial] = []
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
         self.pins = tuple((preopen, os.open(preopen.host_path, flags)) for preopen in template.preopens)
-        gates.bind(template, self.pins, None, self.denials.append)
+        self.over: list[str] = []
+        self.sizes = Sizes(template.files, lambda _: None, self._grew_too_much) if bounded(template.files) else None
+        gates.bind(template, self.pins, None, self.denials.append, sizes=self.sizes)
+        if self.sizes is not None:
+            self.sizes.begin(dict(enumerate(tree.measure(1 << 40) for tree in self.sizes.trees)))
         self.prepared: Prepared = gates.instantiate(component, WasiConfig())
         self.mounts: list[str] = []
 
@@ -62,6 +73,15 @@ class Guest:
             return bytes(returned) if isinstance(returned, bytes | bytearray | list) else returned
 
         return call
+
+    def _grew_too_much(self, name: str, rule: FileRule) -> None:
+        self.over.append(f"{name} {rule.pattern}")
+
+    def stored(self) -> list[int]:
+        """What each tree has grown by; the call is over for its sizes."""
+        assert self.sizes is not None
+        grown = self.sizes.end()
+        return [grown.get(number, 0) for number in range(len(self.sizes.trees))]
 
     @property
     def root(self) -> int:
@@ -89,6 +109,8 @@ class Guest:
         return [(denial.target["path"], denial.target["operation"]) for denial in self.denials]
 
     def close(self) -> None:
+        if self.sizes is not None:
+            self.sizes.end()
         self.gates.close(self.prepared)
         for _, pin in self.pins:
             os.close(pin)
