@@ -15,7 +15,6 @@ import shlex
 import tempfile
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
 from sandbox.api import Sandbox
 from sandbox.cli.building import LANGUAGES, Project
@@ -29,11 +28,12 @@ from sandbox.inspection import Inspection
 from sandbox.policy.file import read_policy_file
 from sandbox.policy.load import load_policy
 from sandbox.wit.binary import PACKAGE_DOCS, POLICY
+from sandbox.wit.docs import PackageDocs, parse_package_docs
 
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
     """Build the project of a folder (default: this one)."""
-    project = Project.read(Path(*arguments.words[:1]), tuple(LANGUAGES))
+    project = Project.read(Path(*arguments.words[:1]).absolute(), tuple(LANGUAGES))
     wasm = _documented(project, _bare(project, terminal), terminal)
     if arguments.embed_policy:
         wasm = with_section(wasm, POLICY, _policy(project))
@@ -53,7 +53,7 @@ def _bare(project: Project, terminal: Terminal) -> bytes:
 def _documented(project: Project, wasm: bytes, terminal: Terminal) -> bytes:
     words = [find("wasm-tools"), "component", "wit", project.wit, "--wasm"]
     docs = section(run(words, folder=project.folder), PACKAGE_DOCS)
-    if docs is None:
+    if docs is None or parse_package_docs(docs) == PackageDocs({}, {}):
         terminal.note(f"warning: `{project.wit}` documents nothing: write `/// …` above a function, it is what a model reads")
         return wasm
     return with_section(wasm, PACKAGE_DOCS, docs)
@@ -86,21 +86,17 @@ async def _inspected(arguments: Namespace, file: Path) -> Inspection:
 
 
 def _show(project: Project, inspection: Inspection, terminal: Terminal) -> None:
-    run_it = [
-        "sandbox",
-        "run",
-        str(project.component),
-        *(["--policy", str(project.policy_file)] if project.policy_file.is_file() else []),
-    ]
+    named = [str(project.component), *(["--policy", str(project.policy_file)] if project.policy_file.is_file() else [])]
     if terminal.json:
-        told: dict[str, Any] = {**inspection.to_json(), "source": None, "file": str(project.component), "run": run_it}
-        terminal.data({key: value for key, value in told.items() if key != "source"})
+        told = {key: value for key, value in inspection.to_json().items() if key != "source"}
+        terminal.data({**told, "file": str(project.component), "run": ["sandbox", "run", *named]})
         return
     terminal.line(f"{project.component}: {inspection.size} bytes, sha256:{inspection.digest}")
     rows = [(tool.name, (tool.description or "").strip().partition("\n")[0]) for tool in inspection.tools]
     terminal.table(("TOOL", "DESCRIPTION"), rows, none="no tools: the world exports no function")
     for text in (*inspection.notes, *inspection.doubts):
         terminal.note(f"warning: {text}")
-    terminal.note(
-        f"next: `{shlex.join(run_it)}`, or try it: `{shlex.join(['sandbox', 'tool', 'call', *run_it[2:], 'TOOL', '…'])}`"
-    )
+    terminal.note(f"next: `sandbox run {shlex.join(named)}`")
+    for tool in inspection.tools[:1]:
+        arguments = "".join(f" {name}=…" for name in tool.input_schema.get("properties", {}))
+        terminal.note(f"  or: `sandbox tool call {shlex.join(named)} {tool.name}{arguments}`")

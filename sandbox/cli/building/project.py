@@ -73,7 +73,7 @@ class Project:
         except FileNotFoundError:
             raise ComponentError(
                 f"{folder}: there is no `{FILE}`",
-                help=f"name the folder of a project; `sandbox init NAME --language {'|'.join(languages)}` makes one",
+                help=f"name the folder of a project; `sandbox init NAME --language {languages[0]}` makes one",
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ComponentError(f"{file}: {error}") from None
