@@ -44,9 +44,16 @@ static void *option_at(u32 at, int some, u32 value) {
   return &result;
 }
 
+/* What an error quotes of a text that may be long. */
+static text brief(text t) {
+  u32 size = 0, n;
+  while (size < t.size && size < 200 && (n = utf8_at((const u8 *)t.at + size, t.size - size))) size += n;
+  return size == t.size ? t : join((text){t.at, size}, T("…"));
+}
+
 /* ``cannot read `PATH`: WHY`` */
 static text cannot(const char *verb, text path, text why) {
-  return join(join(join(T("cannot "), T(verb)), join(T(" `"), path)), join(T("`: "), why));
+  return join(join(join(T("cannot "), T(verb)), join(T(" `"), brief(path))), join(T("`: "), why));
 }
 
 /* --- paths --- */
