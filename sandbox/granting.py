@@ -157,11 +157,12 @@ class Granting:
         """End a grant for good; raises NotFound, and GrantError where it has ended."""
         return await self._end(self.store.grant(grant_id), "revoked")
 
-    async def reset(self, component: str) -> tuple[Receipt, ...]:
+    async def reset(self, component: str) -> tuple[tuple[Grant, Receipt], ...]:
         """End every grant of a component, denies too; raises NotFound."""
-        self.known(component)
         ended = self.store.grants(self.clock(), component=component, used_up=True)
-        return tuple([await self._end(grant, "reset") for grant in ended])
+        if not ended:
+            self.known(component)
+        return tuple([(grant, await self._end(grant, "reset")) for grant in ended])
 
     async def end_session(self, session: str) -> tuple[Grant, ...]:
         """End what was granted for a session: it is over. The grants that this ended."""

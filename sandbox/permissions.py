@@ -153,8 +153,11 @@ class Permissions:
         """End a grant for good, and stop the running calls that held what it gave. Raises NotFound, GrantError."""
         return await self._opened().revoke(grant_id)
 
-    async def reset_permissions(self, component: str) -> tuple[Receipt, ...]:
-        """End every grant of a component, denies too: what its accepted document says holds again. Raises NotFound."""
+    async def reset_permissions(self, component: str) -> tuple[tuple[Grant, Receipt], ...]:
+        """End every grant of a component, denies too: what its accepted document says holds again. Raises NotFound.
+
+        The grants that this ended, each with its receipt.
+        """
         return await self._opened().reset(component)
 
     async def end_session(self, session: str) -> tuple[Grant, ...]:

@@ -21,6 +21,7 @@ from sandbox.cli.parser import EXITS, Parser, naming, refuse
 from sandbox.cli.parser import Commands as _Commands
 from sandbox.cli.parser import group as _group
 from sandbox.cli.parser import leaf as _leaf
+from sandbox.cli.permitting import permitting
 from sandbox.cli.policy.words import policies
 from sandbox.cli.serving import builtin, serving
 
@@ -69,7 +70,7 @@ def root() -> Parser:
     _component(commands)
     _tool(commands)
     policies(commands)
-    _permission(commands)
+    permitting(commands)
     _audit(commands)
     operating(commands)
     _leaf(commands, "doctor", "doctor", "say which layers protect this machine", "nothing more", (0, 0))
@@ -107,7 +108,7 @@ def _hosting(parser: Parser) -> None:
 
 def _run(commands: _Commands) -> None:
     parser = _leaf(
-        commands, "run", "run", "serve components as MCP tools on standard input and output", "`FILE.wasm …`", (1, None)
+        commands, "run", "run", "serve components as MCP tools on standard input and output", "`[FILE.wasm …]`", (0, None)
     )
     _hosting(parser)
     builtin(parser)
@@ -121,33 +122,9 @@ def _component(commands: _Commands) -> None:
 
 def _tool(commands: _Commands) -> None:
     group = _group(commands, "tool", "try tools without an MCP client")
-    _hosting(_leaf(group, "list", "tool", "list the tools of components", "`FILE.wasm …`", (1, None)))
-    call = _leaf(group, "call", "tool", "call one tool", "`FILE.wasm … TOOL [KEY=VALUE … | {JSON}]`", (2, None))
+    _hosting(_leaf(group, "list", "tool", "list the tools of components", "`[FILE.wasm …]`", (0, None)))
+    call = _leaf(group, "call", "tool", "call one tool", "`[FILE.wasm …] TOOL [KEY=VALUE … | {JSON}]`", (1, None))
     _hosting(call)
-
-
-def _permission(commands: _Commands) -> None:
-    group = _group(commands, "permission", "grant and revoke while components run")
-    kinds = "`COMPONENT storage URI | network HOST | environment KEY[=VALUE] | resource LIMIT=VALUE …`, or `--from-denial ID`"
-    grant = _leaf(
-        group, "grant", "permission", "give a component one more permission, at once", kinds, (0, None), completes="granted"
-    )
-    grant.add_argument("--from-denial", metavar="ID", help="the smallest grant that would have allowed this denial")
-    grant.add_argument("--access", default="read", metavar="A,B", help="storage: read, write, create, delete (default: read)")
-    grant.add_argument("--mount", metavar="PATH", help="storage: the guest's name for it")
-    grant.add_argument("--cidr", metavar="NET", help="network: addresses in place of a host")
-    for option in ("port", "protocol", "method", "path"):
-        grant.add_argument(f"--{option}", action="append", metavar=option.upper(), help="network: may be repeated")
-    grant.add_argument("--deny", action="store_true", help="take away in place of giving")
-    grant.add_argument("--reason", metavar="TEXT", help="kept with the grant")
-    grant.add_argument("--expires-in", metavar="TIME", help="ends by itself: 30s, 10m, 2h, 7d")
-    grant.add_argument("--max-uses", type=_count, metavar="N", help="ends after so many calls")
-    revoke = _leaf(
-        group, "revoke", "permission", "take a grant back, and stop what runs under it", "`GRANT_ID`", (0, 1), completes="grant"
-    )
-    revoke.add_argument("--component", metavar="COMPONENT", help="with --all: every grant of this component")
-    revoke.add_argument("--all", action="store_true")
-    _leaf(group, "list", "permission", "list the grants that hold", "`[COMPONENT]`", (0, 1), completes="component")
 
 
 def _audit(commands: _Commands) -> None:

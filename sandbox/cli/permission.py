@@ -9,6 +9,7 @@ import asyncio
 import getpass
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 from sandbox.api import Sandbox
@@ -18,19 +19,29 @@ from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock, duration
 from sandbox.control import Status
 from sandbox.errors import Code, SandboxError
-from sandbox.policy.grants import Grant
+from sandbox.granting import About
+from sandbox.policy.grants import (
+    Grant,
+    GrantKind,
+    make_entry,
+    make_entry_environment,
+    make_entry_network,
+    make_entry_storage,
+)
+from sandbox.proposals import Change
+from sandbox.receipt import Receipt
 from sandbox.views import grant_json
 
-_KINDS = ("storage", "network", "environment", "resource")
+_KINDS: tuple[GrantKind, ...] = ("storage", "network", "environment", "resource")
 
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
-    """Run `permission grant`, `revoke` or `list`."""
+    """Run `permission grant`, `revoke`, `reset` or `list`."""
     return asyncio.run(_run(arguments, terminal))
 
 
 async def _run(arguments: Namespace, terminal: Terminal) -> int:
-    work = {"grant": _grant, "revoke": _revoke, "list": _list}[arguments.action]
+    work = {"grant": _grant, "revoke": _revoke, "reset": _reset, "list": _list}[arguments.action]
     # Opened, and never loaded into: no process of a host is started for it.
     async with open_sandbox(arguments, source="terminal") as sandbox:
         return await work(arguments, terminal, sandbox)
@@ -38,17 +49,30 @@ async def _run(arguments: Namespace, terminal: Terminal) -> int:
 
 async def _grant(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
     about = _about(arguments)
+    change = Change()
     if arguments.from_denial is not None:
-        grant = await sandbox.grant_from_denial(_denial(arguments), **about)
+        grant = await sandbox.grant_from_denial(_denial(arguments), **asdict(about))
     else:
-        grant = await _entry(arguments, sandbox, about)
+        component, kind, entry = _entry(arguments)
+        proposal = sandbox.propose(component, kind, entry, about=about, effect="deny" if arguments.deny else "allow")
+        change = proposal.change
+        grant = await sandbox.grant_proposed(proposal)
     refused_by = _refused_by(await sandbox.servers())
     if terminal.json:
-        terminal.data(_shown(grant, refused_by))
+        terminal.data({**_shown(grant, refused_by), "change": change.to_json()})
     else:
-        terminal.line(f"granted {grant.id}: {grant.component_name} {_spelled(grant)}")
+        terminal.line(f"granted {grant.id}: {grant.component_name} {_spelled(grant)} ({_lifetime(grant)})")
+        _tell(change, terminal)
     _warn([grant], refused_by, terminal)
     return Exit.OK
+
+
+def _tell(change: Change, terminal: Terminal) -> None:
+    for sign, lines in (("+", change.gives), ("-", change.takes)):
+        for line in lines:
+            terminal.line(f"  {sign} {line}")
+    for one in change.wider_than:
+        terminal.line(f"  wider than: {one.line} ({one.origin})")
 
 
 def _refused_by(servers: Sequence[Status]) -> dict[str, list[tuple[str, str]]]:
@@ -77,31 +101,32 @@ def _denial(arguments: Namespace) -> str:
     return str(arguments.from_denial)
 
 
-async def _entry(arguments: Namespace, sandbox: Sandbox, about: dict[str, Any]) -> Grant:
+def _entry(arguments: Namespace) -> tuple[str, GrantKind, dict[str, Any]]:
     component, kind, values = _words(arguments.words)
-    common = {"effect": "deny" if arguments.deny else "allow", **about}
+    effect = "deny" if arguments.deny else "allow"
     if kind == "storage":
         access = [word.strip() for word in arguments.access.split(",")]
-        return await sandbox.grant_storage_permission(component, _one(kind, values), access, mount=arguments.mount, **common)
+        return component, kind, make_entry_storage(_one(kind, values), access, mount=arguments.mount, effect=effect)
     if kind == "network":
         host = None if arguments.cidr and not values else _one(kind, values)
         ports = None if arguments.port is None else [int(port) if port.isdecimal() else port for port in arguments.port]
         rules = {"ports": ports, "protocols": arguments.protocol, "methods": arguments.method, "paths": arguments.path}
-        return await sandbox.grant_network_permission(component, host, cidr=arguments.cidr, **rules, **common)
+        return component, kind, make_entry_network(host, cidr=arguments.cidr, effect=effect, **rules)
     if kind == "environment":
         key, equals, value = _one(kind, values).partition("=")
-        return await sandbox.grant_environment_permission(component, key, value=value if equals else None, **common)
-    return await sandbox.grant_resource_permission(component, **about, **_limits(values))
+        return component, kind, make_entry_environment(key, value=value if equals else None, effect=effect)
+    return component, kind, make_entry("resource", _limits(values), effect)
 
 
-def _words(words: Sequence[str]) -> tuple[str, str, list[str]]:
-    if len(words) > 1 and words[1] not in _KINDS:
+def _words(words: Sequence[str]) -> tuple[str, GrantKind, list[str]]:
+    if len(words) < 2:
+        _usage("what is granted is not said", "write `COMPONENT storage|network|environment|resource …`, or `--from-denial ID`")
+    kind = next((kind for kind in _KINDS if kind == words[1]), None)
+    if kind is None:
         _usage(
             f"`{words[1]}` is no kind of permission", f"write {', '.join(f'`{kind}`' for kind in _KINDS)} behind the component"
         )
-    if len(words) < 2:
-        _usage("what is granted is not said", "write `COMPONENT storage|network|environment|resource …`, or `--from-denial ID`")
-    return words[0], words[1], list(words[2:])
+    return words[0], kind, list(words[2:])
 
 
 def _one(kind: str, values: Sequence[str]) -> str:
@@ -113,26 +138,38 @@ def _one(kind: str, values: Sequence[str]) -> str:
 
 def _limits(values: Sequence[str]) -> dict[str, Any]:
     limits = dict(value.partition("=")[::2] for value in values)
-    if not limits or not all(limits.values()) or not set(limits).isdisjoint(("reason", "expires_in", "max_uses", "who")):
+    if not limits or not all(limits.values()):
         _usage("`resource` wants `LIMIT=VALUE`", "for example `memory=64Mi wall_time=10s`")
     return {name: int(value) if value.isdecimal() else value for name, value in limits.items()}
 
 
-def _about(arguments: Namespace) -> dict[str, Any]:
+def _about(arguments: Namespace) -> About:
     expires_in = None if arguments.expires_in is None else duration(arguments.expires_in)
-    about = {"reason": arguments.reason, "expires_in": expires_in, "max_uses": arguments.max_uses}
-    return {"who": getpass.getuser(), **{name: value for name, value in about.items() if value is not None}}
+    return About(getpass.getuser(), arguments.reason, expires_in, arguments.max_uses, arguments.lifetime or "lasting")
 
 
 async def _revoke(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
     receipts = [(grant_id, await sandbox.revoke(grant_id)) for grant_id in _to_revoke(arguments, sandbox)]
+    return _revoked(receipts, terminal)
+
+
+async def _reset(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
+    if bool(arguments.words) == arguments.all:
+        _usage("what is reset is not said", "write `COMPONENT`, or `--all`")
+    names = arguments.words or sorted({grant.component_name for grant in sandbox.grants()})
+    receipts = [each for name in names for each in await sandbox.reset_permissions(name)]
+    return _revoked([(grant.id, receipt) for grant, receipt in receipts], terminal)
+
+
+def _revoked(receipts: Sequence[tuple[str, Receipt]], terminal: Terminal) -> int:
     if terminal.json:
         terminal.data([{"grant": grant_id, **receipt.to_json()} for grant_id, receipt in receipts])
         return Exit.OK
     for grant_id, receipt in receipts:
         terminal.line(f"revoked {grant_id}")
         for stopped in receipt.every_stop:
-            terminal.line(f"  stopped a call of {stopped.tool} ({stopped.call_id}) after {stopped.ms:.1f} ms")
+            done = "reset the connections of" if stopped.connections_only else "stopped"
+            terminal.line(f"  {done} a call of {stopped.tool} ({stopped.call_id}) after {stopped.ms:.1f} ms")
         for server in receipt.unconfirmed:
             terminal.note(f"  the server {server} did not confirm: it looks before its next call")
     if not receipts:
@@ -145,24 +182,42 @@ def _to_revoke(arguments: Namespace, sandbox: Sandbox) -> list[str]:
         return [arguments.words[0]]
     if arguments.words or not (arguments.all and arguments.component):
         _usage("what is revoked is not said", "write `GRANT_ID`, or `--component COMPONENT --all`")
-    return [grant.id for grant in sandbox.grants(arguments.component)]
+    return [grant.id for grant in _grants_of(arguments.component, sandbox)]
+
+
+def _grants_of(component: str | None, sandbox: Sandbox) -> tuple[Grant, ...]:
+    """The grants of a component, or all. Raises NotFound where nobody knows a component of that name."""
+    grants = sandbox.grants(component)
+    if component is not None and not grants:
+        sandbox.get_policy(component)
+    return grants
 
 
 async def _list(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
-    grants = sandbox.grants(arguments.words[0] if arguments.words else None)
+    grants = _grants_of(arguments.words[0] if arguments.words else None, sandbox)
     refused_by = _refused_by(await sandbox.servers())
     if terminal.json:
         terminal.data([_shown(grant, refused_by) for grant in grants])
     else:
         rows = [_row(grant) for grant in grants]
         none = f"no grants hold for `{arguments.words[0]}`" if arguments.words else "no grants hold"
-        terminal.table(("GRANT", "COMPONENT", "WHAT", "WHO", "UNTIL", "WHY"), rows, none=none)
+        terminal.table(("GRANT", "COMPONENT", "WHAT", "WHO", "FOR", "UNTIL", "WHY"), rows, none=none)
     _warn(grants, refused_by, terminal)
     return Exit.OK
 
 
 def _row(grant: Grant) -> tuple[str, ...]:
-    return (grant.id, grant.component_name, _spelled(grant), grant.who, clock(grant.expires_at), grant.why or "")
+    until = clock(grant.expires_at)
+    return (grant.id, grant.component_name, _spelled(grant), grant.who, _lifetime(grant), until, grant.why or "")
+
+
+def _lifetime(grant: Grant) -> str:
+    """How long a grant holds, besides its expiry."""
+    session = "" if grant.session is None else f"session {grant.session[:8]}"
+    if grant.lifetime == "once":
+        return f"one call of {session}" if session else "one call"
+    calls = "" if grant.max_uses is None else f", {grant.max_uses - grant.uses} more calls"
+    return (session or "lasting") + calls
 
 
 def _spelled(grant: Grant) -> str:

@@ -97,7 +97,6 @@ def test_each_kind_is_granted_and_listed(known: Path, words: list[str], kind: st
     assert grant["expires_at"] - grant["created_at"] == pytest.approx(600)
     assert entry.items() <= grant["entry"].items()
     assert [one["id"] for one in data(known, "permission", "list", "files")] == [grant["id"]]
-    assert data(known, "permission", "list", "other") == []
     shown = sandbox("permission", "list", folder=known).stdout
     assert grant["id"] in shown
     assert "a test" in shown
@@ -130,6 +129,55 @@ def test_a_grant_that_no_running_server_gives_is_withdrawn_and_says_which_and_wh
             wide.write(read)
             assert client.answer(2)["result"]["isError"] is True
             assert wide.answer(2)["result"]["structuredContent"] == {"result": "hello"}
+
+
+@pytest.mark.parametrize("words", [["list", "nope"], ["reset", "nope"], ["revoke", "--component", "nope", "--all"]])
+def test_a_component_that_nobody_knows_is_named(known: Path, words: list[str]) -> None:
+    done = sandbox("permission", *words, folder=known)
+    assert done.returncode == 2
+    assert "there is no component `nope`" in done.stderr
+    assert sandbox("permission", "list", "files", folder=known).stderr == "no grants hold for `files`\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["reset"], ["reset", "files", "--all"], ["grant", "files", "environment", "A", "--once", "--lasting"]]
+)
+def test_what_says_nothing_or_two_things_is_wrong_usage(known: Path, words: list[str]) -> None:
+    assert sandbox("permission", *words, folder=known).returncode == 2
+
+
+def test_a_grant_says_how_long_it_holds(known: Path) -> None:
+    granting = ("permission", "grant", "files", "environment")
+    once = data(known, *granting, "A", "--once")
+    lasting = data(known, *granting, "B", "--lasting")
+    assert [(one["lifetime"], one["max_uses"], one["session"]) for one in (once, lasting)] == [
+        ("once", 1, None),
+        ("lasting", None, None),
+    ]
+    shown = {line.split()[0]: line for line in sandbox("permission", "list", "files", folder=known).stdout.splitlines()}
+    assert "one call" in shown[once["id"]]
+    assert "lasting" in shown[lasting["id"]]
+
+
+def test_a_grant_shows_what_it_changes_and_what_it_is_wider_than(known: Path) -> None:
+    granting = ("permission", "grant", "files", "storage")
+    narrow = data(known, *granting, f"fs://{known}/data/note.txt")
+    assert narrow["change"]["gives"] == [f"allow read on {known}/data/note.txt"]
+    shown = sandbox(*granting, f"fs://{known}/data/**", folder=known).stdout.splitlines()
+    assert shown[0].startswith("granted g-")
+    assert shown[0].endswith("(lasting)")
+    assert shown[1:] == [
+        f"  + allow read on {known}/data/**",
+        f"  wider than: allow read on {known}/data/note.txt (grant {narrow['id']})",
+    ]
+
+
+def test_a_reset_ends_every_grant_of_a_component_denies_too(known: Path) -> None:
+    ids = {data(known, "permission", "grant", "files", "storage", "fs:///srv/x", *more)["id"] for more in ([], ["--deny"])}
+    receipts = data(known, "permission", "reset", "files")
+    assert {one["grant"] for one in receipts} == ids
+    assert data(known, "permission", "list") == []
+    assert sandbox("permission", "reset", "--all", folder=known).stderr == "no grants hold\n"
 
 
 def test_all_grants_of_a_component_are_revoked_together(known: Path) -> None:
@@ -169,6 +217,6 @@ def test_a_changed_record_is_not_counted_among_those_that_hold(known: Path) -> N
 
 
 def test_an_empty_home_says_that_nothing_is_there(tmp_path: Path) -> None:
-    assert sandbox("permission", "list", "files", folder=tmp_path).stderr == "no grants hold for `files`\n"
+    assert sandbox("permission", "list", folder=tmp_path).stderr == "no grants hold\n"
     assert sandbox("audit", "list", folder=tmp_path).stderr == "no events\n"
     assert sandbox("audit", "verify", folder=tmp_path).stdout == "ok: 0 records, nothing is on record\n"
