@@ -14,6 +14,7 @@ from argparse import Namespace
 
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import load_all, open_sandbox
+from sandbox.cli.own import own_tools
 from sandbox.cli.terminal import Terminal
 from sandbox.server.descriptors import Wire, claim
 
@@ -32,7 +33,8 @@ async def _serve(arguments: Namespace, wire: Wire) -> int:
         async with open_sandbox(arguments, source="mcp") as sandbox:
             loading = asyncio.create_task(load_all(sandbox, arguments.words, arguments.policy))
             try:
-                await (await importing).serve(sandbox, wire, loading)
+                serving = await importing
+                await serving.serve(sandbox, wire, loading, own_tools(arguments, sandbox))
             finally:
                 loading.cancel()
                 await asyncio.gather(loading, return_exceptions=True)

@@ -17,6 +17,7 @@ from typing import Any
 from sandbox.cli.configured import configuration_of
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import load_all, open_sandbox
+from sandbox.cli.own import own_tools
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import Code, SandboxError
 
@@ -42,7 +43,7 @@ async def _serve(arguments: Namespace, terminal: Terminal) -> int:
     )
     async with open_sandbox(arguments, source="http") as sandbox:
         loading = asyncio.create_task(load_all(sandbox, arguments.words, arguments.policy))
-        own = None
+        own = own_tools(arguments, sandbox)
         try:
             await http.serve_http(sandbox, loading, listening, own=own, ready=_telling(terminal), stop=stop)
         finally:
@@ -79,7 +80,7 @@ def _stopped_by_signals(stop: asyncio.Event) -> list[signal.Signals]:
 
 
 def _verifier(arguments: Namespace, terminal: Terminal) -> Any:
-    """The tokens that are asked for: by the option, else `$SANDBOX_TOKEN`, else as it is configured; None where there are none."""
+    """The tokens that are asked for: by the option, else `$SANDBOX_TOKEN`, else as it is configured; None where none are."""
     tokens = importlib.import_module("sandbox.server.http.tokens")
     configuration = configuration_of(arguments)
     variable = TOKEN_VARIABLE if TOKEN_VARIABLE in os.environ else configuration.token_variable

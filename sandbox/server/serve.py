@@ -8,11 +8,12 @@ from mcp.server.runner import serve_dual_era_loop, serve_loop
 
 from sandbox.api import Sandbox
 from sandbox.server.descriptors import Wire
+from sandbox.server.own_tools import OwnTools
 from sandbox.server.server import SandboxServer
 from sandbox.server.stdio import serve_wire
 
 
-async def serve(sandbox: Sandbox, wire: Wire, loading: asyncio.Task[None]) -> None:
+async def serve(sandbox: Sandbox, wire: Wire, loading: asyncio.Task[None], own: OwnTools | None = None) -> None:
     """Answer the client on `wire`, while `loading` loads the components; returns when its input and its calls have ended.
 
     A failure of `loading` ends it, and is raised. Cancelled, it stops at once: what is in flight is answered with
@@ -20,7 +21,7 @@ async def serve(sandbox: Sandbox, wire: Wire, loading: asyncio.Task[None]) -> No
     """
     if loading.done():
         loading.result()
-    serving = asyncio.create_task(_serve(sandbox, wire, loading))
+    serving = asyncio.create_task(_serve(sandbox, wire, loading, own))
     try:
         await asyncio.wait({loading, serving}, return_when=asyncio.FIRST_COMPLETED)
         if loading.done():
@@ -31,8 +32,8 @@ async def serve(sandbox: Sandbox, wire: Wire, loading: asyncio.Task[None]) -> No
         await asyncio.gather(serving, return_exceptions=True)
 
 
-async def _serve(sandbox: Sandbox, wire: Wire, loading: asyncio.Task[None]) -> None:
-    server = SandboxServer(sandbox, loading)
+async def _serve(sandbox: Sandbox, wire: Wire, loading: asyncio.Task[None], own: OwnTools | None) -> None:
+    server = SandboxServer(sandbox, loading, own)
     async with serve_wire(wire, at_end=server.close_listeners) as (reading, writing):
         options = server.create_initialization_options()
         async with server.lifespan(server) as state:
