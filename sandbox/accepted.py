@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from sandbox.errors import SandboxError
 from sandbox.policy.file import read_policy_file
 from sandbox.policy.models import PolicyDocument
 from sandbox.policy.named import policy_text
@@ -54,13 +55,17 @@ Given = Path | str | Waiving | Written | PolicyDocument
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A document, the text it was read from, the name its lines go by, the file it lies in (empty where in none), and by whom."""
+    """A document, the text it was read from, the name its lines go by, the file it lies in (empty where in none), and by whom.
+
+    `problems` say why the text is no document that can hold: then nothing is granted, by nobody's grant either.
+    """
 
     document: PolicyDocument
     text: str
     file: str
     path: str = ""
     by: str = LOCAL
+    problems: tuple[str, ...] = ()
 
 
 class Documents:
@@ -99,6 +104,11 @@ class Documents:
     def nothing(self) -> Accepted:
         """The document that grants nothing, accepted by nobody."""
         return replace(self.of_text(NOTHING, "deny-all"), by=NOBODY)
+
+    def faulty(self, error: SandboxError, text: str = "", path: str = "", by: str = NOBODY) -> Accepted:
+        """What stands for a document that cannot be read: nothing, and why."""
+        nothing = self.nothing()
+        return replace(nothing, text=text, file=Path(path).name, path=path, by=by, problems=tuple(str(error).splitlines()))
 
     def of_text(self, text: str, file: str, path: str = "", waive: tuple[str, ...] = ()) -> Accepted:
         """A document from its text; raises PolicyError with every problem."""

@@ -26,7 +26,7 @@ from sandbox.components import Components, Loaded, LoadedComponent
 from sandbox.control import MAX_LEFT_OUT, MAX_WHY, ControlSocket, Status, status_all
 from sandbox.dispatch import Call, Dispatch
 from sandbox.effective import Around
-from sandbox.errors import HostUnavailable, SandboxError
+from sandbox.errors import HostUnavailable, PolicyError, SandboxError
 from sandbox.granting import Granting
 from sandbox.host.host import Component, Host
 from sandbox.host.layers.report import LayerReport
@@ -39,6 +39,7 @@ from sandbox.policy.load import load_policy_file
 from sandbox.policy.models import PolicyDocument
 from sandbox.receipt import Receipt
 from sandbox.registry import Registry
+from sandbox.remote import answers
 from sandbox.result import CallResult
 from sandbox.standing import Standing
 from sandbox.state import Clock, Home, Store
@@ -184,23 +185,37 @@ class Sandbox(Permissions, Installing, Workshop):
         """Have `callback` called, on the event loop, after the tools or a policy changed."""
         self._listeners.append(callback)
 
-    async def load(self, path: Path | str, *, policy: Given | None = None, name: str | None = None) -> LoadedComponent:
+    async def load(
+        self, path: Path | str, *, policy: Given | None = None, name: str | None = None, lenient: bool = False
+    ) -> LoadedComponent:
         """Load a component under a policy; its tools can be called from now on.
 
         `policy` is a file, the name of a policy that ships with the host, or a document: giving it is accepting it. Without one,
         what was accepted for this very component before holds, else nothing is granted.
 
-        Raises ComponentError for a component, PolicyError for a policy that is refused.
+        Raises ComponentError for a component, PolicyError for a policy that is refused; `lenient`, a component whose policy is
+        refused is listed and granted nothing, and `get_policy` says why.
         """
         host = await self._started()
         file = _absolute(path)
         name = file.stem if name is None else name
         self._home.data_place(name)  # refuses a name before anything is read; a refused component leaves no folder
-        given = None if policy is None else self._documents.read(policy)
+        try:
+            given = None if policy is None else self._documents.read(policy)
+        except PolicyError as error:
+            if not lenient:
+                raise
+            given = self._documents.faulty(error, path=str(policy))
         component = await host.load(file)
         taken = given or self._accepted_before(name, component.digest) or self._documents.unaccepted(name)
         async with self._changes.lock:
-            loaded = self._prepared(name, component, taken, file)
+            try:
+                loaded = self._prepared(name, component, taken, file)
+            except PolicyError as error:
+                if not lenient:
+                    raise
+                taken = self._documents.faulty(error, taken.text, taken.path or taken.file)
+                loaded = self._prepared(name, component, taken, file)
             self._record_load(loaded, file)
             self._granting.put(name, component.digest, taken, str(file), EventType.POLICY_LOADED)
             self._components.add(loaded)
@@ -303,7 +318,13 @@ class Sandbox(Permissions, Installing, Workshop):
     async def _listen(self) -> None:
         """Hear of what other processes change; to be called with `_starting` held."""
         if self._control is None:
-            self._control = ControlSocket(self._home.run, sync=self._changes.sync, holds=self._changes.held, status=self._status)
+            self._control = ControlSocket(
+                self._home.run,
+                sync=self._changes.sync,
+                holds=self._changes.held,
+                status=self._status,
+                further=answers(self.tools, self.call),
+            )
             await self._control.start()
 
     def _settings(self) -> HostSettings:

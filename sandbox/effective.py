@@ -92,6 +92,8 @@ def compile_effective(
 
     Raises PolicyError with every problem of the document, or of a deny, and GrantError for a stored entry that is none.
     """
+    if accepted.problems:
+        return replace(_empty(accepted, digest), problems=accepted.problems)
     left: dict[str, LeftOut] = {}
     while True:
         tried = tuple(grant for grant in grants if grant.id not in left)
@@ -163,8 +165,11 @@ def kept_by(
 
 def deny_all(accepted: Accepted, digest: Digest, error: SandboxError) -> Effective:
     """What holds where the document and its grants cannot be compiled any more: nothing."""
-    empty = WasiTemplate(component=digest, generation="deny-all")
-    return Effective(accepted, (), empty, Redactor(), problems=tuple(str(error).splitlines()))
+    return replace(_empty(accepted, digest), problems=tuple(str(error).splitlines()))
+
+
+def _empty(accepted: Accepted, digest: Digest) -> Effective:
+    return Effective(accepted, (), WasiTemplate(component=digest, generation="deny-all"), Redactor())
 
 
 def secret_values(template: WasiTemplate, environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -13,11 +13,11 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.accepted import Documents
+from sandbox.accepted import Accepted, Documents
 from sandbox.admission import Admission
 from sandbox.asked import judge
 from sandbox.changes import Changes
@@ -197,16 +197,22 @@ class Standing:
         self._unready.discard(digest)
 
     def _effective(self, row: Installed) -> Effective:
-        accepted = self.documents.nothing()
-        if not row.accepted:
-            return deny_all(accepted, row.digest, ComponentError("it was updated, and nobody has accepted the update"))
-        stored = self.store.component(row.name, row.digest)
+        accepted = self._accepted(row)
         try:
-            accepted = self.documents.unaccepted(row.name) if stored is None else self.documents.stored(stored)
             return self.changes.effective(row.name, row.digest, accepted)
         except SandboxError as error:
-            text = accepted.text if stored is None else stored.policy_text
-            return deny_all(replace(accepted, text=text), row.digest, error)
+            return deny_all(accepted, row.digest, error)
+
+    def _accepted(self, row: Installed) -> Accepted:
+        if not row.accepted:
+            return self.documents.faulty(ComponentError("it was updated, and nobody has accepted the update"))
+        stored = self.store.component(row.name, row.digest)
+        try:
+            return self.documents.unaccepted(row.name) if stored is None else self.documents.stored(stored)
+        except SandboxError as error:
+            if stored is None:
+                return self.documents.faulty(error)
+            return self.documents.faulty(error, stored.policy_text, stored.policy_file, stored.accepted_by)
 
     def _add(self, row: Installed) -> None:
         try:

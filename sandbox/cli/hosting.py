@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from argparse import Namespace
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 from sandbox.api import Sandbox
@@ -46,17 +46,23 @@ async def hosting(arguments: Namespace, files: Sequence[str]) -> AsyncIterator[S
 
 
 async def load_all(sandbox: Sandbox, files: Sequence[str], policies: Sequence[str]) -> None:
-    """Load the components, each under its policy. Of several, a broken one is reported and left out.
+    """Load the components, each under its policy; without any, those that are installed.
+
+    Of several, a broken one is reported and left out, and one whose policy is refused is reported and granted nothing.
 
     Raises:
-        SandboxError: a policy is refused, names no component, or no component is left.
+        SandboxError: the only policy is refused, one names no component, or no component is left.
     """
+    if not files:
+        await _restore(sandbox, policies)
+        return
     chosen = _Policies.of(policies, [Path(file).stem for file in files])
     loaded: list[LoadedComponent] = []
     refused: list[tuple[str, ComponentError]] = []
     for file in files:
         try:
-            loaded.append(await sandbox.load(Path(file), policy=chosen.of_component(Path(file).stem)))
+            policy = chosen.of_component(Path(file).stem)
+            loaded.append(await sandbox.load(Path(file), policy=policy, lenient=len(files) > 1))
         except PolicyError:
             raise
         except ComponentError as error:
@@ -65,8 +71,25 @@ async def load_all(sandbox: Sandbox, files: Sequence[str], policies: Sequence[st
         raise _named(*refused[0])
     for file, reason in refused:
         _log.error("%s is left out: %s", file, reason)
-    for component in loaded:
-        for text in (*component.warnings, *component.notes):
+    _tell(sandbox, loaded)
+
+
+async def _restore(sandbox: Sandbox, policies: Sequence[str]) -> None:
+    if policies:
+        raise _usage(
+            "`--policy` needs a component", help="`sandbox component accept COMPONENT --policy FILE|NAME` is for an installed one"
+        )
+    restored = await sandbox.restore()
+    if not restored:
+        _log.warning("no component is installed: `sandbox component load FILE.wasm` installs one, also while this runs")
+    _tell(sandbox, restored)
+
+
+def _tell(sandbox: Sandbox, components: Iterable[LoadedComponent]) -> None:
+    for component in components:
+        for problem in sandbox.get_policy(component.name).problems:
+            _log.error("%s: nothing is granted: %s", component.name, problem)
+        for text in (*component.warnings, *component.notes, *component.waiting):
             _log.warning("%s: %s", component.name, text)
 
 

@@ -53,10 +53,10 @@ async def _call(arguments: Namespace, terminal: Terminal) -> int:
 def _split(words: Sequence[str]) -> tuple[list[str], str, list[str]]:
     """The components, the tool and its arguments: the tool is the first word that is no file."""
     for index, word in enumerate(words):
-        if index and not (word.endswith(".wasm") or Path(word).exists()):
+        if not (word.endswith(".wasm") or ("/" in word and Path(word).exists())):
             return list(words[:index]), word, list(words[index + 1 :])
     raise SandboxError(
-        "no tool is named", help="write `sandbox tool call FILE.wasm … TOOL [KEY=VALUE …]`", code=Code.INVALID_ARGUMENTS
+        "no tool is named", help="write `sandbox tool call [FILE.wasm …] TOOL [KEY=VALUE …]`", code=Code.INVALID_ARGUMENTS
     )
 
 
