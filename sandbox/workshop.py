@@ -6,33 +6,14 @@ says is `sandbox.template.advice`, what two of them differ in `sandbox.template.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 from sandbox.accepted import Accepted, Given
 from sandbox.effective import Effective
 from sandbox.installing import Kept
-from sandbox.template.advice import Advice, Question, advise, answer
+from sandbox.template.advice import Explained, Question, explained
 from sandbox.template.compare import differences
-from sandbox.template.examples import Difference, Differences, Verdict
-from sandbox.template.explain import Explanation
+from sandbox.template.examples import Differences
 from sandbox.template.template import WasiTemplate
 from sandbox.wit.types import Digest
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """A question, the answer, and what would turn a no into a yes."""
-
-    question: Question
-    said: Explanation
-    advice: Advice | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The answer as a JSON object."""
-        asked = {"kind": self.question.kind, "target": self.question.target}
-        advice = None if self.advice is None else self.advice.to_json()
-        return {**asked, "allowed": self.said.allowed, "origin": self.said.origin, "line": self.said.line, "advice": advice}
 
 
 class Workshop:
@@ -77,22 +58,3 @@ class Workshop:
             return row.digest, kept.standing.loaded_of(row).effective
         digest, accepted = kept.granting.known(component)
         return digest, kept.granting.changes.effective(component, digest, accepted)
-
-
-def explained(template: WasiTemplate, questions: tuple[Question, ...], *, component: str | None = None) -> tuple[Explained, ...]:
-    """The answers of one template."""
-    found = ((question, answer(template, question)) for question in questions)
-    return tuple(Explained(one, said, advise(template, one, said, component=component)) for one, said in found)
-
-
-def differences_json(found: Differences) -> dict[str, Any]:
-    """Differences as a JSON object."""
-    return {"complete": found.complete, "differences": [_difference(one) for one in found.found]}
-
-
-def _difference(one: Difference) -> dict[str, Any]:
-    return {"kind": one.kind, "example": one.example, "left": _verdict(one.left), "right": _verdict(one.right)}
-
-
-def _verdict(one: Verdict) -> dict[str, Any]:
-    return {"allowed": one.allowed, "origin": one.origin, "says": one.says}

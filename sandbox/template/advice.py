@@ -52,6 +52,21 @@ class Advice:
 
 
 @dataclass(frozen=True, slots=True)
+class Explained:
+    """A question, the answer, and what would turn a no into a yes."""
+
+    question: Question
+    said: Explanation
+    advice: Advice | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as a JSON object."""
+        asked = {"kind": self.question.kind, "target": self.question.target}
+        advice = None if self.advice is None else self.advice.to_json()
+        return {**asked, "allowed": self.said.allowed, "origin": self.said.origin, "line": self.said.line, "advice": advice}
+
+
+@dataclass(frozen=True, slots=True)
 class _Asked:
     """A question that was answered no, as a denial of it."""
 
@@ -70,6 +85,12 @@ def answer(template: WasiTemplate, question: Question) -> Explanation:
     if question.kind == "environment":
         return explain_environment(template, question.target)
     return _explain_limit(template, question)
+
+
+def explained(template: WasiTemplate, questions: tuple[Question, ...], *, component: str | None = None) -> tuple[Explained, ...]:
+    """The answers of one template."""
+    found = ((question, answer(template, question)) for question in questions)
+    return tuple(Explained(one, said, advise(template, one, said, component=component)) for one, said in found)
 
 
 def advise(template: WasiTemplate, question: Question, said: Explanation, *, component: str | None = None) -> Advice | None:

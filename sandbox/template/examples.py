@@ -11,7 +11,7 @@ is no difference.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -53,6 +53,10 @@ class Differences:
 
     found: tuple[Difference, ...]
     complete: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """The differences as a JSON object."""
+        return {"complete": self.complete, "differences": [asdict(one) for one in self.found]}
 
 
 class Budget:

@@ -9,12 +9,12 @@ import asyncio
 from argparse import Namespace
 
 from sandbox.cli.exits import Exit
-from sandbox.cli.policy.reading import component_of, given, judged, opened
+from sandbox.cli.policy.opening import component_of, given, opened
+from sandbox.cli.policy.reading import judged
 from sandbox.cli.policy.showing import show_differences
 from sandbox.cli.terminal import Terminal
 from sandbox.template.compare import differences
 from sandbox.template.examples import Differences
-from sandbox.workshop import differences_json
 
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
@@ -22,7 +22,7 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
     left, right = arguments.words
     found = asyncio.run(_compared(left, right, arguments))
     if terminal.json:
-        terminal.data({"left": left, "right": right, **differences_json(found)})
+        terminal.data({"left": left, "right": right, **found.to_json()})
     else:
         show_differences(terminal, found, left, right)
     return Exit.REFUSED if found.found else Exit.OK

@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from sandbox.cli.exits import Exit
-from sandbox.cli.policy.reading import component_of, data_folder, judged, opened, usage
+from sandbox.cli.policy.opening import component_of, opened
+from sandbox.cli.policy.reading import data_folder, judged, usage
 from sandbox.cli.terminal import Terminal
-from sandbox.template.advice import Advice, Question, answer
+from sandbox.template.advice import Advice, Explained, Question, answer, explained
 from sandbox.template.template import Access, WasiTemplate
-from sandbox.workshop import Explained, explained
 
 _ACCESS = {"read": Access.READ, "write": Access.WRITE, "create": Access.CREATE, "delete": Access.DELETE}
 

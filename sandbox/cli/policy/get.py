@@ -6,7 +6,7 @@ import asyncio
 from argparse import Namespace
 
 from sandbox.cli.exits import Exit
-from sandbox.cli.policy.reading import opened
+from sandbox.cli.policy.opening import opened
 from sandbox.cli.terminal import Terminal
 from sandbox.views import PolicyView
 

@@ -11,11 +11,10 @@ from argparse import Namespace
 from sandbox.accepted import Given
 from sandbox.api import Sandbox
 from sandbox.cli.exits import Exit
-from sandbox.cli.policy.reading import given, opened
+from sandbox.cli.policy.opening import given, opened
 from sandbox.cli.policy.showing import show_differences, show_receipt
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import PolicyError
-from sandbox.workshop import differences_json
 
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
@@ -41,7 +40,7 @@ async def put(
         version = _version(sandbox, component)
     if terminal.json:
         told = None if receipt is None else receipt.to_json()
-        terminal.data({"component": component, "version": version, **differences_json(found), "receipt": told})
+        terminal.data({"component": component, "version": version, **found.to_json(), "receipt": told})
         return Exit.OK
     show_differences(terminal, found, f"{before} (before)", f"{word} (after)")
     if receipt is None:

@@ -1,7 +1,7 @@
-"""What a word of a policy command means here, and the template that it stands for.
+"""The document that a word of a policy command names, and the template that it stands for here.
 
-Decides between a file, a component of this home and a policy that ships with the host, in this order. Reads and compiles; what it
-says of paths, links and variables is true at this moment. A home that is not there yet is not made.
+A file, or a policy that ships with the host. Reads and compiles; what it says of paths, links and variables is true at this
+moment. A home that is not there yet is not made. What a component has is `opening`'s: it takes longer to start.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from sandbox.accepted import Given, Waiving
-from sandbox.api import Sandbox
 from sandbox.cli.configured import configuration_of
 from sandbox.cli.home import home_of, policy_value
-from sandbox.cli.hosting import open_sandbox
-from sandbox.errors import Code, ComponentError, NotFound, SandboxError
+from sandbox.errors import Code, ComponentError, SandboxError
 from sandbox.policy.load import load_policy_file
 from sandbox.policy.models import PolicyDocument
 from sandbox.policy.named import named_policy
 from sandbox.state.home import Home, default_home
+from sandbox.state.secret_key import own_places
 from sandbox.template.compile import CompiledPolicy, Kind, compile_template
 from sandbox.wit.types import Digest
 
@@ -41,39 +39,17 @@ def home_here(arguments: Namespace) -> Home:
     return Home((home_of(arguments) or default_home(os.environ)).expanduser().resolve())
 
 
-def opened(arguments: Namespace) -> Sandbox:
-    """The home as a host that starts no process; to be used in `async with`."""
-    return open_sandbox(arguments, source="terminal")
-
-
-async def component_of(word: str, arguments: Namespace) -> str | None:
-    """The component that a word names: not where there is such a file, nor where no home is."""
-    if isinstance(policy_value(word), Path) or not (home_here(arguments).state / "state.sqlite").exists():
-        return None
-    async with opened(arguments) as sandbox:
-        try:
-            sandbox.get_policy(word)
-        except NotFound:
-            return None
-    return word
-
-
 def document_of(word: str, waive: tuple[str, ...]) -> PolicyDocument:
     """The document in a file, or the policy of that name."""
     given = policy_value(word)
     return named_policy(given) if isinstance(given, str) else load_policy_file(given, waive=waive)
 
 
-def given(word: str, waive: tuple[str, ...]) -> Given:
-    """The same as a value that a component can be put under."""
-    value = policy_value(word)
-    return Waiving(value, waive) if waive else value
-
-
 def judged(word: str, arguments: Namespace, *, ceiling: bool = True) -> Judged:
     """The document as it would hold for the component of the command, or one of the file's name; without the ceiling if asked."""
     document = document_of(word, tuple(arguments.waive))
     configuration = configuration_of(arguments)
+    files = [os.path.realpath(str(file)) for file in (*configuration.own_files, word)]
     compiled = compile_template(
         document,
         digest=_digest(arguments.component),
@@ -82,7 +58,7 @@ def judged(word: str, arguments: Namespace, *, ceiling: bool = True) -> Judged:
         data_folder=str(data_folder(word, arguments)),
         home=str(Path.home()),
         host_environment=os.environ,
-        protected=(*home_here(arguments).own, *map(os.path.realpath, (*configuration.own_files, word))),
+        protected=(*home_here(arguments).own, *own_places(os.environ), *files),
         resolve=os.path.realpath,
         kind=_kind,
     )

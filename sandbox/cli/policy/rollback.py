@@ -6,11 +6,10 @@ import asyncio
 from argparse import Namespace
 
 from sandbox.cli.exits import Exit
-from sandbox.cli.policy.reading import opened
+from sandbox.cli.policy.opening import opened
 from sandbox.cli.policy.showing import show_differences, show_receipt
 from sandbox.cli.terminal import Terminal
 from sandbox.template.compare import differences
-from sandbox.workshop import differences_json
 
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
@@ -26,7 +25,7 @@ async def _back(arguments: Namespace, terminal: Terminal, component: str) -> int
         found = differences(before, sandbox.template_in_force(component))
         version = sandbox.policy_versions(component)[-1]
     if terminal.json:
-        told = {"component": component, "version": version.version, **differences_json(found), "receipt": receipt.to_json()}
+        told = {"component": component, "version": version.version, **found.to_json(), "receipt": receipt.to_json()}
         terminal.data(told)
         return Exit.OK
     show_differences(

@@ -7,7 +7,7 @@ import hashlib
 from argparse import Namespace
 
 from sandbox.cli.exits import Exit
-from sandbox.cli.policy.reading import opened
+from sandbox.cli.policy.opening import opened
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock
 from sandbox.state import PolicyVersion

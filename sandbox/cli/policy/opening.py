@@ -1,0 +1,36 @@
+"""The components of this home, for policy commands: opened as a host that starts no process."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from sandbox.accepted import Given, Waiving
+from sandbox.api import Sandbox
+from sandbox.cli.home import policy_value
+from sandbox.cli.hosting import open_sandbox
+from sandbox.cli.policy.reading import home_here
+from sandbox.errors import NotFound
+
+
+def opened(arguments: Namespace) -> Sandbox:
+    """The home as a host that starts no process; to be used in `async with`."""
+    return open_sandbox(arguments, source="terminal")
+
+
+async def component_of(word: str, arguments: Namespace) -> str | None:
+    """The component that a word names: not where there is such a file, nor where no home is."""
+    if isinstance(policy_value(word), Path) or not (home_here(arguments).state / "state.sqlite").exists():
+        return None
+    async with opened(arguments) as sandbox:
+        try:
+            sandbox.get_policy(word)
+        except NotFound:
+            return None
+    return word
+
+
+def given(word: str, waive: tuple[str, ...]) -> Given:
+    """The same as a value that a component can be put under."""
+    value = policy_value(word)
+    return Waiving(value, waive) if waive else value
