@@ -102,7 +102,7 @@ def advise(template: WasiTemplate, question: Question, said: Explanation, *, com
     smallest = grant_for(_denied(template, question), template)
     if smallest is None:
         return Advice("no policy can allow it")
-    entry = {**smallest.entry, **({question.target: question.value} if question.kind == "resource" else {})}
+    entry = smallest.entry if question.value is None else {question.target: _as_written(question.value)}
     where = "permissions.resources.limits" if smallest.kind == "resource" else f"permissions.{smallest.kind}.allow"
     command = None if component is None else grant_command(component, smallest.kind, entry)
     return Advice(f"write below `{where}`: `{spelled(smallest.kind, entry)}`", entry, command)
@@ -201,12 +201,15 @@ def _explain_limit(template: WasiTemplate, question: Question) -> Explanation:
 
 def wanted_limit(name: str, written: str) -> int:
     """How much of a limit a text says, as a number; raises SandboxError."""
-    given: Any = int(written) if written.isdecimal() else written
     try:
-        return ResourceLimits.model_validate({name: given}).written[name]
+        return ResourceLimits.model_validate({name: _as_written(written)}).written[name]
     except ValueError:
         raise SandboxError(
             f"{quoted(written)} is no value of {quoted(name)}",
             help="write it as a policy does: `64Mi`, `2s`, `4`",
             code=Code.INVALID_ARGUMENTS,
         ) from None
+
+
+def _as_written(value: str) -> int | str:
+    return int(value) if value.isdecimal() else value

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from tests.support.commands import sandbox
 from tests.support.components import files_component
@@ -162,3 +164,162 @@ def test_a_ceiling_is_part_of_the_answer(tmp_path: Path) -> None:
     done = sandbox("policy", "check", file, "--ceiling", str(ceiling), folder=tmp_path)
     assert done.returncode == 3
     assert "ceiling" in done.stderr
+
+
+def test_several_files_are_checked_at_once_and_each_says_all_that_is_wrong(tmp_path: Path) -> None:
+    good = policy(tmp_path)
+    (tmp_path / "one.yaml").write_text('version: "2.0"\npermissions: {network: {allow: [{host: a.test, ports: [0, 65536]}]}}\n')
+    (tmp_path / "two.yaml").write_text('version: "2.0"\npermissions: {ipc: {}}\n')
+    files = [good, str(tmp_path / "one.yaml"), str(tmp_path / "two.yaml")]
+    done = sandbox("policy", "check", *files, folder=tmp_path)
+    assert done.returncode == 3
+    assert "filesystem gate" in done.stdout
+    assert [said in done.stderr for said in ("ports[0]: `0`", "ports[1]: `65536`", "`ipc` is refused")] == [True] * 3
+    told = json.loads(sandbox("policy", "check", *files, "--json", folder=tmp_path).stdout)
+    assert [(each["file"], each["ok"]) for each in told] == [(files[0], True), (files[1], False), (files[2], False)]
+    assert len(told[1]["error"]["problems"]) == 2
+
+
+def test_a_waived_line_is_shown_as_one_that_nothing_enforces(tmp_path: Path) -> None:
+    file = policy(tmp_path, 'version: "2.0"\npermissions: {ipc: {}}\n')
+    assert "--waive ipc" in sandbox("policy", "check", file, folder=tmp_path).stderr
+    done = sandbox("policy", "check", file, "--waive", "ipc", folder=tmp_path)
+    assert done.returncode == 0
+    assert "nothing: waived" in done.stdout
+    assert "is waived: it has no effect" in done.stderr
+    told = json.loads(sandbox("policy", "check", file, "--waive", "ipc", "--json", folder=tmp_path).stdout)
+    assert [one["field"] for one in told["waivers"]] == ["ipc"]
+
+
+@pytest.mark.parametrize(
+    ("question", "help_"),
+    [
+        (["--write", "{folder}/x"], 'write below `permissions.storage.allow`: `- {uri: "fs://{folder}/x", access: [write]}`'),
+        (["--read", "{folder}/private/x"], "policy.yaml:8:9 decides, and no allow and no grant beats it: it must be taken out"),
+        (
+            ["--url", "https://b.test:8443/v1/x", "--method", "post"],
+            '- {host: "b.test", ports: [8443], protocols: [https], methods: [POST]',
+        ),
+        (["--url", "http://169.254.169.254/"], "no policy can allow it"),
+        (["--url", "ftp://a.test/"], "no policy can allow it"),
+        (["--env", "HOME"], "write below `permissions.environment.allow`: `- {key: HOME}`"),
+        (["--limit", "memory=1Gi"], 'write below `permissions.resources.limits`: `memory: "1Gi"`'),
+        (["--limit", "open_files=65"], "`open_files: 65`"),
+        (["--limit", "memori"], "did you mean `memory`?"),
+        (["--limit", "memory=64"], "write it as a policy does"),
+    ],
+)
+def test_a_no_says_what_would_change_it(tmp_path: Path, question: list[str], help_: str) -> None:
+    words = [word.replace("{folder}", str(tmp_path / "data")) for word in question]
+    done = sandbox("policy", "explain", policy(tmp_path), *words, folder=tmp_path)
+    assert done.returncode in {1, 2}
+    assert help_.replace("{folder}", str(tmp_path / "data")) in done.stderr
+
+
+def test_what_explain_says_to_write_allows_what_was_asked(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    question = ["--write", f"{folder}/x", "--url", "https://b.test:8443/v1/x", "--env", "HOME", "--limit", "memory=1Gi"]
+    first = json.loads(sandbox("policy", "explain", policy(tmp_path), *question, "--json", folder=tmp_path).stdout)
+    assert [each["allowed"] for each in first] == [False] * 4
+    entries = {each["kind"]: each["advice"]["entry"] for each in first}
+    document = {name: {"allow": [entries[name]]} for name in ("storage", "network", "environment")}
+    text = json.dumps({"version": "2.0", "permissions": {**document, "resources": {"limits": entries["resource"]}}})
+    (tmp_path / "policy.yaml").write_text(text)
+    assert sandbox("policy", "explain", str(tmp_path / "policy.yaml"), *question, folder=tmp_path).returncode == 0
+
+
+def test_two_kinds_of_access_to_one_path_are_one_question(tmp_path: Path) -> None:
+    path = str(tmp_path / "data/x")
+    done = sandbox("policy", "explain", policy(tmp_path), "--read", path, "--write", path, "--json", folder=tmp_path)
+    (answer,) = json.loads(done.stdout)
+    assert answer["advice"]["entry"]["access"] == ["write"]
+
+
+def test_a_limit_is_said_with_the_line_that_it_comes_from(tmp_path: Path) -> None:
+    text = 'version: "2.0"\npermissions: {resources: {limits: {memory: 64Mi}}}\n'
+    done = sandbox("policy", "explain", policy(tmp_path, text), "--limit", "memory", "--limit", "stdio=1Ki", folder=tmp_path)
+    assert done.returncode == 0
+    assert "memory: 64Mi, by" in done.stdout
+    assert "policy.yaml:2:44" in done.stdout
+    assert "stdio 1Ki: allowed, it is 64Ki by default" in done.stdout
+
+
+def test_where_the_ceiling_takes_it_the_ceiling_is_named(tmp_path: Path) -> None:
+    most = tmp_path / "most.yaml"
+    most.write_text(
+        'version: "2.0"\npermissions: {network: {allow: [{host: api.example.com, protocols: [https], methods: [GET]}]}}\n'
+    )
+    text = 'version: "2.0"\npermissions: {network: {allow: [{host: api.example.com}]}}\n'
+    done = sandbox(
+        "policy", "explain", policy(tmp_path, text), "--url", "http://api.example.com/", "--ceiling", str(most), folder=tmp_path
+    )
+    assert done.returncode == 1
+    assert "the policy allows it, the ceiling does not" in done.stdout
+    assert "widen the ceiling" in done.stderr
+
+
+def test_a_component_that_is_no_file_is_told_so_with_help(tmp_path: Path) -> None:
+    done = sandbox("policy", "check", policy(tmp_path), "--component", str(tmp_path / "nope.wasm"), folder=tmp_path)
+    assert done.returncode == 3
+    assert "nope.wasm` cannot be read: no such file or directory\n  help: give the path of a .wasm file" in done.stderr
+
+
+def test_a_difference_has_an_example_and_the_exit_code_says_that_there_is_one(tmp_path: Path) -> None:
+    one = policy(tmp_path)
+    two = tmp_path / "two.yaml"
+    two.write_text(Path(one).read_text().replace("methods: [GET]", "methods: [GET, POST]").replace("LANG", "L*"))
+    done = sandbox("policy", "diff", one, str(two), folder=tmp_path)
+    assert done.returncode == 1
+    assert "POST https://api.example.com/" in done.stdout
+    assert "L" in done.stdout
+    told = json.loads(sandbox("policy", "diff", one, str(two), "--json", folder=tmp_path).stdout)
+    assert {each["kind"] for each in told["differences"]} == {"network", "environment"}
+    assert told["complete"]
+    for each in told["differences"]:
+        for side, file in (("left", one), ("right", str(two))):
+            asked = ["--env", each["example"]] if each["kind"] == "environment" else url_of(each["example"])
+            answered = sandbox("policy", "explain", file, *asked, folder=tmp_path)
+            assert (answered.returncode == 0) == each[side]["allowed"]
+    same = sandbox("policy", "diff", one, one, folder=tmp_path)
+    assert (same.returncode, same.stdout) == (0, "")
+    assert "no difference was found" in same.stderr
+
+
+def url_of(example: str) -> list[str]:
+    method, url = example.split(" ")
+    return ["--url", url, "--method", method]
+
+
+def test_a_policy_of_version_1_is_written_as_version_2(tmp_path: Path) -> None:
+    old = policy(tmp_path, 'version: "1.0"\npermissions:\n  network:\n    allow:\n      - host: a.test # why\n')
+    done = sandbox("policy", "migrate", old, folder=tmp_path)
+    assert done.returncode == 0
+    (tmp_path / "new.yaml").write_text(done.stdout)
+    assert "- host: a.test # why\n        ports: [any]\n" in done.stdout
+    assert sandbox("policy", "diff", old, str(tmp_path / "new.yaml"), folder=tmp_path).returncode == 0
+    again = sandbox("policy", "migrate", str(tmp_path / "new.yaml"), folder=tmp_path)
+    assert again.returncode == 3
+    assert "already" in again.stderr
+    written = sandbox("policy", "migrate", old, "--output", str(tmp_path / "out.yaml"), folder=tmp_path)
+    assert written.returncode == 0
+    assert (tmp_path / "out.yaml").read_text() == done.stdout
+    assert sandbox("policy", "migrate", old, "--output", str(tmp_path / "out.yaml"), folder=tmp_path).returncode == 2
+    assert sandbox("policy", "migrate", old, "--set", folder=tmp_path).returncode == 2
+
+
+def test_the_schema_is_that_of_the_version_and_an_editor_is_told_of_it(tmp_path: Path) -> None:
+    schema = json.loads(sandbox("policy", "schema", folder=tmp_path).stdout)
+    jsonschema.validate(yaml.safe_load(POLICY), schema, jsonschema.Draft202012Validator)
+    done = sandbox("policy", "schema", "--of", "1.0", "--output", str(tmp_path / "v1.json"), folder=tmp_path)
+    hint = f"# yaml-language-server: $schema={tmp_path / 'v1.json'}"
+    assert hint in done.stdout
+    old = hint + '\nversion: "1.0"\npermissions: {storage: }\n'
+    jsonschema.validate(yaml.safe_load(old), json.loads((tmp_path / "v1.json").read_text()), jsonschema.Draft202012Validator)
+    assert sandbox("policy", "check", policy(tmp_path, old), folder=tmp_path).returncode == 0
+
+
+def test_the_policies_that_ship_with_the_host_are_listed_with_what_they_are_for(tmp_path: Path) -> None:
+    done = sandbox("policy", "list", "--json", folder=tmp_path)
+    found = {each["name"]: each["description"] for each in json.loads(done.stdout)}
+    assert set(found) == {"deny-all", "one-host", "read-only", "workspace"}
+    assert all(found.values())
