@@ -39,9 +39,13 @@ def test_the_version_is_one_line() -> None:
     [
         [],
         ["nope"],
-        ["run"],
+        ["run", "--policy", "deny-all"],
         ["tool"],
+        ["tool", "call"],
         ["tool", "call", "x.wasm"],
+        ["component", "load"],
+        ["component", "load", "a", "b"],
+        ["component", "inspect", "x.wasm", "--digest", "sha256:x", "--accept"],
         ["run", "--pol", "x", "y.wasm"],
         ["run", "--isolation", "none", "x.wasm"],
         ["policy", "check", "a", "b"],
@@ -73,7 +77,7 @@ def test_where_a_command_is_missing_the_commands_are_named(words: list[str], nam
 
 
 def test_help_is_that_of_the_command_that_was_written() -> None:
-    assert "`sandbox tool call --help`" in installed("tool", "call", "x.wasm").stderr
+    assert "`sandbox tool call --help`" in installed("tool", "call").stderr
     assert "`sandbox doctor --help`" in installed("doctor", "--hard").stderr
 
 
@@ -92,7 +96,7 @@ def test_a_near_miss_is_named(words: list[str], meant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["nope"], ["doctor", "now"], ["doctor", "--hard"], ["audit", "list", "--limit", "many"], ["run"]]
+    "words", [["nope"], ["doctor", "now"], ["doctor", "--hard"], ["audit", "list", "--limit", "many"], ["tool", "call"]]
 )
 def test_wrong_usage_is_data_where_data_is_json(words: list[str]) -> None:
     done = sandbox(*words, "--json")
