@@ -1,0 +1,193 @@
+"""`sandbox.yaml` is read as strictly as a policy: every problem at once, with its place and what to write instead."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sandbox.config import Flags, Places, load_configuration
+from sandbox.config.models import NOT_YET
+from sandbox.config.read import read_file, read_text
+from sandbox.config.settings import DEFAULTS
+from sandbox.config.variables import read_variables, twin
+from sandbox.errors import PolicyError
+
+NOWHERE = Places(Path("/nowhere/sandbox.yaml"))
+
+
+def problems(text: str | bytes) -> list[str]:
+    """What is wrong with a configuration, `line:column: path: message` each."""
+    with pytest.raises(PolicyError) as refused:
+        read_text(text, file="sandbox.yaml")
+    return [str(problem).partition("\n")[0].removeprefix("sandbox.yaml:") for problem in refused.value.problems]
+
+
+def helps(text: str) -> list[str | None]:
+    with pytest.raises(PolicyError) as refused:
+        read_text(text, file="sandbox.yaml")
+    return [problem.help for problem in refused.value.problems]
+
+
+@pytest.mark.parametrize("key", NOT_YET)
+def test_what_is_not_built_is_refused_by_name(key: str) -> None:
+    """Accepted and ignored, it would read like protection."""
+    (problem,) = problems(f"isolation: strict\n{key}: something\n")
+    assert problem.startswith(f"2:1: {key}: `{key}` is not enforced yet: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        ("isolaton: strict", "1:1: isolaton", "unknown key"),
+        ("isolation: none", "1:12: isolation", "is no isolation"),
+        ("isolation: [strict]", "1:12: isolation", "a list stands"),
+        ("state: redis://here", "1:8: state", "not built yet"),
+        ("workers: 3", "1:10: workers", "a mapping is meant"),
+        ("workers: {max: 0}", "1:16: workers.max", "no limit"),
+        ("workers: {max: 0x10}", "1:16: workers.max", "no plain whole number"),
+        ('workers: {max: "8"}', "1:16: workers.max", "whole number is meant"),
+        ("workers: {spares: -1}", "1:19: workers.spares", "greater than or equal to 0"),
+        ("grants: {lasting_in_client: 1}", "1:29: grants.lasting_in_client", "neither yes nor no"),
+        ("auth: {token_file: token}", "1:20: auth.token_file", "no absolute path"),
+        ("auth: {token_variable: a-token-of-mine}", "1:24: auth.token_variable", "no variable's name"),
+        ("auth: {token_file: /t, token_variable: T}", "1:7: auth", "from a file and from a variable"),
+        ("auth: {tokens: abc}", "1:8: auth.tokens", "unknown key"),
+        ('defaults: {"wasi:http/proxy": deny-all}', "1:31: defaults.wasi:http/proxy", "names a world"),
+        ('defaults: {"a b": deny-all}', "1:19: defaults.a b", "no component's name"),
+        ("defaults: [deny-all]", "1:11: defaults", "a mapping is meant"),
+        ("workers:", "1:9: workers", "nothing stands here"),
+        ("isolation: strict\nisolation: default", "2:1: isolation", "twice"),
+        ("isolation: &a strict", "1:12: isolation", "anchor"),
+        ("workers: !!map {max: 2}", "1:10: workers", "tag"),
+        ("ceiling: {network: {allow: [{host: 'a b'}]}}", "1:36: ceiling.network.allow[0].host", "`a b`"),
+        ("ceiling: {netwrok: {}}", "1:11: ceiling.netwrok", "unknown key"),
+        ("ceiling: {storage: {allow: [{uri: 'fs:///proc/**', access: [read]}]}}", "1:29: ceiling.storage.allow[0]", "kernel"),
+        ("ceiling: {state: {keyvalue: {max_size: 1Mi}}}", "1:11: ceiling.state", "not enforced yet"),
+        ("ceiling: [a]", "1:10: ceiling", "a mapping is meant"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_place(text: str, place: str, said: str) -> None:
+    (problem,) = problems(text)
+    assert problem.startswith(f"{place}: ")
+    assert said in problem
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_text() -> None:
+    """Those of the ceiling among them, with their places in this file."""
+    text = "ceiling:\n  network: {allow: [{hst: a}]}\nadmission: x\nworkers: {max: 0, spars: 1}\nauth: {token_file: x}\n"
+    found = [problem.partition(" ")[0] for problem in problems(text)]
+    assert found == ["2:22:", "3:1:", "4:16:", "4:19:", "5:20:"]
+    assert "did you mean `host`?" in helps(text)
+    assert "did you mean `spares`?" in helps(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "just text", "[a]", "a: b: c", "x: *a", "---\na: 1\n---\nb: 1", b"\xef\xbb\xbfisolation: strict", b"\xff"]
+)
+def test_a_text_that_is_no_configuration_is_refused(text: str | bytes) -> None:
+    assert problems(text)
+
+
+def test_more_than_a_policys_size_is_refused() -> None:
+    assert "more than the" in problems("# " + "x" * (256 << 10))[0]
+
+
+def test_a_file_that_others_may_change_is_refused(tmp_path: Path) -> None:
+    """POL-07: the operator's word must be the operator's."""
+    path = tmp_path / "sandbox.yaml"
+    path.write_text("isolation: strict\n")
+    assert read_file(path).settings["isolation"].value == "strict"
+    path.chmod(0o666)
+    with pytest.raises(PolicyError, match="may write the file"):
+        read_file(path)
+    path.chmod(0o600)
+    os.link(path, tmp_path / "second")
+    with pytest.raises(PolicyError, match="second name"):
+        read_file(path)
+    (tmp_path / "link.yaml").symlink_to(path)
+    with pytest.raises(PolicyError, match="symlink"):
+        read_file(tmp_path / "link.yaml")
+
+
+def test_a_file_that_is_named_must_be_there() -> None:
+    with pytest.raises(PolicyError, match="no such file"):
+        load_configuration(Places(Path("/x"), operator=Path("/nowhere/sandbox.yaml")), {})
+
+
+# The environment's twins.
+
+
+def test_every_key_has_a_twin() -> None:
+    """Each is read, and says that it is where the value comes from."""
+    texts = {
+        "defaults": '{"x-*": deny-all}',
+        "state": "sqlite",
+        "isolation": "strict",
+        "workers.max": "3",
+        "workers.spares": "0",
+        "grants.lasting_in_client": "true",
+        "auth.token_file": "/tmp/tokens: 'a'",
+        "auth.token_variable": "TOKENS",
+    }
+    assert set(texts) == set(DEFAULTS)
+    for key, text in texts.items():
+        configuration = load_configuration(NOWHERE, {twin(key): text})
+        (found,) = (one for one in configuration.settings if one.key == key)
+        assert found.origin == f"${twin(key)}"
+        assert found.value == {"defaults": {"x-*": "deny-all"}, "workers.max": 3, "workers.spares": 0}.get(
+            key, True if text == "true" else text
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("SANDBOX_ISOLATION", "none", "isolation: `none` is no isolation"),
+        ("SANDBOX_WORKERS_MAX", "many", "workers.max: `many` stands where a whole number is meant"),
+        ("SANDBOX_WORKERS_MAX", "[1", "this is no YAML"),
+        ("SANDBOX_DEFAULTS", "deny-all", "a mapping is meant"),
+        ("SANDBOX_DEFAULTS", '{"x": no-such-policy}', "there is no policy named"),
+        ("SANDBOX_STATE", "redis://x", "is not built yet"),
+        ("SANDBOX_ADMISSION", "x", "is not enforced yet"),
+        ("SANDBOX_PROXY", "http://127.0.0.1:1", "is not enforced yet"),
+        ("SANDBOX_ISOLATON", "strict", "did you mean `SANDBOX_ISOLATION`?"),
+        ("SANDBOX_WORKER_MAX", "3", "did you mean `SANDBOX_WORKERS_MAX`?"),
+    ],
+)
+def test_a_variable_that_cannot_hold_is_refused_by_its_name(name: str, text: str, said: str) -> None:
+    with pytest.raises(PolicyError) as refused:
+        load_configuration(NOWHERE, {name: text})
+    assert said in str(refused.value)
+    assert name in str(refused.value)
+
+
+def test_a_variable_that_is_empty_or_somebody_elses_says_nothing() -> None:
+    assert (
+        read_variables({"SANDBOX_ISOLATION": "", "SANDBOX_ROW_A": "x", "SANDBOX_HOME": "/x", "SANDBOX_TOKEN": "t"}).settings == {}
+    )
+
+
+def test_two_sources_of_tokens_are_refused_and_a_later_layer_takes_the_place_of_an_earlier(tmp_path: Path) -> None:
+    both = {"SANDBOX_AUTH_TOKEN_FILE": "/t", "SANDBOX_AUTH_TOKEN_VARIABLE": "T"}
+    with pytest.raises(PolicyError, match="both set"):
+        load_configuration(NOWHERE, both)
+    (tmp_path / "sandbox.yaml").write_text("auth: {token_file: /from/the/file}\n")
+    places = Places(tmp_path, operator=tmp_path / "sandbox.yaml")
+    found = load_configuration(places, {"SANDBOX_AUTH_TOKEN_VARIABLE": "T"})
+    assert (found.token_file, found.token_variable) == (None, "T")
+
+
+def test_the_problems_of_every_layer_come_together(tmp_path: Path) -> None:
+    for name in ("operator", "project"):
+        (tmp_path / f"{name}.yaml").write_text("isolation: none\n")
+    places = Places(tmp_path, operator=tmp_path / "operator.yaml", project=tmp_path / "project.yaml")
+    with pytest.raises(PolicyError) as refused:
+        load_configuration(places, {"SANDBOX_WORKERS_MAX": "0"}, Flags(ceiling=Path("/nowhere")))
+    assert [problem.where.rsplit("/", 1)[-1].partition(":")[0] for problem in refused.value.problems] == [
+        "operator.yaml",
+        "project.yaml",
+        "$SANDBOX_WORKERS_MAX",
+        "nowhere",
+    ]
