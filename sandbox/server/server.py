@@ -133,7 +133,9 @@ class SandboxServer(Server[Any]):
         Not before the handshake: whatever is not as it should be, the SDK refuses.
         """
         modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
-        if ctx.method != "tools/call" or ctx.params is None or not (modern or ctx.session.client_params):
+        # One in the shape of a notification has no id, and is no call: nobody could be told what it did.
+        plain = ctx.method == "tools/call" and ctx.request_id is not None and (modern or ctx.session.client_params)
+        if not plain or ctx.params is None:
             return await call_next(ctx)
         name, arguments = ctx.params.get("name"), ctx.params.get("arguments", _NO_ARGUMENTS)
         listed = self._list.by_name.get(name) if self._list is not None and isinstance(name, str) else None

@@ -28,6 +28,7 @@ from mcp.server.auth.provider import TokenVerifier
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.server.http.answers import Answer, Header, refused, told
+from sandbox.server.http.connections import MAX_HEAD_BYTES
 from sandbox.server.http.names import Names
 from sandbox.server.http.waiting import Waiting
 from sandbox.server.wire import Refusal, read_line, refuse
@@ -79,8 +80,9 @@ class Front:
         return await self._mcp(scope, _nothing_more(receive), send)
 
     def _by_its_head(self, request: Request) -> Answer | None:
-        if len(request.headers) > MAX_HEADERS:
-            return Answer(431, f"at most {MAX_HEADERS} header fields", CLOSE)
+        # h11 measures a head only while it is incomplete.
+        if len(request.headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in request.headers) > MAX_HEAD_BYTES:
+            return Answer(431, f"at most {MAX_HEADERS} header fields and {MAX_HEAD_BYTES >> 10} KiB of them", CLOSE)
         hosts, origins = request.all(b"host"), request.all(b"origin")
         if len(hosts) != 1 or not self._rules.names.answers_to(hosts[0]):
             return Answer(421, "this server does not go by that name; `--allow-host NAME` adds one", CLOSE)
