@@ -17,6 +17,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from sandbox.audit.redact import Redactor
 from sandbox.errors import HostUnavailable
 
 SUFFIX = ".jsonl"
+_NAME = re.compile(r"\d{4}-\d{2}-\d{2}\.jsonl", re.ASCII)
 LOCK_WITHIN_S = 2.0
 
 
@@ -45,7 +47,7 @@ class Head:
 
     def to_bytes(self) -> bytes:
         """The head as it lies in the file `head`, of one length so that it can be written in one place."""
-        return json.dumps([self.file, self.size, self.seq, self.digest]).ljust(255).encode("ascii") + b"\n"
+        return f'["{self.file}", {self.size}, {self.seq}, "{self.digest}"]'.ljust(255).encode("ascii") + b"\n"
 
     @classmethod
     def from_bytes(cls, text: bytes) -> Head | None:
@@ -54,7 +56,8 @@ class Head:
             file, size, seq, digest = json.loads(text)
         except (ValueError, TypeError):
             return None
-        kinds = (isinstance(file, str), isinstance(size, int), isinstance(seq, int), isinstance(digest, str))
+        named = isinstance(file, str) and (file == "" or _NAME.fullmatch(file) is not None)
+        kinds = (named, isinstance(size, int), isinstance(seq, int), isinstance(digest, str))
         return cls(file, size, seq, digest) if all(kinds) else None
 
 

@@ -102,17 +102,22 @@ def _out_of_memory(asked: int, limits: Limits) -> tuple[Ending, str, str | None,
 def _usage(ended: Ended, events: list[dict[str, Any]]) -> Usage:
     found = ended.done.get("usage") if ended.done is not None else None
     used = found if isinstance(found, dict) else {}
+    gateway = sum(1 for _ in _gateway_denials(events)) if events else 0
     return Usage(
         wall_ms=round(ended.wall_ms, 3),
         cpu_ms=round(_number(used, "cpu_ms") or ended.cpu_ms or 0.0, 3),
         peak_memory_bytes=int(_number(used, "peak_memory_bytes")),
         output_bytes=int(_number(used, "output_bytes")),
         requests=max(int(_number(used, "requests")), len(events)),
-        bytes_sent=sum(int(event.get("bytes_out") or 0) for event in events),
-        bytes_received=sum(int(event.get("bytes_in") or 0) for event in events),
+        bytes_sent=_sum(events, "bytes_out"),
+        bytes_received=_sum(events, "bytes_in"),
         fuel=None if used.get("fuel") is None else int(_number(used, "fuel")),
-        denials=max(int(_number(used, "denials")), len(ended.denials)) + sum(1 for _ in _gateway_denials(events)),
+        denials=max(int(_number(used, "denials")), len(ended.denials)) + gateway,
     )
+
+
+def _sum(events: list[dict[str, Any]], name: str) -> int:
+    return sum(int(event.get(name) or 0) for event in events) if events else 0
 
 
 def _number(used: dict[str, Any], name: str) -> float:

@@ -99,6 +99,7 @@ class Worker:
         self._sizes: sizes.Sizes | None = None
         self._calls = 0
         self._prepared: Prepared | None = None
+        self._wasi: WasiConfig | None = None
         self._has_prepared = False
         self._rests: list[float] = []
 
@@ -162,6 +163,8 @@ class Worker:
         # After the answer: to close a store of many megabytes takes as long as a short call.
         if spent_instance is not None and not last:
             self._gates.close(spent_instance)
+        if not last:
+            self._wasi = self._context()
         if prepare:
             self._prepare(limits)
         self._rests = [*self._rests[1 - _RESTS :], (time.monotonic() - answered) * 1000]
@@ -173,7 +176,9 @@ class Worker:
         returned: Returned | None = None
         failure: BaseException | None = None
         try:
-            prepared = self._instance(self._wasi(message["environment"]))
+            wasi, self._wasi = self._wasi or self._context(), None
+            wasi.env = message["environment"]
+            prepared = self._instance(wasi)
             returned = self._invoke(prepared, message, limits)
         except BaseException as error:  # noqa: BLE001 - the outermost frame of a call: everything is an ending
             failure = error
@@ -223,10 +228,9 @@ class Worker:
             return endings.End(Ending.RETURNED, reusable=True)
         return endings.End(Ending.GUEST_ERROR, endings.memory_hint(limits, peak) or "", reusable=True)
 
-    def _wasi(self, environment: list[list[str]]) -> WasiConfig:
+    def _context(self) -> WasiConfig:
         """The context of one call: made after the fork, its random numbers are this process's own."""
         wasi = WasiConfig()
-        wasi.env = environment
         wasi.stdout_file = f"/proc/self/fd/{self._stdout}"
         wasi.stderr_file = f"/proc/self/fd/{self._stderr}"
         return wasi
