@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sandbox.errors import HostUnavailable
@@ -26,9 +27,17 @@ _IDS = itertools.count(1)
 class Forker:
     """One zygote, of one engine variant. `own(variant)` gives the descriptors of the host's compiled components."""
 
-    def __init__(self, variant: Variant, own: Callable[[Variant], tuple[int, ...]], on_dead: Callable[[Worker], None]) -> None:
+    def __init__(
+        self,
+        variant: Variant,
+        own: Callable[[Variant], tuple[int, ...]],
+        on_dead: Callable[[Worker], None],
+        *,
+        unsafe_run: Path | None = None,
+    ) -> None:
         self._variant = variant
         self._own = own
+        self._unsafe_run = None if unsafe_run is None else str(unsafe_run)
         self._on_dead = on_dead
         self._child: Child | None = None
         self._workers: dict[int, Worker] = {}
@@ -70,7 +79,8 @@ class Forker:
             self.restarts += 1
         self._ready = asyncio.get_running_loop().create_future()
         self._child = Child("sandbox.host.zygote", self._frame, self._ended)
-        self._child.channel.send({"start": True, "fuel": self._variant is Variant.FUEL}, self._own(self._variant))
+        order = {"start": True, "fuel": self._variant is Variant.FUEL, "unsafe_run": self._unsafe_run}
+        self._child.channel.send(order, self._own(self._variant))
 
     def _frame(self, message: dict[str, Any], descriptors: list[int]) -> None:
         if "ready" in message and self._ready is not None and not self._ready.done():

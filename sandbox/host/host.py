@@ -123,11 +123,13 @@ class Host:
         """Start the zygote and the spares. Raises HostUnavailable where `strict` misses a layer."""
         if self._state != "new":
             raise RuntimeError("a host is started once")
+        settings, unsafe = self._settings, self._settings.unsafe_run_in_zygotes
+        if unsafe is not None and settings.isolation == "strict":
+            raise HostUnavailable("isolation is `strict`, and something is to run in the zygotes that takes layers away")
         self._state = "started"
-        settings = self._settings
         self._artefacts = Artefacts(settings)
         self._outward = Outward(settings.nameserver, self._gateway_lost)
-        self._forkers = {variant: Forker(variant, self._artefacts.own, self._dead) for variant in Variant}
+        self._forkers = {variant: Forker(variant, self._artefacts.own, self._dead, unsafe_run=unsafe) for variant in Variant}
         self._pool = Pool(
             self._spawn, self._equip, max_workers=settings.max_workers, spares=settings.spares, longest_queue=settings.queue
         )

@@ -32,6 +32,9 @@ class HostSettings:
     """The only one that the gateway asks: address and port; None for the system's."""
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     """Where the host's own values of variables come from, at each call: what policies are judged and records redacted by."""
+    unsafe_run_in_zygotes: Path | None = None
+    """For tests alone, and for no command or configuration to set: a Python file that runs in each zygote before it forks, to
+    take layers and gates away and see that the others hold. `strict` refuses it."""
     crashes: int = 5
     """Crashes of one component within `crash_window_s` after which it is refused for `crash_pause_s`."""
     crash_window_s: float = 60.0

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import gc
 import os
+import runpy
 import select
 import signal
 import socket
@@ -78,6 +79,8 @@ class Zygote:
         probe = Component.deserialize_file(engine, f"/proc/self/fd/{descriptors[1]}")
         gates.self_test(probe, fuel=_PROBE_FUEL if message["fuel"] else None)
         self._preloaded = worker.Preloaded(engine, gates, surroundings)
+        if message["unsafe_run"] is not None:
+            runpy.run_path(message["unsafe_run"])
         gc.collect()
         gc.freeze()
         threads = sum(1 for _ in Path("/proc/self/task").iterdir())

@@ -146,6 +146,24 @@ def test_all_layers_together_stop_everything(target: dict[str, Any]) -> None:
     assert left == {}
 
 
+IN_ORDER = ["descriptors", "namespaces", "capabilities", "no_new_privs", "dumpable", "rlimits", "landlock", "mdwe", "seccomp"]
+ONLY = {
+    "descriptors": {"read_inherited", "read_environment"},
+    "rlimits": {"take_memory", "take_descriptors", "burn"},
+    "landlock": {"read_secret", "list_folder", "overwrite_file", "write_file", "delete_file", "read_memory_outside"},
+    "seccomp": {"fork", "signal_by_a_descriptor", "connect_unix", "send_from_a_pair", "new_user_namespace", "make_userfault"},
+}
+"""What nothing else stops where a layer is missing; of some, another layer does on some kernels and for some users."""
+
+
+@pytest.mark.parametrize("layer", [name for name in IN_ORDER if name != "no_new_privs"])
+def test_without_one_layer_the_others_stop_all_but_its_own(layer: str, target: dict[str, Any]) -> None:
+    """OS-01: a hole in one layer is no more than that layer's own share; most of it is another's too."""
+    attempts = sorted({name for share in SHARES.values() for name in share} - {"burn"})
+    left = {name for name, end in attack(target, [name for name in IN_ORDER if name != layer], attempts).items() if end == "ok"}
+    assert left <= ONLY.get(layer, set())
+
+
 def test_landlock_leaves_what_a_grant_names(tmp_path: Path) -> None:
     """Reading one folder, nothing beside it, and one port."""
     (tmp_path / "in").mkdir()
