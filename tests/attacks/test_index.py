@@ -30,6 +30,8 @@ IDS = {
     "OS": (1, 3),
 }
 """The attacks of the design, by family."""
+TWICE = ("FS-01", "FS-03", "FS-04", "NET-01", "NET-10", "ENV-01")
+"""Those that two layers hold: tried again with each layer off."""
 
 
 def test_every_attack_of_the_design_is_listed() -> None:
@@ -42,6 +44,11 @@ def test_an_attack_is_held_or_says_why_not(attack: str) -> None:
     assert not rest
     assert kind in {"held", "later", "not-applicable"}
     assert len(said) > (0 if kind == "held" else 8)
+
+
+@pytest.mark.parametrize("attack", TWICE)
+def test_an_attack_of_two_layers_is_tried_with_each_of_them_off(attack: str) -> None:
+    assert [test for test in INDEX[attack]["held"] if test.startswith("test_layers_off.py")]
 
 
 def functions(path: Path) -> set[str]:
