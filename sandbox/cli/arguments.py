@@ -101,6 +101,8 @@ def _policy_option(parser: Parser) -> None:
 
 def _hosting(parser: Parser) -> None:
     _policy_option(parser)
+    waived = "accept a field of its policies that WASI cannot have, without effect"
+    parser.add_argument("--waive", action="append", default=[], metavar="FIELD", help=waived)
     parser.add_argument("--ceiling", metavar="FILE", help="the most that any policy may give here")
     parser.add_argument("--isolation", choices=["default", "strict"], help="strict: every layer or no start")
     parser.add_argument("--nameserver", metavar="HOST:PORT", help="resolve names there in place of the system's resolver")

@@ -18,10 +18,10 @@ from typing import Any
 
 from sandbox.api import Sandbox
 from sandbox.cli.exits import Exit
-from sandbox.cli.home import policy_value
 from sandbox.cli.hosting import open_sandbox
 from sandbox.cli.inspected import show, show_list
 from sandbox.cli.parser import refuse
+from sandbox.cli.policy.opening import given
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import ComponentError, NotFound, SandboxError
 from sandbox.inspection import ComponentView, Inspection
@@ -128,7 +128,7 @@ async def _inspect(sandbox: Sandbox, arguments: Namespace, terminal: Terminal) -
 def _answer(inspection: Inspection, arguments: Namespace, terminal: Terminal) -> dict[str, Any]:
     """What is accepted: by the command line, else by a person who is asked where one is there."""
     if arguments.policy is not None:
-        return {"policy": policy_value(arguments.policy)}
+        return {"policy": given(arguments.policy, tuple(arguments.waive))}
     if arguments.accept:
         return {"accept_request": True, "accept_changes": True}
     if arguments.accept_tools:

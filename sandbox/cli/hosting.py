@@ -12,6 +12,7 @@ from argparse import Namespace
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
+from sandbox.accepted import Given, Waiving
 from sandbox.api import Sandbox
 from sandbox.cli.configured import configuration_of
 from sandbox.cli.home import home_of, policy_value
@@ -41,12 +42,12 @@ def open_sandbox(arguments: Namespace, *, source: str) -> Sandbox:
 async def hosting(arguments: Namespace, files: Sequence[str]) -> AsyncIterator[Sandbox]:
     """A started host with every component of `files` loaded."""
     async with open_sandbox(arguments, source="terminal") as sandbox:
-        await load_all(sandbox, files, arguments.policy)
+        await load_all(sandbox, files, arguments.policy, arguments.waive)
         yield sandbox
 
 
-async def load_all(sandbox: Sandbox, files: Sequence[str], policies: Sequence[str]) -> None:
-    """Load the components, each under its policy; without any, those that are installed.
+async def load_all(sandbox: Sandbox, files: Sequence[str], policies: Sequence[str], waive: Sequence[str] = ()) -> None:
+    """Load the components, each under its policy, which may waive fields; without any, those that are installed.
 
     Of several, a broken one is reported and left out, and one whose policy is refused is reported and granted nothing.
 
@@ -61,7 +62,7 @@ async def load_all(sandbox: Sandbox, files: Sequence[str], policies: Sequence[st
     refused: list[tuple[str, ComponentError]] = []
     for file in files:
         try:
-            policy = chosen.of_component(Path(file).stem)
+            policy = _waiving(chosen.of_component(Path(file).stem), waive)
             loaded.append(await sandbox.load(Path(file), policy=policy, lenient=len(files) > 1))
         except PolicyError:
             raise
@@ -91,6 +92,10 @@ def _tell(sandbox: Sandbox, components: Iterable[LoadedComponent]) -> None:
             _log.error("%s: nothing is granted: %s", component.name, problem)
         for text in (*component.warnings, *component.notes, *component.waiting):
             _log.warning("%s: %s", component.name, text)
+
+
+def _waiving(policy: Path | str | None, fields: Sequence[str]) -> Given | None:
+    return policy if policy is None or not fields else Waiving(policy, tuple(fields))
 
 
 def _named(file: str, error: ComponentError) -> ComponentError:

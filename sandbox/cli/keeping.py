@@ -36,3 +36,5 @@ def _accepting(parser: Parser, flag: str, meaning: str) -> None:
     )
     policy = one.add_argument("--policy", metavar="FILE|NAME", help="accept it under this policy, in place of what it asks for")
     naming(policy, "policy")
+    waived = "accept a field of that policy that WASI cannot have, without effect"
+    parser.add_argument("--waive", action="append", default=[], metavar="FIELD", help=waived)

@@ -173,3 +173,14 @@ def test_a_components_old_policy_is_migrated_in_place(folder: Path, made: Path) 
     assert done.returncode == 0
     assert "no difference was found" in done.stderr
     assert json.loads(run(folder, "get", "files", "--json").stdout)["text"] == printed.stdout
+
+
+def test_a_component_runs_under_a_policy_with_a_waiver_only_where_it_is_waived(folder: Path) -> None:
+    file = write(folder, "waived.yaml", HEAD + "  ipc: {}\n")
+    words = ("tool", "list", str(files_component()), "--policy", file)
+    assert sandbox(*words, folder=folder).returncode == 3
+    done = sandbox(*words, "--waive", "ipc", folder=folder)
+    assert done.returncode == 0
+    assert "is waived: it has no effect" in done.stderr
+    assert "`storage` cannot be waived" in sandbox(*words, "--waive", "storage", folder=folder).stderr
+    assert json.loads(run(folder, "get", "files", "--json").stdout)["waivers"] == ["waived.yaml:3:3: `ipc`"]
