@@ -10,8 +10,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: .venv/run.done ## an MCP client: allowed, refused, granted, allowed, revoked, refused
 	@$(BIN)/python docs/demo.py
 
-test: .venv/test.done ## all tests but the long ones; at most ten minutes
-	$(BIN)/python -m pytest -m "not soak" $(ARGS)
+test: .venv/test.done ## all tests but the long ones, a file at a time on each processor; at most ten minutes
+	$(BIN)/python -m pytest -m "not soak" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 soak: .venv/test.done ## the long tests
 	$(BIN)/python -m pytest -m soak --timeout 1800 $(ARGS)
