@@ -4,25 +4,10 @@
    Rules: names in byte order, a directory before what is in it; what was taken for a directory is given back with it; symbolic
    links are not followed; what cannot be opened is counted and left out. */
 #pragma once
+#include "kept.h"
 #include "paths.h"
 
-enum { MAX_DEPTH = 32, WALK_MS = 3000, KEPT = 256 << 10, KEPT_LAST = 16 << 10 };
-
-static u8 kept[KEPT + KEPT_LAST];
-static u32 kept_size;
-
-static text keep_within(text t, u32 room) {
-  if (room < kept_size + t.size) return (text){0, 0};
-  memcpy(kept + kept_size, t.at, t.size);
-  kept_size += t.size;
-  return (text){(char *)kept + kept_size - t.size, t.size};
-}
-
-/* A copy that outlives the walk's memory; `at` is 0 where there is no room. */
-static text keep(text t) { return keep_within(t, KEPT); }
-
-/* The same for why and where a walk ended: for these there always is room. */
-static text keep_last(text t) { return keep_within(t, KEPT + KEPT_LAST); }
+enum { MAX_DEPTH = 32, WALK_MS = 3000 };
 
 typedef struct walk walk;
 struct walk {

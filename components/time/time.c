@@ -4,19 +4,12 @@
    them be. World: wit/world.wit. Build: `make -C components/time`. */
 #include "zone.h"
 
-enum { AMBIGUOUS = 2, LONGEST = 256 };
-
-typedef struct { s64 seconds; u32 nanoseconds; } instant;
+enum { LONGEST = 256, OUT_ROOM = 4096 };
 
 static const s64 EARLIEST = -62135596800, LATEST = 253402300799; /* years 1 to 9999 */
 static const char *const WEEKDAYS[] = {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"};
 static const char *const MONTHS[] = {"January", "February", "March", "April", "May", "June",
                                      "July", "August", "September", "October", "November", "December"};
-
-static instant clock(void) {
-  clock_wall(&scratch);
-  return (instant){(s64)scratch.d[0], scratch.w[2]};
-}
 
 static text quoted(text before, text what, const char *after) { return join(join(before, join(T(" `"), what)), join(T("` "), T(after))); }
 
@@ -112,17 +105,6 @@ static int read_instant(text t, const zone *z, instant *out, text *why) {
 }
 
 /* --- the results --- */
-static text rfc3339(civil c, u32 nanoseconds, s32 offset) {
-  writer w = paper(64);
-  put_number(&w, c.year, 4), put(&w, T("-")), put_number(&w, c.month, 2), put(&w, T("-")), put_number(&w, c.day, 2), put(&w, T("T"));
-  put_number(&w, c.hour, 2), put(&w, T(":")), put_number(&w, c.minute, 2), put(&w, T(":")), put_number(&w, c.second, 2);
-  if (nanoseconds) put(&w, T(".")), put_number(&w, nanoseconds, 9);
-  if (nanoseconds) while (w.at[w.size - 1] == '0') w.size--;
-  if (offset) put_offset(&w, offset, ":");
-  else put(&w, T("Z"));
-  return written(w);
-}
-
 static int is_told(instant i, s32 offset) { return i.seconds + offset >= EARLIEST && i.seconds + offset <= LATEST; }
 static const char BEYOND[] = "the time is not within the years 1 to 9999";
 

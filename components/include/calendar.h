@@ -4,8 +4,9 @@
 #pragma once
 #include "paths.h"
 
-enum { DAY = 86400, OUT_ROOM = 4096 };
+enum { DAY = 86400 };
 
+typedef struct { s64 seconds; u32 nanoseconds; } instant;
 typedef struct { s32 year, month, day, hour, minute, second; } civil;
 typedef struct { char *at; u32 size, room; } writer;
 
@@ -64,4 +65,20 @@ static void put_offset(writer *w, s32 offset, const char *colon) {
   put(w, T(colon));
   put_number(w, far / 60 % 60, 2);
   if (far % 60) put(w, T(colon)), put_number(w, far % 60, 2);
+}
+
+static text rfc3339(civil c, u32 nanoseconds, s32 offset) {
+  writer w = paper(64);
+  put_number(&w, c.year, 4), put(&w, T("-")), put_number(&w, c.month, 2), put(&w, T("-")), put_number(&w, c.day, 2), put(&w, T("T"));
+  put_number(&w, c.hour, 2), put(&w, T(":")), put_number(&w, c.minute, 2), put(&w, T(":")), put_number(&w, c.second, 2);
+  if (nanoseconds) put(&w, T(".")), put_number(&w, nanoseconds, 9);
+  if (nanoseconds) while (w.at[w.size - 1] == '0') w.size--;
+  if (offset) put_offset(&w, offset, ":");
+  else put(&w, T("Z"));
+  return written(w);
+}
+
+static instant clock(void) {
+  clock_wall(&scratch);
+  return (instant){(s64)scratch.d[0], scratch.w[2]};
 }
