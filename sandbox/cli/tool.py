@@ -1,25 +1,37 @@
-"""`sandbox tool`: list and call tools without an MCP client, through the same host and under the same policy."""
+"""`sandbox tool`: list and call tools without an MCP client, through the same host and under the same policy.
+
+Decides whose tools those are: of the files that are named, in a host of their own; else of every running server, called there;
+else of what is installed.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import difflib
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sandbox.api import Sandbox
 from sandbox.cli.exits import Exit
-from sandbox.cli.hosting import hosting
+from sandbox.cli.hosting import hosting, load_all, open_sandbox
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.values import arguments_from
 from sandbox.errors import Code, SandboxError
 from sandbox.host.outcome import Ending
-from sandbox.result import CallResult
-from sandbox.wit.tools import Tool
+from sandbox.inspection import tool_json
+from sandbox.remote import ServedTool, call_through, result_json, served
 
 _WIDTH = 100
 """Of a description in a table; `--json` has it whole."""
+
+_NAMED = 20
+"""Tools that an error lists."""
+
+Found = Mapping[str, tuple[ServedTool | None, dict[str, Any]]]
+"""By name: the running server's tool where one has it, and the tool as `tool_json` gives it."""
 
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
@@ -29,25 +41,51 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
 
 
 async def _list(arguments: Namespace, terminal: Terminal) -> int:
-    async with hosting(arguments, arguments.words) as sandbox:
-        tools = sorted(sandbox.tools(), key=lambda tool: tool.name)
+    async with _reachable(arguments, arguments.words, terminal) as (_, found):
+        tools = [(None if there is None else there.server, tool) for _, (there, tool) in sorted(found.items())]
     if arguments.json:
-        terminal.data([_described(tool) for tool in tools])
-    else:
-        rows = [(tool.name, _signature(tool), _first_line(tool.description)) for tool in tools]
-        terminal.table(("TOOL", "ARGUMENTS", "DESCRIPTION"), rows, none="no tools: the components export no functions")
+        terminal.data([{**tool, "server": server} for server, tool in tools])
+        return Exit.OK
+    rows = [(tool["name"], _signature(tool), _first_line(tool["description"])) for _, tool in tools]
+    terminal.table(("TOOL", "ARGUMENTS", "DESCRIPTION"), rows, none="no tools: the components export no functions")
     return Exit.OK
 
 
 async def _call(arguments: Namespace, terminal: Terminal) -> int:
     files, name, words = _split(arguments.words)
-    async with hosting(arguments, files) as sandbox:
-        tool = _tool(sandbox, name)
-        called = await sandbox.call(tool.name, arguments_from(words, tool.input_schema))
-    _show(called, terminal)
-    if called.outcome.ending is Ending.INVALID_ARGUMENTS:
+    async with _reachable(arguments, files, terminal) as (sandbox, found):
+        there, tool = found[_name_of(name, found)]
+        given = arguments_from(words, tool["input_schema"])
+        if there is None:
+            body = result_json(await sandbox.call(tool["name"], given))
+        else:
+            body = await call_through(sandbox.home / "run", there, given)
+    _show({**body, "server": None if there is None else there.server}, terminal)
+    if body["ending"] == Ending.INVALID_ARGUMENTS.value:
         return Exit.USAGE
-    return Exit.OK if called.outcome.ok else Exit.REFUSED
+    return Exit.OK if body["ok"] else Exit.REFUSED
+
+
+@contextlib.asynccontextmanager
+async def _reachable(arguments: Namespace, files: Sequence[str], terminal: Terminal) -> AsyncIterator[tuple[Sandbox, Found]]:
+    """A host of this command's own, and every tool that can be called, there or in a running server."""
+    async with contextlib.AsyncExitStack() as stack:
+        found: dict[str, tuple[ServedTool | None, dict[str, Any]]] = {}
+        with terminal.working("loading components"):
+            if _says_of_a_host(arguments, files):
+                sandbox = await stack.enter_async_context(hosting(arguments, files))
+            else:
+                sandbox = await stack.enter_async_context(open_sandbox(arguments, source="terminal"))
+                found = {tool.name: (tool, tool.tool) for tool in await served(sandbox.home / "run")}
+                # Where servers have tools, nothing need be installed.
+                if not found or any(view.installed for view in sandbox.components()):
+                    await load_all(sandbox, (), ())
+        yield sandbox, {**{tool.name: (None, tool_json(tool)) for tool in sandbox.tools()}, **found}
+
+
+def _says_of_a_host(arguments: Namespace, files: Sequence[str]) -> bool:
+    """Whether the command line says something of a host, which a running one may have otherwise."""
+    return bool(files or arguments.policy or arguments.ceiling or arguments.isolation or arguments.nameserver)
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], str, list[str]]:
@@ -60,50 +98,34 @@ def _split(words: Sequence[str]) -> tuple[list[str], str, list[str]]:
     )
 
 
-def _tool(sandbox: Sandbox, name: str) -> Tool:
-    tools = {tool.name: tool for tool in sandbox.tools()}
-    if name in tools:
-        return tools[name]
-    # `list` is enough where one tool alone ends in `__list`.
-    ending = [tool for tool in tools.values() if tool.name.endswith(f"__{name}")]
-    if len(ending) == 1:
-        return ending[0]
-    raise SandboxError(
-        f"there is no tool `{name}`", help=f"the tools are {', '.join(f'`{tool}`' for tool in tools)}", code=Code.TOOL_NOT_FOUND
-    )
+def _name_of(name: str, names: Iterable[str]) -> str:
+    """The tool of that name; `list` is enough where one tool alone ends in `__list`."""
+    known = sorted(names)
+    ending = [each for each in known if each.endswith(f"__{name}")]
+    if name in known or len(ending) == 1:
+        return name if name in known else ending[0]
+    near = difflib.get_close_matches(name, [*known, *(each.partition("__")[2] for each in known)], n=1)
+    listed = ", ".join(f"`{each}`" for each in known[:_NAMED]) + (", …" if len(known) > _NAMED else "")
+    meant = f"did you mean `{near[0]}`?" if near else f"the tools are {listed or 'none'}"
+    raise SandboxError(f"there is no tool `{name}`", help=meant, code=Code.TOOL_NOT_FOUND)
 
 
-def _show(called: CallResult, terminal: Terminal) -> None:
-    outcome = called.outcome
+def _show(body: dict[str, Any], terminal: Terminal) -> None:
     if terminal.json:
-        body: dict[str, Any] = {"ok": outcome.ok, "request_id": called.request_id, "ending": outcome.ending.value}
-        body |= {"result": outcome.value} if called.body is None else {"error": called.body}
-        body |= {"stdout": outcome.stdout, "stderr": outcome.stderr, "usage": {"wall_ms": outcome.usage.wall_ms}}
         terminal.data(body)
         return
-    for printed in (outcome.stdout, outcome.stderr):
+    for printed in (body["stdout"], body["stderr"]):
         if printed:
             terminal.note(printed.rstrip("\n"))
-    if called.body is None:
-        terminal.data(outcome.value)
+    if "error" in body:
+        terminal.denied(body["error"])
     else:
-        terminal.denied(called.body)
+        terminal.data(body["result"])
 
 
-def _described(tool: Tool) -> dict[str, Any]:
-    return {
-        "name": tool.name,
-        "title": tool.title,
-        "description": tool.description,
-        "input_schema": tool.input_schema,
-        "output_schema": tool.output_schema,
-        "wit": tool.wit_id,
-    }
-
-
-def _signature(tool: Tool) -> str:
-    required = tool.input_schema.get("required", ())
-    return " ".join(name if name in required else f"[{name}]" for name in tool.input_schema.get("properties", {}))
+def _signature(tool: Mapping[str, Any]) -> str:
+    required = tool["input_schema"].get("required", ())
+    return " ".join(name if name in required else f"[{name}]" for name in tool["input_schema"].get("properties", {}))
 
 
 def _first_line(text: str | None) -> str:

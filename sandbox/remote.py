@@ -1,0 +1,97 @@
+"""Tools of a running server, listed and called through its control socket: what a terminal beside it does.
+
+Decides what is said on the way. A call goes the way of every call of that server, under its policies and into its record; who
+asks is the same user, who could start a server as well. Who stops waiting cancels the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.control import MAX_LINE, ask, servers_in
+from sandbox.errors import Code, HostUnavailable, SandboxError
+from sandbox.inspection import tool_json
+from sandbox.result import CallResult
+from sandbox.wit.tools import Tool
+
+MAX_ANSWER = 64 << 20
+"""Bytes of a result on the way; the limit of a call's output is far below."""
+
+LISTED_WITHIN_S = 5.0
+
+Asked = Mapping[str, Any]
+Answer = Callable[[Asked], Awaitable[dict[str, Any]]]
+Caller = Callable[[str, Mapping[str, Any]], Awaitable[CallResult]]
+
+
+def answers(tools: Callable[[], tuple[Tool, ...]], call: Caller) -> dict[str, Answer]:
+    """What a server says to `tools` and `call`."""
+
+    async def listed(_: Asked) -> dict[str, Any]:
+        return {"tools": [tool_json(tool) for tool in tools()]}
+
+    async def called(asked: Asked) -> dict[str, Any]:
+        try:
+            return {"called": result_json(await call(str(asked["tool"]), dict(asked["arguments"])))}
+        except SandboxError as error:
+            return {"refused": error.to_json()}
+
+    return {"tools": listed, "call": called}
+
+
+def result_json(called: CallResult) -> dict[str, Any]:
+    """A call's result as a JSON object; `error` where it returned no value."""
+    outcome = called.outcome
+    body: dict[str, Any] = {"ok": outcome.ok, "request_id": called.request_id, "ending": outcome.ending.value}
+    body |= {"result": outcome.value} if called.body is None else {"error": called.body}
+    return {**body, "stdout": outcome.stdout, "stderr": outcome.stderr, "usage": {"wall_ms": outcome.usage.wall_ms}}
+
+
+@dataclass(frozen=True, slots=True)
+class ServedTool:
+    """A tool of a running server, as `tool_json` gives it, and the server's name."""
+
+    server: str
+    tool: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What the tool is called by."""
+        return str(self.tool["name"])
+
+
+async def served(run: Path) -> tuple[ServedTool, ...]:
+    """The tools of every running server of a home; a server that does not answer has none."""
+    names = servers_in(run)
+    found = await asyncio.gather(*(_listed(run, name) for name in names))
+    return tuple(ServedTool(name, tool) for name, tools in zip(names, found, strict=True) for tool in tools)
+
+
+async def _listed(run: Path, server: str) -> list[dict[str, Any]]:
+    try:
+        async with asyncio.timeout(LISTED_WITHIN_S):
+            return list((await ask(run, server, {"do": "tools"}, limit=MAX_ANSWER)).get("tools", ()))
+    except (OSError, ValueError, TypeError, TimeoutError):
+        return []
+
+
+async def call_through(run: Path, tool: ServedTool, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Call a tool in the server that has it; the result as `result_json`. Raises SandboxError as that server does."""
+    question = {"do": "call", "tool": tool.name, "arguments": dict(arguments)}
+    if len(json.dumps(question)) >= MAX_LINE:
+        raise SandboxError(f"the arguments are larger than {MAX_LINE} bytes", code=Code.INVALID_ARGUMENTS)
+    try:
+        answer = await ask(run, tool.server, question, limit=MAX_ANSWER)
+    except (OSError, ValueError, TypeError) as error:
+        raise HostUnavailable(
+            f"the server {tool.server} went away during the call ({type(error).__name__})",
+            help="`sandbox audit list` says whether the call ended",
+        ) from error
+    if (refused := answer.get("refused")) is not None:
+        raise SandboxError(str(refused["message"]), help=refused.get("help"), code=Code(refused["code"]))
+    return dict(answer["called"])

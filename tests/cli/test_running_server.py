@@ -1,0 +1,115 @@
+"""Where a server runs, the terminal beside it uses that one: its tools, its policies, its record."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.commands import sandbox
+from tests.support.components import files_component
+from tests.support.guests import guest
+from tests.support.serving import Lines, Serving, lines, program
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("running")
+    (made / "data").mkdir()
+    (made / "data" / "note.txt").write_text("hello")
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Lines]:
+    """A server with two components; one may read the folder."""
+    policy = f'version: "2.0"\npermissions:\n  storage:\n    allow:\n      - uri: fs://{folder}/data/**\n        access: [read]\n'
+    with lines(Serving(folder, components=[files_component(), guest("exhaust_sleep")], policy=policy)) as client:
+        client.handshake()
+        client.ask(1, "tools/list")
+        yield client
+
+
+def data(folder: Path, *words: str) -> Any:
+    done = sandbox(*words, "--json", folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_without_a_server_and_without_a_component_there_is_no_tool(tmp_path: Path) -> None:
+    assert data(tmp_path, "tool", "list") == []
+    done = sandbox("tool", "call", "read", "path=/x", folder=tmp_path)
+    assert done.returncode == 2
+    assert "there is no tool `read`" in done.stderr
+
+
+def test_its_tools_are_listed_and_called_there(server: Lines, folder: Path) -> None:
+    tools = {tool["name"]: tool for tool in data(folder, "tool", "list")}
+    assert tools["files__read"]["server"].split("-")[0] == str(server.process.pid)
+    called = data(folder, "tool", "call", "read", f"path={folder}/data/note.txt")
+    assert (called["result"], called["server"]) == ("hello", tools["files__read"]["server"])
+    (started, ended) = data(folder, "audit", "list", "--call", called["request_id"])
+    assert (started["event"], ended["event"], started["source"]) == ("tool_invoke", "tool_success", "mcp")
+
+
+def test_its_policies_hold(server: Lines, folder: Path) -> None:
+    done = sandbox("tool", "call", "files__read", "path=/etc/hostname", folder=folder)
+    assert done.returncode == 1
+    assert done.stderr.startswith("refused: filesystem_access_denied: read of `/etc/hostname`")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nope"], "there is no tool `nope`"),
+        (["files__raed"], "did you mean `files__read`?"),
+        (["files__read"], "path"),
+        (["files__read", "paht=/x"], "did you mean `path`?"),
+        (["files__read", f"path={'x' * (1 << 20)}"], "larger than"),
+    ],
+)
+def test_what_it_would_refuse_is_refused_the_same(server: Lines, folder: Path, words: list[str], says: str) -> None:
+    done = sandbox("tool", "call", *words, folder=folder)
+    assert done.returncode == 2
+    assert says in done.stderr
+
+
+def test_a_named_file_has_a_host_of_its_own(server: Lines, folder: Path) -> None:
+    called = data(folder, "tool", "call", str(guest("every_type")), "--policy", "deny-all", "echo-bool", "x=true")
+    assert (called["result"], called["server"]) == (True, None)
+
+
+def test_who_stops_waiting_cancels_the_call(server: Lines, folder: Path) -> None:
+    tool = "exhaust_sleep__sleep"
+    words = [program(), "tool", "call", tool, "milliseconds=25000", "--home", str(folder / "home")]
+    asking = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    _until(lambda: any(event["tool"] == tool for event in data(folder, "audit", "list", "--event", "tool_invoke")))
+    asking.send_signal(signal.SIGINT)
+    assert asking.wait(20) in {130, -signal.SIGINT}
+    _until(lambda: [e for e in data(folder, "audit", "list", "--event", "tool_failure") if e["tool"] == tool])
+    (ended,) = [e for e in data(folder, "audit", "list", "--event", "tool_failure") if e["tool"] == tool]
+    assert ended["ending"] == "cancelled"
+
+
+def _until(holds: Any) -> None:
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_server_that_was_killed_is_nobody_to_ask(tmp_path: Path) -> None:
+    with lines(Serving(tmp_path)) as client:
+        client.handshake()
+        client.ask(1, "tools/list")
+        assert data(tmp_path, "tool", "list")
+        os.kill(client.process.pid, signal.SIGKILL)
+        client.process.wait(10)
+    assert data(tmp_path, "tool", "list") == []
