@@ -38,6 +38,9 @@ from sandbox.wit.types import Digest
 _LOG = logging.getLogger("sandbox")
 OVER = "its session ended"
 LIFETIMES = get_args(Lifetime)
+MAX_PROBLEMS = 32
+"""Places of a refused document that are kept in the record."""
+
 LONGEST_S = 100 * 366 * 86_400.0
 
 
@@ -233,9 +236,16 @@ class Granting:
         )
 
     async def update(self, component: str, given: Given) -> Receipt:
-        """Put another document in place of the accepted one; raises NotFound, PolicyError."""
-        self.known(component)
-        return await self._replace(component, self.documents.read(given))
+        """Put another document in place of the accepted one; raises NotFound, and PolicyError: then nothing has changed."""
+        digest, _ = self.known(component)
+        try:
+            return await self._replace(component, self.documents.read(given))
+        except PolicyError as error:
+            # Where, not what: a document that is refused may hold anything.
+            told = {"problems": [one.where for one in error.problems[:MAX_PROBLEMS]], "code": error.code.value}
+            kind, audit_id = EventType.POLICY_REFUSED, new_request_id()
+            self._write(Event(kind, audit_id, subject="local", component=component, digest=digest, detail=told), Redactor())
+            raise
 
     async def put_back(self, component: str, version: PolicyVersion) -> Receipt:
         """Put a document that was accepted once in place of the accepted one; raises NotFound, PolicyError."""

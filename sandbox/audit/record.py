@@ -43,6 +43,7 @@ class EventType(StrEnum):
     COMPONENT_CHANGED = "component_changed"
     POLICY_LOADED = "policy_loaded"
     POLICY_UPDATED = "policy_updated"
+    POLICY_REFUSED = "policy_refused"
     PERMISSION_REQUESTED = "permission_requested"
     PERMISSION_ANSWERED = "permission_answered"
     PERMISSION_GRANTED = "permission_granted"
@@ -66,6 +67,7 @@ class Severity(StrEnum):
 
 _SEVERITY = {
     EventType.COMPONENT_CHANGED: Severity.WARNING,
+    EventType.POLICY_REFUSED: Severity.WARNING,
     EventType.TOOL_FAILURE: Severity.WARNING,
     EventType.ACCESS_DENIED: Severity.WARNING,
     EventType.WORKER_KILLED: Severity.WARNING,

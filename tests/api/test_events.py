@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import NotFound, Sandbox
+from sandbox import NotFound, PolicyError, Sandbox
+from sandbox.accepted import Written
 from sandbox.audit import EventType, Severity
 from sandbox.state import Store
 from tests.api.conftest import begun, policy, recorded, until
@@ -58,6 +59,12 @@ async def fail(sandbox: Sandbox, home: Path) -> None:
     await sandbox.call("traps__unreachable", {})
 
 
+async def refuse(sandbox: Sandbox, home: Path) -> None:
+    await load(sandbox, home)
+    with pytest.raises(PolicyError):
+        await sandbox.update_component_policy("exhaust_sleep", Written("a: b: c", "policy.yaml"))
+
+
 async def be_denied(sandbox: Sandbox, home: Path) -> None:
     with pytest.raises(NotFound):
         await sandbox.call("nothing__here", {})
@@ -101,6 +108,7 @@ PROVOKED: dict[EventType, tuple[Callable[[Sandbox, Path], Awaitable[None]], Seve
     EventType.COMPONENT_CHANGED: (change, Severity.WARNING),
     EventType.POLICY_LOADED: (load, Severity.INFO),
     EventType.POLICY_UPDATED: (update, Severity.INFO),
+    EventType.POLICY_REFUSED: (refuse, Severity.WARNING),
     EventType.PERMISSION_REQUESTED: (ask, Severity.INFO),
     EventType.PERMISSION_ANSWERED: (ask, Severity.INFO),
     EventType.PERMISSION_GRANTED: (grant, Severity.INFO),

@@ -15,6 +15,9 @@ from sandbox.cli.policy.opening import given, opened
 from sandbox.cli.policy.showing import show_differences, show_receipt
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import PolicyError
+from sandbox.receipt import Receipt
+from sandbox.template.compare import differences
+from sandbox.template.examples import Differences
 
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
@@ -30,8 +33,7 @@ async def put(
     async with opened(arguments) as sandbox:
         before = sandbox.accepted_policy(component).file
         try:
-            found = sandbox.policy_differences(component, policy)
-            receipt = None if dry_run else await sandbox.update_component_policy(component, policy)
+            found, receipt = await _put(sandbox, component, policy, dry_run=dry_run)
         except PolicyError as error:
             terminal.fail(error)
             if not terminal.json:
@@ -49,6 +51,14 @@ async def put(
     terminal.line(f"{component} is under {word}, version {version} of its policy")
     show_receipt(terminal, receipt)
     return Exit.OK
+
+
+async def _put(sandbox: Sandbox, component: str, policy: Given, *, dry_run: bool) -> tuple[Differences, Receipt | None]:
+    if dry_run:
+        return sandbox.policy_differences(component, policy), None
+    before = sandbox.template_in_force(component)
+    receipt = await sandbox.update_component_policy(component, policy)
+    return differences(before, sandbox.template_in_force(component)), receipt
 
 
 def _version(sandbox: Sandbox, component: str) -> int | None:
