@@ -342,6 +342,7 @@ class Sandbox(Permissions, Installing, Workshop):
         notes = [f"`{note.wit_id}` is no tool: {note.message}" for note in notes_of(component.world)]
         doubts = [f"`{tool.name}`: {note}" for tool in tools for note in tool.notes]
         doubts += [f"the grant `{one.grant.id}` gives nothing here: {one.why}" for one in effective.left_out]
+        doubts += self._dispatch.secrets.unset(effective.secrets)
         waiting = (
             () if taken.by == LOCAL else self._standing.asked_by_file(name, component.digest, file, component.policy_section)
         )

@@ -85,6 +85,17 @@ class Secrets:
         missing = tuple(_missing(key, secret, why) for key, secret in named.variables if secret not in values)
         return InUse(self._hiding(redactor, values), MappingProxyType(given), missing)
 
+    def unset(self, named: Named) -> tuple[str, ...]:
+        """What to tell of each secret that a template names and that is not set, with the command."""
+        try:
+            known = self._store.values() if named.secrets else _NOTHING
+        except HostUnavailable as error:
+            return (str(error),)
+        missing = sorted(named.secrets - known.keys())
+        return tuple(
+            f"the secret `{name}` is not set, and what needs it is denied: `sandbox secret set {name}`" for name in missing
+        )
+
     def _hiding(self, redactor: Redactor, values: Mapping[str, str]) -> Redactor:
         """The redactor that hides the store's values too; kept until the store changes."""
         kept = self._redactors.get(redactor)

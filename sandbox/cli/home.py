@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from argparse import Namespace
 from pathlib import Path
 
@@ -9,6 +10,12 @@ from pathlib import Path
 def home_of(arguments: Namespace) -> Path | None:
     """The folder of `--home`, or None for the default."""
     return None if arguments.home is None else Path(arguments.home)
+
+
+def leave_no_core_dump() -> None:
+    """Have no image of this process's memory written if it crashes: it holds secrets."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def policy_value(value: str) -> Path | str:

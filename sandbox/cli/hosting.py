@@ -15,7 +15,7 @@ from pathlib import Path
 from sandbox.accepted import Given, Waiving
 from sandbox.api import Sandbox
 from sandbox.cli.configured import configuration_of
-from sandbox.cli.home import home_of, policy_value
+from sandbox.cli.home import home_of, leave_no_core_dump, policy_value
 from sandbox.components import LoadedComponent
 from sandbox.errors import Code, ComponentError, PolicyError, SandboxError
 
@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 def open_sandbox(arguments: Namespace, *, source: str) -> Sandbox:
     """The host of a command line, as it is configured; not opened. `source` names this edge in the record."""
     configuration = configuration_of(arguments)
+    leave_no_core_dump()
     return Sandbox(
         home_of(arguments),
         ceiling=configuration.ceiling,

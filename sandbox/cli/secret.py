@@ -13,7 +13,7 @@ import time
 from argparse import Namespace
 
 from sandbox.cli.exits import Exit
-from sandbox.cli.home import home_of
+from sandbox.cli.home import home_of, leave_no_core_dump
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock
 from sandbox.errors import Code, SandboxError
@@ -23,6 +23,7 @@ from sandbox.state.secrets import MAX_VALUE, SecretStore
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
     """Run `secret set`, `list` or `remove`."""
+    leave_no_core_dump()
     store = SecretStore.of(Home.open(home_of(arguments), os.environ), os.environ)
     return {"set": _set, "list": _list, "remove": _remove}[arguments.action](arguments, terminal, store)
 

@@ -23,6 +23,7 @@ import trustme
 from sandbox.api import Sandbox
 from sandbox.errors import GrantError
 from sandbox.policy.grants import make_entry
+from sandbox.policy.load import load_policy
 from sandbox.state.secrets import SecretStore
 from tests.attacks.stage import Stage, children, policy, staged, value
 from tests.host.gateway import upstream
@@ -137,6 +138,17 @@ async def test_a_secret_that_is_not_set_is_a_denial_that_says_the_command(stage:
     )
     (record,) = [one for one in stage.records() if one["audit_id"] == result.request_id and one["event"] == "access_denied"]
     assert record["reason"] == "the secret `weather/api-key` is not set"
+
+
+async def test_a_component_whose_secret_is_not_set_says_so_when_it_is_loaded(stage: Stage, store: SecretStore) -> None:
+    """Before anybody calls it; and no more once it is set."""
+    document = load_policy(ENVIRONMENT, file="policy.yaml")
+    loaded = await stage.sandbox.load(guest("escape_environment"), policy=document, name="unset")
+    (told,) = [text for text in loaded.warnings if "weather/api-key" in text]
+    assert told.endswith("denied: `sandbox secret set weather/api-key`")
+    store.set("weather/api-key", SHOWN, 1.0)
+    loaded = await stage.sandbox.load(guest("escape_environment"), policy=document, name="was-set")
+    assert not [text for text in loaded.warnings if "weather/api-key" in text]
 
 
 async def test_a_secret_is_given_at_the_call_and_one_that_changes_at_the_next(stage: Stage, store: SecretStore) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import resource
 import subprocess
 import sys
 import threading
@@ -339,3 +340,12 @@ def test_a_person_is_asked_without_echo(tmp_path: Path) -> None:
     assert CANARY not in shown.decode()
     values = SecretStore(tmp_path / "home" / "secrets", tmp_path / "config" / "sandbox" / "secrets.key").values()
     assert values == {"name": CANARY}
+
+
+def test_a_crash_of_a_process_that_holds_secrets_leaves_no_image_of_its_memory(
+    typed: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[tuple[int, tuple[int, int]]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda which, to: limits.append((which, to)))
+    assert typed("list").returncode == 0
+    assert limits == [(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))]
