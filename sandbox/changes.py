@@ -27,6 +27,7 @@ from sandbox.policy.grants import Grant
 from sandbox.receipt import Held, StoppedCall
 from sandbox.sessions import Bound, by_session
 from sandbox.state import Store, StoredComponent
+from sandbox.state.authentic import StoreChangedError
 from sandbox.template.difference import taken_away
 from sandbox.wit.types import Digest
 
@@ -86,10 +87,14 @@ class Changes:
     async def apply(self) -> tuple[StoppedCall, ...]:
         """Make the store's word hold; the calls that this stopped. To be called with the lock held."""
         now = self.clock()
-        expired = self.store.expire(now)
-        generation = self.store.generation()
-        losers = self.reconcile()
-        losers += [call for component in self.components.loaded.values() for call in self._renew(component, now)]
+        expired: tuple[Grant, ...] = ()
+        try:
+            expired = self.store.expire(now)
+            generation = self.store.generation()
+            losers = self.reconcile()
+            losers += [call for component in self.components.loaded.values() for call in self._renew(component, now)]
+        except StoreChangedError as error:
+            generation, losers = self.store.generation(), self._take_all_away(error)
         self.seen = generation
         stopped = await self._stop(losers)
         self._recent.append((generation, stopped))
@@ -157,6 +162,22 @@ class Changes:
             return ()
         return tuple(call for call in self.components.calls_of(component.name) if self._loses(component, call, now))
 
+    def _take_all_away(self, error: StoreChangedError) -> list[Running]:
+        """Nothing holds any more, here: what the store says is not what was granted. The calls that ran under something."""
+        _LOG.critical("%s", error)
+        told = {"error": error.message}
+        alert = Event(EventType.SECURITY_ALERT, new_request_id(), reason=error.message, code=error.code.value, detail=told)
+        self.log.append(alert, Redactor(), sync=True)
+        for component in self.components.loaded.values():
+            component.effective = deny_all(component.effective.accepted, component.digest, error)
+            component.bound = Bound()
+        return [
+            call
+            for component in self.components.loaded.values()
+            for call in self.components.calls_of(component.name)
+            if taken_away(call.template, component.effective.template)
+        ]
+
     def _held_with(self, component: Loaded, accepted: Accepted, grants: tuple[Grant, ...], now: float) -> Effective:
         try:
             return compile_effective(self.around, component.name, component.digest, accepted, grants, now)
@@ -206,7 +227,8 @@ class Changes:
         self.next_expiry = self.store.next_expiry()
         if self.next_expiry is not None:
             # At most a day at a time: a timer of years overflows, and the clock may be set in between.
-            delay = min(max(0.0, self.next_expiry - now), 86_400.0)
+            # One that is due and was not ended is of a store that is not ours: looked at again, not for ever at once.
+            delay = min(self.next_expiry - now, 86_400.0) if self.next_expiry > now else 60.0
             self._timer = asyncio.get_running_loop().call_later(delay, self._expire)
 
     def _expire(self) -> None:

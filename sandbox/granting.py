@@ -167,6 +167,21 @@ class Granting:
             self.known(component)
         return tuple([(grant, await self._end(grant, "reset")) for grant in ended])
 
+    async def start_anew(self) -> tuple[Receipt, tuple[str, ...]]:
+        """End every grant of every component, and forget what of the store is not as it was left; its tables.
+
+        What a person at a terminal decides: from now on the store is taken for ours, whatever happened to it.
+        """
+        async with self.changes.lock:
+            since = self.store.generation()
+            found = self.store.start_anew(self.clock())
+            kind = EventType.SECURITY_ALERT if found else EventType.PERMISSION_REVOKED
+            told = {"forgotten": list(found)}
+            self._write(Event(kind, new_request_id(), subject="local", reason="every grant was reset", detail=told), Redactor())
+            telling = self.tell_others(since)
+            stopped = await self.changes.apply()
+        return await self._receipt("", stopped, telling), found
+
     async def end_session(self, session: str) -> tuple[Grant, ...]:
         """End what was granted for a session: it is over. The grants that this ended."""
         async with self.changes.lock:

@@ -160,6 +160,10 @@ class Permissions:
         """
         return await self._opened().reset(component)
 
+    async def reset_everything(self) -> tuple[Receipt, tuple[str, ...]]:
+        """End every grant, also where the store was changed by something else; which of its tables were, and are forgotten."""
+        return await self._opened().start_anew()
+
     async def end_session(self, session: str) -> tuple[Grant, ...]:
         """End what was granted for a session, which is over; calls of it that held such a grant are stopped."""
         return await self._opened().end_session(session)

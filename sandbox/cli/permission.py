@@ -156,9 +156,17 @@ async def _revoke(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) ->
 async def _reset(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
     if bool(arguments.words) == arguments.all:
         _usage("what is reset is not said", "write `COMPONENT`, or `--all`")
-    names = arguments.words or sorted({grant.component_name for grant in sandbox.grants()})
-    receipts = [each for name in names for each in await sandbox.reset_permissions(name)]
-    return _revoked([(grant.id, receipt) for grant, receipt in receipts], terminal)
+    if not arguments.all:
+        receipts = await sandbox.reset_permissions(arguments.words[0])
+        return _revoked([(grant.id, receipt) for grant, receipt in receipts], terminal)
+    receipt, forgotten = await sandbox.reset_everything()
+    if terminal.json:
+        terminal.data({**receipt.to_json(), "forgotten": list(forgotten)})
+        return Exit.OK
+    terminal.line("every grant has ended")
+    if forgotten:
+        terminal.note(f"WARNING: the store was changed by something else; forgotten is what it said of: {', '.join(forgotten)}")
+    return Exit.OK
 
 
 def _revoked(receipts: Sequence[tuple[str, Receipt]], terminal: Terminal) -> int:

@@ -66,7 +66,12 @@ INSERT INTO components SELECT * FROM components_by_name;
 DROP TABLE components_by_name;
 """
 
-STEPS = (_FIRST, _INSTALLED, _LIFETIMES, _BY_DIGEST)
+_SEALS = """
+CREATE TABLE seals (name TEXT PRIMARY KEY, code TEXT NOT NULL) STRICT;
+INSERT INTO numbers VALUES ('version', 0);
+"""
+
+STEPS = (_FIRST, _INSTALLED, _LIFETIMES, _BY_DIGEST, _SEALS)
 """From an empty file to the schema of today: a store of version n takes the steps after the n-th. A step is never changed."""
 
 VERSION = len(STEPS)

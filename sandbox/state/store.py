@@ -4,20 +4,22 @@ Decides what is consistent, never what it means. One SQLite file; every change o
 has reached the disk before it is acknowledged, and raises the generation by one, which every other process can read cheaply.
 
 Rules: a use is counted in the same step that checks it; what has ended stays ended (nothing here un-ends a grant); time only
-grows (`advance`); a row that does not read as what it should be is an error, never skipped.
+grows (`advance`); a row that does not read as what it should be is an error, never skipped; a store that something else has
+changed is not read (`sandbox.state.authentic`).
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from sandbox.errors import Code, GrantError, HostUnavailable, NotFound
 from sandbox.policy.grants import Grant
+from sandbox.state.authentic import Authentic, Mark, StoreChangedError
 from sandbox.state.rows import (
     Installed,
     PolicyVersion,
@@ -45,7 +47,7 @@ MAX_VERSIONS = 20
 _COUNT = """
 SELECT count(*) FROM grants WHERE component = ? AND ended_at IS NULL AND (max_uses IS NULL OR uses < max_uses)
 """
-_INSERT = f"INSERT INTO grants VALUES ({', '.join('?' * 17)})"
+_INSERT = "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _HOLDING = """
 SELECT * FROM grants WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
 AND (max_uses IS NULL OR uses < max_uses OR :used_up)
@@ -89,6 +91,9 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._db: sqlite3.Connection | None = connect(folder)
+        self._authentic = Authentic(folder.parent / "keys")
+        self._trusted: int | None = None
+        """The `data_version` of the store when it was found authentic last: it is another one after anybody else's change."""
 
     def close(self) -> None:
         """Let go of the file; every further use raises HostUnavailable."""
@@ -102,12 +107,40 @@ class Store:
 
     def latest(self) -> float:
         """The latest moment that was ever stored."""
-        return self._number("latest")
+        try:
+            outside = self._authentic.mark().latest
+        except StoreChangedError:
+            outside = 0.0  # whatever needs an authentic store says so
+        return max(self._number("latest"), outside)
 
     def advance(self, now: float) -> None:
         """Remember that it is at least `now`."""
         with self._writing(sure=False) as db:
             db.execute("UPDATE numbers SET value = max(value, ?) WHERE name = 'latest'", (now,))
+        with suppress(StoreChangedError):
+            self._authentic.advance(Mark(latest=now))
+
+    def start_anew(self, now: float) -> tuple[str, ...]:
+        """End every grant and forget what is not as it was left, whatever is wrong with the store; the tables that were not.
+
+        For a person at a terminal: what is there afterwards is taken for ours.
+        """
+        found: tuple[str, ...] = ()
+        try:
+            self._refuse_what_is_not_ours(self._open())
+        except StoreChangedError as error:
+            found = error.tables
+        self._authentic.start_anew()
+        least = self._authentic.mark().version
+        with self._writing(sure=True) as db:
+            db.execute("UPDATE grants SET ended_at = ?, ended_why = 'reset' WHERE ended_at IS NULL", (now,))
+            for table in set(found) - {"grants"}:
+                db.execute(f"DELETE FROM {table}")  # noqa: S608 - one of four names of our own
+            db.execute("UPDATE numbers SET value = value + 1 WHERE name = 'generation'")
+            version = self._authentic.seal(db, least=least)
+            self._trusted = _data_version(db)
+        self._authentic.advance(Mark(version, now))
+        return found
 
     def add_grant(self, grant: Grant, *, before_commit: Callable[[], None]) -> None:
         """Persist a grant; when this returns it survives a crash. What `before_commit` raises leaves nothing behind."""
@@ -122,7 +155,7 @@ class Store:
 
     def grant(self, grant_id: str) -> Grant:
         """The grant of that id, ended or not; raises NotFound."""
-        rows = self._rows("SELECT * FROM grants WHERE id = ?", (grant_id,))
+        rows = self._trusting("SELECT * FROM grants WHERE id = ?", (grant_id,))
         if not rows:
             raise NotFound(
                 f"there is no grant `{grant_id}`", help="`sandbox permission list` shows them", code=Code.GRANT_NOT_FOUND
@@ -137,7 +170,7 @@ class Store:
         With `used_up` also those that give nothing to a further call, and that a running one may hold.
         """
         about = {"now": now, "component": component, "digest": digest, "used_up": used_up}
-        return tuple(map(grant_of, self._rows(_HOLDING, about)))
+        return tuple(map(grant_of, self._trusting(_HOLDING, about)))
 
     def end_grant(self, grant_id: str, now: float, why: str) -> Grant | None:
         """End a grant for good; None where it had ended before (another process may have been first)."""
@@ -195,12 +228,12 @@ class Store:
 
         Without `digest`, for the one that the name stands for: the installed one, else the one that was loaded last.
         """
-        rows = self._rows(_COMPONENT, {"name": name, "digest": digest})
+        rows = self._trusting(_COMPONENT, {"name": name, "digest": digest})
         return component_of(rows[0]) if rows else None
 
     def components(self) -> tuple[StoredComponent, ...]:
         """Everything remembered, by name; of a name, the component loaded last comes last."""
-        return tuple(map(component_of, self._rows("SELECT * FROM components ORDER BY name, accepted_at, rowid")))
+        return tuple(map(component_of, self._trusting("SELECT * FROM components ORDER BY name, accepted_at, rowid")))
 
     def install(
         self,
@@ -229,11 +262,11 @@ class Store:
 
     def installed(self) -> tuple[Installed, ...]:
         """The registry, by name."""
-        return tuple(map(installed_of, self._rows("SELECT * FROM installed ORDER BY name")))
+        return tuple(map(installed_of, self._trusting("SELECT * FROM installed ORDER BY name")))
 
     def installed_one(self, name: str) -> Installed | None:
         """The component of that name in the registry, or None."""
-        rows = self._rows("SELECT * FROM installed WHERE name = ?", (name,))
+        rows = self._trusting("SELECT * FROM installed WHERE name = ?", (name,))
         return installed_of(rows[0]) if rows else None
 
     def world(self, digest: Digest) -> str | None:
@@ -244,7 +277,7 @@ class Store:
     def versions(self, component: str) -> tuple[PolicyVersion, ...]:
         """The documents that were accepted for a component, the oldest first; the last MAX_VERSIONS of them."""
         return tuple(
-            map(version_of, self._rows("SELECT * FROM policy_versions WHERE component = ? ORDER BY version", (component,)))
+            map(version_of, self._trusting("SELECT * FROM policy_versions WHERE component = ? ORDER BY version", (component,)))
         )
 
     def add_denials(self, denials: Iterable[StoredDenial]) -> None:
@@ -288,10 +321,38 @@ class Store:
     @contextmanager
     def _changing(self, now: float) -> Iterator[sqlite3.Connection]:
         """A change that others must see: on the disk before it is acknowledged, the generation raised with it."""
+        mark = self._authentic.mark()
         with self._writing(sure=True) as db:
+            if (seen := _data_version(db)) != self._trusted:
+                self._authentic.check(db, mark)
+                self._trusted = seen
             yield db
             db.execute("UPDATE numbers SET value = value + 1 WHERE name = 'generation'")
             db.execute("UPDATE numbers SET value = max(value, ?) WHERE name = 'latest'", (now,))
+            version = self._authentic.seal(db)
+        # It has reached the disk. A connection's own changes do not change its `data_version`.
+        self._authentic.advance(Mark(version, now))
+
+    def _trusting(self, query: str, values: Any = ()) -> list[sqlite3.Row]:
+        """Rows of what is sealed; raises StoreChangedError where the store is not as this program left it."""
+        self._refuse_what_is_not_ours(self._open())
+        return self._rows(query, values)
+
+    def _refuse_what_is_not_ours(self, db: sqlite3.Connection) -> None:
+        try:
+            if _data_version(db) == self._trusted:
+                return
+            # Read first: a number outside that is higher than the store's belongs to a change that came after it.
+            mark = self._authentic.mark()
+            db.execute("BEGIN")
+            try:
+                seen = _data_version(db)
+                self._authentic.check(db, mark)
+            finally:
+                db.execute("COMMIT")
+            self._trusted = seen
+        except sqlite3.Error as error:
+            raise HostUnavailable(f"the store cannot be read: {error}") from error
 
 
 def _put(db: sqlite3.Connection, component: StoredComponent) -> None:
@@ -305,6 +366,10 @@ def _put(db: sqlite3.Connection, component: StoredComponent) -> None:
     told = (component.digest, component.policy_file, component.policy_text, component.accepted_by, component.accepted_at)
     db.execute("INSERT INTO policy_versions VALUES (?, ?, ?, ?, ?, ?, ?)", (component.name, number, *told))
     db.execute("DELETE FROM policy_versions WHERE component = ? AND version <= ?", (component.name, number - MAX_VERSIONS))
+
+
+def _data_version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA data_version").fetchone()[0])
 
 
 class _UsedUpError(Exception):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +21,20 @@ from tests.support.guests import guest
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 SLEEP = "exhaust_sleep__sleep"
+GRANTING = """
+import asyncio, sys, time
+from pathlib import Path
+from sandbox import Sandbox
+
+async def main():
+    async with Sandbox(Path(sys.argv[1])) as sandbox:
+        entry = (f"fs://{sys.argv[2]}/**", ["read"])
+        await sandbox.grant_storage_permission("files", *entry, lifetime="session", session="ann")
+        print("granted", flush=True)
+        time.sleep(60)
+
+asyncio.run(main())
+"""
 
 
 async def read(sandbox: Sandbox, path: Path, session: str | None = None) -> bool:
@@ -134,15 +147,16 @@ async def test_what_was_granted_for_a_session_does_not_outlive_its_host(home: Pa
 async def test_a_session_whose_process_was_killed_is_over_when_the_next_one_looks(home: Path, folder: Path) -> None:
     async with Sandbox(home) as first:
         await first.load(files_component())
-        await first.grant_storage_permission("files", f"fs://{folder}/**", ["read"], lifetime="session", session="ann")
-        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-        gone = f"{child.pid}@1#x"
+        child = subprocess.Popen([sys.executable, "-c", GRANTING, str(home), str(folder)], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        assert await asyncio.to_thread(child.stdout.readline) == b"granted\n"
+        assert len(first.grants()) == 1
+        async with Sandbox(home) as second:
+            assert len(second.grants()) == 1, "its process lives"
         child.kill()
         child.wait()
-        with sqlite3.connect(home / "state" / "state.sqlite") as db:
-            db.execute("UPDATE grants SET keeper = ?", (gone,))
-        async with Sandbox(home) as second:
-            assert second.grants() == ()
+        async with Sandbox(home) as third:
+            assert third.grants() == ()
 
 
 async def test_a_keeper_lives_as_long_as_its_process_and_not_with_another_of_its_number() -> None:

@@ -235,7 +235,7 @@ def test_a_row_that_was_tampered_with_is_an_error_not_skipped(tmp_path: Path, st
     add(state, grant())
     with sqlite3.connect(tmp_path / "state" / "state.sqlite") as db:
         db.execute(f"UPDATE grants SET {column} = ?", (value,))
-    with pytest.raises(HostUnavailable, match="`g-00000001` is none"):
+    with pytest.raises(HostUnavailable, match="`grants` is not as it was left"):
         state.grants(NOW)
 
 
