@@ -34,7 +34,7 @@ DESCRIPTOR, DIRECTORY_ENTRY_STREAM = 1, 2
 """The numbers of our resource types."""
 RECORDS = 20_000
 """How many handles of ours a guest may hold at all, the preopens that it asks for again and again included."""
-_READ = int(Access.READ)
+_READ, _WRITE = int(Access.READ), int(Access.WRITE)
 _UNBOUNDED: AbstractContextManager[None] = nullcontext()
 
 
@@ -198,7 +198,7 @@ class Files:
         if node.native:
             native, node.native = node.native, 0
             self.native.drop(native)
-            if self.sizes is not None:
+            if self.sizes is not None and node.access & _WRITE:
                 self.sizes.look()
 
     def adding(self, host: str) -> AbstractContextManager[None]:
