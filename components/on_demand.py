@@ -1,7 +1,7 @@
 """Build a large component unless it is there already: `.cache/components/DIGEST/NAME.wasm`.
 
-What takes megabytes and seconds is kept outside git and named after what went into it: the sources, the WIT and the tools' versions.
-What goes into a component, and how it is made, is its own `build.py`'s to say.
+What takes megabytes and seconds is kept outside git and named after what went into it: the sources, the WIT and the tools'
+versions. What goes into a component, and how it is made, is its own `build.py`'s to say.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Build the JavaScript component unless it is there already, and print its path.
 
-npm installs the toolchain once, into `.cache/javascript`: what `package-lock.json` names by version and hash (it names no registry), and
-without running any package's scripts. `npm ci` would refuse: it wants the packages of every other platform in the lock file too, which a
-mirror need not have. Bundling the sources and making 13 MB of StarlingMonkey takes about half a minute.
+npm installs the toolchain once, into `.cache/javascript`: what `package-lock.json` names by version and hash (it names no
+registry), and without running any package's scripts. `npm ci` would refuse: it wants the packages of every other platform in the
+lock file too, which a mirror need not have. Bundling the sources and making 13 MB of StarlingMonkey takes about half a minute.
 
     python components/web/build.py
 """
@@ -49,7 +49,9 @@ def make(folder: Path) -> None:
     for source in HERE.glob("*.js"):
         shutil.copy(source, folder)
     on_demand.run(str(commands / "rolldown"), "app.js", "--format", "esm", "-o", "bundle.js", folder=folder)
-    on_demand.run(str(commands / "jco"), "componentize", "bundle.js", "--wit", "wit", "-n", "web", "-o", "web.wasm", folder=folder)
+    on_demand.run(
+        str(commands / "jco"), "componentize", "bundle.js", "--wit", "wit", "-n", "web", "-o", "web.wasm", folder=folder
+    )
     on_demand.attach_docs(folder, "web.wasm")
 
 
