@@ -36,10 +36,12 @@ from sandbox.granting import Granting
 from sandbox.host.artefacts import Loaded as Described
 from sandbox.host.settings import HostSettings
 from sandbox.inspection import Inspection
+from sandbox.listing import MADE_BY, spell, work_out
 from sandbox.planning import Acceptance, Plan, Planning
 from sandbox.receipt import Receipt
 from sandbox.sources import Source, read_source
 from sandbox.standing import Standing
+from sandbox.state import Described as StoredDescription
 from sandbox.state import Home, Installed, Store
 from sandbox.wit.binary import precheck_file
 from sandbox.wit.tools import prefix_of
@@ -103,13 +105,14 @@ class Registry:
         return await self._install(source, await self._described(source), given)
 
     async def _install(self, source: Source, described: Described, given: Acceptance) -> tuple[LoadedComponent, Receipt]:
-        world = json.dumps(world_to_json(described.world))
+        listing = spell(work_out(source.name, described.world, described.digest))
+        texts = StoredDescription(json.dumps(world_to_json(described.world)), listing, MADE_BY)
         async with self.changes.lock:
             plan = self.planning.plan(source, described, given)
             self._refuse_strangers(plan.row)
             await asyncio.to_thread(self._keep, source)
             since = self.store.generation()
-            self.store.install(plan.row, world, plan.stored, before_commit=lambda: self._record(plan, given))
+            self.store.install(plan.row, texts, plan.stored, before_commit=lambda: self._record(plan, given))
             self.standing.follow(source.name)
             telling = self.granting.tell_others(since)
             stopped = await self.changes.apply()

@@ -27,11 +27,12 @@ from sandbox.effective import Effective, deny_all
 from sandbox.errors import ComponentError, HostUnavailable, SandboxError
 from sandbox.host.host import Host
 from sandbox.host.outcome import Outcome
+from sandbox.listing import MADE_BY, Listing, read, work_out
 from sandbox.sources import AskedText, asked_by
 from sandbox.state import Installed, Store
 from sandbox.surface import Change, Surface, differences
 from sandbox.template.template import WasiTemplate
-from sandbox.wit.tools import notes_of, tools_of
+from sandbox.wit.tools import tools_of
 from sandbox.wit.types import Digest, Export, World
 from sandbox.wit.wire import world_from_json
 
@@ -101,24 +102,29 @@ class Standing:
 
     def loaded_of(self, row: Installed) -> Loaded:
         """The component as it stands by what is remembered of it. Raises ComponentError where that is not enough."""
-        world = self.world(row.digest)
-        tools = tools_of(row.name, world, row.digest) if row.accepted else ()
+        listed, notes = self._listed(row)
+        tools = listed if row.accepted else ()
         effective = self._effective(row)
-        notes = tuple(f"`{note.wit_id}` is no tool: {note.message}" for note in notes_of(world))
         doubts = tuple(f"`{tool.name}`: {note}" for tool in tools for note in tool.notes)
         waiting = self.waiting(row)
         shown = LoadedComponent(row.name, row.digest, tools, notes, (*effective.warnings, *doubts), waiting)
         return Loaded(shown, effective)
 
+    def _listed(self, row: Installed) -> Listing:
+        """Its tools, as they were worked out when it was installed; by another version of this program, now."""
+        kept = self.store.listing(row.name, row.digest, MADE_BY)
+        listing = None if kept is None else read(kept, row.name, row.digest)
+        return listing or work_out(row.name, self.world(row.digest), row.digest)
+
     def world(self, digest: Digest) -> World:
         """The world of an installed component. Raises ComponentError where it is not remembered."""
         text = self.store.world(digest)
         if text is None:
-            raise ComponentError("what it is was forgotten", help="load it again")
+            raise ComponentError("what it is was forgotten or changed: load it again")
         try:
             return world_from_json(json.loads(text))
         except (ValueError, RecursionError) as error:
-            raise ComponentError(f"what it is does not read as that: {error}", help="load it again") from error
+            raise ComponentError(f"what it is does not read as that, load it again: {error}") from error
 
     def updated(self, row: Installed) -> tuple[Change, ...]:
         """What an update changed that nobody accepted yet."""

@@ -2,7 +2,7 @@
 
 from sandbox.state.clock import Clock
 from sandbox.state.home import Home
-from sandbox.state.rows import Installed, PolicyVersion, StoredComponent, StoredDenial
+from sandbox.state.rows import Described, Installed, PolicyVersion, StoredComponent, StoredDenial
 from sandbox.state.store import Store
 
-__all__ = ["Clock", "Home", "Installed", "PolicyVersion", "Store", "StoredComponent", "StoredDenial"]
+__all__ = ["Clock", "Described", "Home", "Installed", "PolicyVersion", "Store", "StoredComponent", "StoredDenial"]

@@ -30,9 +30,11 @@ SEALED = {
     "grants": "SELECT * FROM grants WHERE ended_at IS NULL ORDER BY id",
     "components": "SELECT * FROM components ORDER BY name, digest",
     "installed": "SELECT * FROM installed ORDER BY name",
+    "worlds": "SELECT digest, sha256 FROM worlds ORDER BY digest",
+    "listings": "SELECT name, digest, made_by, sha256 FROM listings ORDER BY name, digest",
     "policy_versions": "SELECT * FROM policy_versions ORDER BY component, version",
 }
-"""What is sealed. Grants that have ended give nothing: they may be read and are not relied on."""
+"""What is sealed, of long texts their digests. Grants that have ended give nothing: they may be read and are not relied on."""
 
 KEY_BYTES = 32
 _MARK_BYTES = 200

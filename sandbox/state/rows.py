@@ -56,6 +56,15 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
+class Described:
+    """What a component was described as: its world and its tools, as text, and by whom the tools were worked out."""
+
+    world: str
+    listing: str
+    made_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyVersion:
     """A document that was accepted for a component once: its number, the component's digest then, who, and when."""
 

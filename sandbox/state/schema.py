@@ -71,7 +71,15 @@ CREATE TABLE seals (name TEXT PRIMARY KEY, code TEXT NOT NULL) STRICT;
 INSERT INTO numbers VALUES ('version', 0);
 """
 
-STEPS = (_FIRST, _INSTALLED, _LIFETIMES, _BY_DIGEST, _SEALS)
+_LISTINGS = """
+ALTER TABLE worlds ADD COLUMN sha256 TEXT NOT NULL DEFAULT '';
+CREATE TABLE listings (
+  name TEXT NOT NULL, digest TEXT NOT NULL, made_by TEXT NOT NULL, listing TEXT NOT NULL, sha256 TEXT NOT NULL,
+  PRIMARY KEY (name, digest)
+) STRICT;
+"""
+
+STEPS = (_FIRST, _INSTALLED, _LIFETIMES, _BY_DIGEST, _SEALS, _LISTINGS)
 """From an empty file to the schema of today: a store of version n takes the steps after the n-th. A step is never changed."""
 
 VERSION = len(STEPS)

@@ -10,6 +10,7 @@ changed is not read (`sandbox.state.authentic`).
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from sandbox.errors import Code, GrantError, HostUnavailable, NotFound
 from sandbox.policy.grants import Grant
 from sandbox.state.authentic import Authentic, Mark, StoreChangedError
 from sandbox.state.rows import (
+    Described,
     Installed,
     PolicyVersion,
     StoredComponent,
@@ -238,25 +240,29 @@ class Store:
     def install(
         self,
         installed: Installed,
-        world: str,
+        described: Described,
         accepted: StoredComponent | None = None,
         *,
         before_commit: Callable[[], None] = lambda: None,
     ) -> None:
-        """Remember a component of the registry, its world as text, and with `accepted` what was accepted for it."""
+        """Remember a component of the registry, what it was described as, and with `accepted` what was accepted for it."""
+        key, world, listing = (installed.name, installed.digest), described.world, described.listing
         with self._changing(installed.installed_at) as db:
             db.execute(_PUT_INSTALLED, astuple(installed))
-            db.execute("INSERT OR REPLACE INTO worlds VALUES (?, ?)", (installed.digest, world))
+            db.execute("INSERT OR REPLACE INTO worlds VALUES (?, ?, ?)", (installed.digest, world, _sha256(world)))
+            db.execute(
+                "INSERT OR REPLACE INTO listings VALUES (?, ?, ?, ?, ?)", (*key, described.made_by, listing, _sha256(listing))
+            )
             if accepted is not None:
                 _put(db, accepted)
-            db.execute(_FORGET_WORLDS)
+            _forget_descriptions(db)
             before_commit()
 
     def uninstall(self, name: str, now: float, *, before_commit: Callable[[], None] = lambda: None) -> Installed | None:
         """Take a component out of the registry, or None where it is not in it; what was accepted for it stays remembered."""
         with self._changing(now) as db:
             rows = db.execute("DELETE FROM installed WHERE name = ? RETURNING *", (name,)).fetchall()
-            db.execute(_FORGET_WORLDS)
+            _forget_descriptions(db)
             before_commit()
         return installed_of(rows[0]) if rows else None
 
@@ -271,8 +277,12 @@ class Store:
 
     def world(self, digest: Digest) -> str | None:
         """The world of a component, as the text that `install` was given, or None."""
-        rows = self._rows("SELECT world FROM worlds WHERE digest = ?", (digest,))
-        return str(rows[0]["world"]) if rows else None
+        return _intact(self._trusting("SELECT world, sha256 FROM worlds WHERE digest = ?", (digest,)))
+
+    def listing(self, name: str, digest: Digest, made_by: str) -> str | None:
+        """The tools of an installed component, as the text that `install` was given by the same maker, or None."""
+        query = "SELECT listing, sha256 FROM listings WHERE name = ? AND digest = ? AND made_by = ?"
+        return _intact(self._trusting(query, (name, digest, made_by)))
 
     def versions(self, component: str) -> tuple[PolicyVersion, ...]:
         """The documents that were accepted for a component, the oldest first; the last MAX_VERSIONS of them."""
@@ -366,6 +376,20 @@ def _put(db: sqlite3.Connection, component: StoredComponent) -> None:
     told = (component.digest, component.policy_file, component.policy_text, component.accepted_by, component.accepted_at)
     db.execute("INSERT INTO policy_versions VALUES (?, ?, ?, ?, ?, ?, ?)", (component.name, number, *told))
     db.execute("DELETE FROM policy_versions WHERE component = ? AND version <= ?", (component.name, number - MAX_VERSIONS))
+
+
+def _forget_descriptions(db: sqlite3.Connection) -> None:
+    db.execute(_FORGET_WORLDS)
+    db.execute("DELETE FROM listings WHERE (name, digest) NOT IN (SELECT name, digest FROM installed)")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _intact(rows: list[sqlite3.Row]) -> str | None:
+    """The text of a row, where it is the one whose digest was sealed."""
+    return str(rows[0][0]) if rows and _sha256(str(rows[0][0])) == rows[0]["sha256"] else None
 
 
 def _data_version(db: sqlite3.Connection) -> int:

@@ -297,19 +297,32 @@ async def test_first_calls_at_once_load_a_component_once(home: Path) -> None:
     assert [result.outcome.value for result in results] == list(range(8))
 
 
-@pytest.mark.parametrize("damage", ["UPDATE worlds SET world = '{}'", "DELETE FROM worlds", "UPDATE worlds SET world = '['"])
-async def test_a_component_that_cannot_be_shown_is_left_out_alone(home: Path, damage: str) -> None:
+def damage(home: Path, digest: str, *tables: str) -> None:
+    with sqlite3.connect(home / "state" / "state.sqlite") as db:
+        for table, column in (("worlds", "world"), ("listings", "listing")):
+            if table in tables:
+                db.execute(f"UPDATE {table} SET {column} = replace({column}, 'fine', 'evil') WHERE digest = ?", (digest,))
+    db.close()
+
+
+async def test_a_component_whose_description_was_changed_is_left_out_alone(home: Path) -> None:
     async with Sandbox(home) as sandbox:
         await sandbox.install(guest("escape_environment"))
-        await sandbox.install(guest("traps"))
-        digest = view(sandbox, "traps").digest
-    with sqlite3.connect(home / "state" / "state.sqlite") as db:
-        db.execute(f"{damage} WHERE digest = ?", (digest,))
+        digest = (await sandbox.install(guest("traps"))).digest
+    damage(home, digest, "worlds", "listings")
     async with Sandbox(home) as sandbox:
         assert [shown.name for shown in await sandbox.restore()] == ["escape_environment"]
         assert view(sandbox, "traps").state == "broken"
-        assert view(sandbox, "traps").problems
+        assert "load it again" in "".join(view(sandbox, "traps").problems)
         assert await variables(sandbox) == {}
+
+
+async def test_a_changed_list_of_tools_is_worked_out_again(home: Path) -> None:
+    async with Sandbox(home) as sandbox:
+        shown = await sandbox.install(guest("traps"))
+    damage(home, shown.digest, "listings")
+    async with Sandbox(home) as sandbox:
+        assert (await sandbox.restore())[0].tools == shown.tools
 
 
 async def test_a_document_that_does_not_hold_any_more_gives_nothing_and_touches_no_other(home: Path, tmp_path: Path) -> None:
