@@ -140,6 +140,24 @@ async def test_a_secret_that_is_not_set_is_a_denial_that_says_the_command(stage:
     assert record["reason"] == "the secret `weather/api-key` is not set"
 
 
+async def test_a_call_that_fails_for_want_of_a_secret_names_the_command_and_no_grant_helps(
+    stage: Stage, store: SecretStore
+) -> None:
+    """The command is run as it stands; a person who tries to grant the variable from the denial is told why that is none."""
+    document = load_policy(ENVIRONMENT, file="policy.yaml")
+    await stage.sandbox.load(guest("traps"), policy=document, name="wanting")
+    body = (await stage.sandbox.call("wanting__unreachable", {})).body
+    assert body is not None
+    assert (body["code"], body["command"]) == ("environment_access_denied", "sandbox secret set weather/api-key")
+    assert "grant" not in body
+    with pytest.raises(GrantError, match="`weather/api-key` is not set"):
+        await stage.sandbox.grant_from_denial(body["denial_id"])
+    store.set("weather/api-key", SHOWN, 1.0)
+    body = (await stage.sandbox.call("wanting__unreachable", {})).body
+    assert body is not None
+    assert body["code"] == "trapped"
+
+
 async def test_a_component_whose_secret_is_not_set_says_so_when_it_is_loaded(stage: Stage, store: SecretStore) -> None:
     """Before anybody calls it; and no more once it is set."""
     document = load_policy(ENVIRONMENT, file="policy.yaml")
