@@ -218,17 +218,19 @@ def _decode(text: bytes | str, file: str) -> str:
     size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
         raise _unreadable(Tree(file), f"{file}:1:1", f"{size} bytes are more than the {MAX_BYTES} of a policy", "split it")
-    if isinstance(text, str):
-        return text
+    decoded = text if isinstance(text, str) else _decode_bytes(text, file)
+    if decoded.startswith("\ufeff"):
+        raise _unreadable(Tree(file), f"{file}:1:1", "the file begins with a byte order mark", "save it as UTF-8 without one")
+    return decoded
+
+
+def _decode_bytes(text: bytes, file: str) -> str:
     try:
-        decoded = text.decode("utf-8")
+        return text.decode("utf-8")
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
         column = error.start - text.rfind(b"\n", 0, error.start)
         raise _unreadable(Tree(file), f"{file}:{line}:{column}", "this is no UTF-8", "save the file as UTF-8") from None
-    if decoded.startswith("\ufeff"):
-        raise _unreadable(Tree(file), f"{file}:1:1", "the file begins with a byte order mark", "save it as UTF-8 without one")
-    return decoded
 
 
 def _syntax(file: str, error: yaml.MarkedYAMLError) -> tuple[str, str, str | None]:

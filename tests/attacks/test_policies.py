@@ -1,11 +1,8 @@
-"""Documents, grants, descriptions and records that somebody prepared."""
+"""Grants, descriptions and records that somebody prepared. Documents: `test_policy_files.py`."""
 
 from __future__ import annotations
 
 import asyncio
-import grp
-import os
-import pwd
 import shutil
 import time
 from pathlib import Path
@@ -14,84 +11,12 @@ import pytest
 
 from sandbox.api import Sandbox
 from sandbox.audit import verify
-from sandbox.errors import HostUnavailable, PolicyError, SandboxError
+from sandbox.errors import HostUnavailable
 from sandbox.host.outcome import Ending
-from sandbox.policy.load import load_policy, load_policy_file
-from tests.attacks.stage import CANARY, NOTHING, Stage, attempts, policy, value
+from tests.attacks.stage import CANARY, Stage, policy, value
 from tests.support.guests import guest
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-HEAD = 'version: "2.0"\n'
-TRAPS = {
-    "alias tree": HEAD + "description: &a [x, x]\npermissions: [*a, *a]\n",
-    "self reference": HEAD + "permissions: &a [*a]\n",
-    "merge key": HEAD + "permissions:\n  <<: {storage: {}}\n",
-    "the same key twice": HEAD + "permissions:\n  network: {}\n  network: {}\n",
-    "a near miss": HEAD + "permissions:\n  netwrok: {}\n",
-    "another case": HEAD + "permissions:\n  storage:\n    Allow: []\n",
-    "a tag": HEAD + "description: !!python/object/apply:os.system [id]\n",
-    "two documents": HEAD + "---\n" + HEAD,
-    "depth": HEAD + "permissions: " + "[" * 20_000 + "]" * 20_000 + "\n",
-    "length": HEAD + "description: " + "x" * (5 << 20) + "\n",
-    "not UTF-8": b'version: "2.0"\ndescription: "\xff"\n',
-}
-
-
-@pytest.mark.parametrize("kind", TRAPS)
-async def test_a_document_that_is_a_trap_is_refused(kind: str) -> None:
-    """POL-01, POL-02, POL-03, POL-05: at once, with its place."""
-    began = time.monotonic()
-    with pytest.raises(PolicyError) as refused:
-        load_policy(TRAPS[kind], file="policy.yaml")
-    assert time.monotonic() - began < 1
-    assert refused.value.problems[0].where.startswith("policy.yaml")
-
-
-@pytest.mark.parametrize("how", ["symlink", "hard link", "writable by the group", "writable by all"])
-async def test_a_policy_that_others_may_change_is_refused(tmp_path: Path, how: str) -> None:
-    """POL-07."""
-    path = tmp_path / "policy.yaml"
-    path.write_text(NOTHING)
-    path.chmod({"writable by the group": 0o660, "writable by all": 0o606}.get(how, 0o600))
-    if how == "symlink":
-        path.rename(tmp_path / "real.yaml")
-        path.symlink_to(tmp_path / "real.yaml")
-    elif how == "hard link":
-        os.link(path, tmp_path / "second.yaml")
-    elif how == "writable by the group" and os.geteuid() == 0:
-        os.chown(path, 0, 4711)  # not root's private group
-    elif how == "writable by the group" and grp.getgrgid(path.stat().st_gid).gr_name == pwd.getpwuid(os.geteuid()).pw_name:
-        path.chmod(0o606)  # the user's private group is nobody else; only others are left to try
-    with pytest.raises(SandboxError):
-        load_policy_file(path)
-
-
-@pytest.mark.parametrize("part", ["state", "cache", "audit", "run", ""])
-async def test_no_component_is_given_the_hosts_own_folders(stage: Stage, part: str) -> None:
-    """POL-07: a grant on its own record, cache or state would be a grant on everything."""
-    with pytest.raises(SandboxError):
-        await stage.sandbox.grant_storage_permission("traps", f"fs://{stage.home / part}/**", ["read"])
-
-
-async def test_deny_wins_in_every_section(stage: Stage, tmp_path: Path) -> None:
-    """POL-08."""
-    (tmp_path / "w/private").mkdir(parents=True)
-    (tmp_path / "w/private/secret").write_text(CANARY)
-    storage = f"""uri: "fs://{tmp_path}/w/**", access: [read], mount: /w
-                  deny uri: "fs://{tmp_path}/w/private/**", access: [read, write, create, delete]"""
-    await stage.load("escape_traversal", policy(storage))
-    got = attempts(await stage.call("escape_traversal__open-each", mount="/w", paths=["private/secret"]))
-    assert got["private/secret"] in {"not-permitted", "no-entry"}
-    await stage.load("escape_network", policy(network='host: "*", protocols: [http]\ndeny host: "denied.test"'))
-    refused = await stage.call(
-        "escape_network__request", method="GET", scheme="http", authority="denied.test", path="/", headers=[], body=""
-    )
-    assert refused.outcome.denials[0].origin is not None
-    environment = """key: HOME
-                     deny key: "H*\""""
-    await stage.load("escape_environment", policy(environment=environment))
-    assert value(await stage.call("escape_environment__look"))["variables"] == []
 
 
 async def test_a_granted_folder_swapped_for_a_link_is_not_followed(stage: Stage, tmp_path: Path) -> None:

@@ -211,3 +211,8 @@ def test_a_schema_key_for_editors_grants_nothing_and_is_left_out() -> None:
     document = load_policy('$schema: https://schemas.example/v2.json\nversion: "2.0"\n', file="p.yaml")
     assert document.permissions == load_policy('version: "2.0"\n', file="p.yaml").permissions
     assert "unknown key `$schema`" in str(refused('$schema: {a: b}\nversion: "2.0"\n'))
+
+
+def test_a_byte_order_mark_is_refused_in_a_text_too() -> None:
+    """A stored document, and one that is given as a text, are read as text."""
+    assert "byte order mark" in str(refused('\ufeffversion: "2.0"\n'))
