@@ -60,8 +60,9 @@ INSTALL = $(BIN)/pip install --quiet --require-hashes -r $(1) && \
 	@echo "installing into .venv …"; $(call INSTALL,requirements-dev.txt)
 	@touch $@ .venv/run.done
 
-# The TypeScript clients need Node.js: a machine without it gets one from the Python registry, in .venv like the rest.
+# The TypeScript clients and the conformance suite need Node.js 22: a machine without it gets one from the Python registry, in .venv.
 .venv/test.done: .venv/dev.done requirements-node.txt
-	command -v npm >/dev/null || $(BIN)/pip install --quiet --require-hashes -r requirements-node.txt
+	node -e "process.exit(process.versions.node.split('.')[0] < 22)" 2>/dev/null && command -v npm >/dev/null || \
+		$(BIN)/pip install --quiet --require-hashes -r requirements-node.txt
 	$(BIN)/python components/python/build.py
 	@touch $@

@@ -43,9 +43,9 @@ async def _serve(arguments: Namespace, terminal: Terminal) -> int:
     )
     async with open_sandbox(arguments, source="http") as sandbox:
         loading = asyncio.create_task(load_all(sandbox, arguments.words, arguments.policy, arguments.waive))
-        own = own_tools(arguments, sandbox)
+        server = http.SandboxServer(sandbox, loading, own_tools(arguments, sandbox))
         try:
-            await http.serve_http(sandbox, loading, listening, own=own, ready=_telling(terminal), stop=stop)
+            await http.serve_http(server, listening, ready=_telling(terminal), stop=stop)
         finally:
             loading.cancel()
             await asyncio.gather(loading, return_exceptions=True)

@@ -58,7 +58,7 @@ class SandboxServer(Server[Any]):
         self.clients = Clients(sandbox.end_session)
         self.resources = Resources(sandbox)
         self._own = NoTools() if own is None else own
-        self._loading = loading
+        self.loading = loading
         self._list: ToolList | None = None
         # A client that lists the tools right after a change has those of now, whenever the others are told of it.
         self._outdated = asyncio.Event()
@@ -109,9 +109,9 @@ class SandboxServer(Server[Any]):
 
     async def _tools(self) -> ToolList:
         """The tools, once all components are loaded: a client connects while a large one is still being compiled."""
-        if not self._loading.done():
-            await asyncio.wait({self._loading})
-        if self._loading.cancelled() or self._loading.exception() is not None:
+        if not self.loading.done():
+            await asyncio.wait({self.loading})
+        if self.loading.cancelled() or self.loading.exception() is not None:
             raise MCPError(t.INTERNAL_ERROR, "the components could not be loaded; the server's log says more")
         return self._listed_anew() if self._list is None or self._outdated.is_set() else self._list
 

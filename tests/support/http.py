@@ -12,6 +12,7 @@ from typing import Any
 from sandbox.api import Sandbox
 from sandbox.server.http.serve import Listening, serve_http
 from sandbox.server.own_tools import OwnTools
+from sandbox.server.server import SandboxServer
 from tests.support.serving import ENVELOPE, HANDSHAKE
 
 ACCEPT = "application/json, text/event-stream"
@@ -142,14 +143,18 @@ async def answer(reader: asyncio.StreamReader) -> Answer:
 
 @contextlib.asynccontextmanager
 async def served(
-    sandbox: Sandbox, *, token: str | None = None, own: OwnTools | None = None, **listening: Any
+    sandbox: Sandbox,
+    *,
+    token: str | None = None,
+    own: OwnTools | None = None,
+    server: SandboxServer | None = None,
+    **listening: Any,
 ) -> AsyncIterator[Served]:
-    """A server for the sandbox as it is, on a free port."""
+    """A server for the sandbox as it is, or this `server`, on a free port."""
     told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    loading: asyncio.Task[None] = asyncio.create_task(asyncio.sleep(0))
+    server = SandboxServer(sandbox, asyncio.create_task(asyncio.sleep(0)), own) if server is None else server
     stop = asyncio.Event()
-    listen = Listening(port=0, **listening)
-    serving = asyncio.create_task(serve_http(sandbox, loading, listen, own=own, ready=told.set_result, stop=stop))
+    serving = asyncio.create_task(serve_http(server, Listening(port=0, **listening), ready=told.set_result, stop=stop))
     await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
         serving.result()

@@ -22,12 +22,10 @@ from mcp.server.auth.provider import TokenVerifier
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.types import Receive, Scope, Send
 
-from sandbox.api import Sandbox
 from sandbox.errors import HostUnavailable, SandboxError
 from sandbox.server.http.connections import IDLE_SECONDS, MAX_HEAD_BYTES, GuardedProtocol
 from sandbox.server.http.front import MAX_BODY_BYTES, Front, Rules
 from sandbox.server.http.names import LOOPBACK, Names, named
-from sandbox.server.own_tools import OwnTools
 from sandbox.server.server import SandboxServer
 
 GRACE_SECONDS = 5
@@ -48,22 +46,14 @@ class Listening:
     origins: frozenset[str] = frozenset()
 
 
-async def serve_http(
-    sandbox: Sandbox,
-    loading: asyncio.Task[None],
-    listening: Listening,
-    *,
-    own: OwnTools | None,
-    ready: Callable[[str], None],
-    stop: asyncio.Event,
-) -> None:
-    """Serve until `stop` is set; `ready` is told the URL. A failure of `loading` ends it, and is raised.
+async def serve_http(server: SandboxServer, listening: Listening, *, ready: Callable[[str], None], stop: asyncio.Event) -> None:
+    """Serve until `stop` is set; `ready` is told the URL. A failure of the server's loading ends it, and is raised.
 
     Raises SandboxError for a place where it may not listen without a token, HostUnavailable where it cannot.
     """
     with _socket(listening) as listener:
-        server = SandboxServer(sandbox, loading, own)
-        front = _front(server, listening, loading, listener)
+        loading = server.loading
+        front = _front(server, listening, listener)
         serving = asyncio.create_task(_serve(front, server, listener, stop))
         ready(_url(listening, listener))
         try:
@@ -131,11 +121,11 @@ class _Application:
         await self.front(scope, receive, send)
 
 
-def _front(server: SandboxServer, listening: Listening, loading: asyncio.Task[None], listener: socket.socket) -> _Application:
+def _front(server: SandboxServer, listening: Listening, listener: socket.socket) -> _Application:
     bound = named(listener.getsockname()[0])
     hosts = LOOPBACK | listening.hosts | ({bound} if bound is not None else set())
     rules = Rules(listening.path, Names(hosts, listening.origins), listening.verifier)
-    return _Application(server, rules, loading.done)
+    return _Application(server, rules, server.loading.done)
 
 
 def _socket(listening: Listening) -> socket.socket:
