@@ -1,7 +1,8 @@
 """Make what the store says hold here: compile anew, and stop the running calls that lost something.
 
-Decides which running calls a change concerns: those whose template held what the new one does not give. Everything that changes
-authority goes through `apply`: a grant, a revoke, an update, an expiry, in this process or another.
+Decides which running calls a change concerns: those whose template held what the new one does not give. They are stopped; one
+that lost hosts alone runs on without them. Everything that changes authority goes through `apply`: a grant, a revoke, an update,
+an expiry, in this process or another.
 
 Rules: one change at a time; the new template holds before the first call is stopped, so no call starts under the old one; what
 cannot be compiled any more gives nothing; a component's digest is part of a grant, so another component has none.
@@ -13,7 +14,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sandbox.accepted import Accepted, Documents
@@ -29,6 +30,7 @@ from sandbox.sessions import Bound, by_session
 from sandbox.state import Store, StoredComponent
 from sandbox.state.authentic import StoreChangedError
 from sandbox.template.difference import taken_away
+from sandbox.template.template import WasiTemplate
 from sandbox.wit.types import Digest
 
 _LOG = logging.getLogger("sandbox")
@@ -43,11 +45,26 @@ class Stopped(Protocol):
 
     @property
     def ms(self) -> float:
-        """From the order to the worker's death."""
+        """From the order to the worker's death, or until its connections were cut."""
+
+    @property
+    def connections_only(self) -> bool:
+        """Whether it runs on without them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A running call that holds what it may not hold any more. With `kept`, nothing but hosts: it may run on under that."""
+
+    call: Running
+    kept: WasiTemplate | None = None
 
 
 class Stopper(Protocol):
     """What of the host a change needs: `sandbox.host.host.Host`."""
+
+    async def narrow(self, call_id: str, template: WasiTemplate) -> Stopped | None:
+        """Hold a running call to other network rules, its connections cut; None where it does not run."""
 
     async def stop(self, call_ids: tuple[str, ...], ending: Ending) -> tuple[Stopped, ...]:
         """Kill the workers of these calls."""
@@ -91,12 +108,12 @@ class Changes:
         try:
             expired = self.store.expire(now)
             generation = self.store.generation()
-            losers = self.reconcile()
-            losers += [call for component in self.components.loaded.values() for call in self._renew(component, now)]
+            losses = [Loss(call) for call in self.reconcile()]
+            losses += [loss for component in self.components.loaded.values() for loss in self._renew(component, now)]
         except StoreChangedError as error:
-            generation, losers = self.store.generation(), self._take_all_away(error)
+            generation, losses = self.store.generation(), self._take_all_away(error)
         self.seen = generation
-        stopped = await self._stop(losers)
+        stopped = await self._stop(losses)
         self._recent.append((generation, stopped))
         self._wake_at_expiry(now)
         self.changed()
@@ -147,7 +164,7 @@ class Changes:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _renew(self, component: Loaded, now: float) -> tuple[Running, ...]:
+    def _renew(self, component: Loaded, now: float) -> tuple[Loss, ...]:
         """Give a component what holds for it; its running calls that lost something by it."""
         old, bound_before = component.effective, component.bound.grants
         accepted = self._accepted(component, self.store.component(component.name, component.digest))
@@ -160,9 +177,10 @@ class Changes:
         same = (component.effective.template, component.effective.spent) == (old.template, old.spent)
         if same and bound == bound_before:
             return ()
-        return tuple(call for call in self.components.calls_of(component.name) if self._loses(component, call, now))
+        losses = (self._loss(component, call, now) for call in self.components.calls_of(component.name))
+        return tuple(loss for loss in losses if loss is not None)
 
-    def _take_all_away(self, error: StoreChangedError) -> list[Running]:
+    def _take_all_away(self, error: StoreChangedError) -> list[Loss]:
         """Nothing holds any more, here: what the store says is not what was granted. The calls that ran under something."""
         _LOG.critical("%s", error)
         told = {"error": error.message}
@@ -172,7 +190,7 @@ class Changes:
             component.effective = deny_all(component.effective.accepted, component.digest, error)
             component.bound = Bound()
         return [
-            call
+            Loss(call)
             for component in self.components.loaded.values()
             for call in self.components.calls_of(component.name)
             if taken_away(call.template, component.effective.template)
@@ -185,14 +203,17 @@ class Changes:
             _LOG.error("%s: nothing is granted any more: %s", component.name, error)
             return deny_all(accepted, component.digest, error)
 
-    def _loses(self, component: Loaded, call: Running, now: float) -> bool:
-        """Whether a running call holds something that it may not hold any more."""
+    def _loss(self, component: Loaded, call: Running, now: float) -> Loss | None:
+        """What becomes of a running call that holds something which it may not hold any more; None where it does not."""
         try:
             effective = component.effective_for(call.session)
             kept = kept_by(self.around, component.name, component.digest, effective, call.grants, now)
         except SandboxError:
-            return True
-        return bool(taken_away(call.template, kept))
+            return Loss(call)
+        taken = taken_away(call.template, kept)
+        if not taken:
+            return None
+        return Loss(call, kept if taken.only_network else None)
 
     def _accepted(self, component: Loaded, found: StoredComponent | None) -> Accepted:
         """The document in the store; this one's own where nobody accepted one there."""
@@ -201,13 +222,29 @@ class Changes:
             return accepted
         return self.documents.stored(found)
 
-    async def _stop(self, losers: list[Running]) -> tuple[StoppedCall, ...]:
+    async def _stop(self, losses: list[Loss]) -> tuple[StoppedCall, ...]:
         stopper = self.stopper()
-        if not losers or stopper is None:
+        if not losses or stopper is None:
             return ()
-        calls = {call.call_id: call for call in losers}
-        stopped = await stopper.stop(tuple(calls), Ending.REVOKED)
-        return tuple(StoppedCall(one.call_id, calls[one.call_id].component, calls[one.call_id].tool, one.ms) for one in stopped)
+        calls = {loss.call.call_id: loss.call for loss in losses}
+        kept = {loss.call.call_id: loss.kept for loss in losses if loss.kept is not None}
+        killing = stopper.stop(tuple(call_id for call_id in calls if call_id not in kept), Ending.REVOKED)
+        narrowing = asyncio.gather(*(stopper.narrow(call_id, template) for call_id, template in kept.items()))
+        killed, narrowed = await asyncio.gather(killing, narrowing)
+        stopped = [*killed, *(one for one in narrowed if one is not None)]
+        for one in stopped:
+            if one.connections_only:
+                self._hold_to(calls[one.call_id], kept[one.call_id])
+        return tuple(
+            StoppedCall(one.call_id, calls[one.call_id].component, calls[one.call_id].tool, one.ms, one.connections_only)
+            for one in stopped
+        )
+
+    def _hold_to(self, call: Running, kept: WasiTemplate) -> None:
+        """Note what a call that runs on holds from now on: a later change is judged by that."""
+        if call.call_id in self.components.running:
+            held = replace(call.template, network=kept.network)
+            self.components.running[call.call_id] = replace(call, template=held)
 
     def _record_expiry(self, grant: Grant, stopped: tuple[StoppedCall, ...]) -> None:
         told = {"stopped": [call.to_json() for call in stopped if call.component == grant.component_name]}

@@ -85,10 +85,14 @@ class RunningCall:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A call that was stopped, and how long it took from the order until its process was dead."""
+    """A call that was stopped, and how long it took from the order until its process was dead.
+
+    With `connections_only` it runs on, and that long it took until its connections were cut.
+    """
 
     call_id: str
     ms: float
+    connections_only: bool = False
 
 
 @dataclass(slots=True)
@@ -201,6 +205,25 @@ class Host:
         """Kill the workers of these calls; returns once they are dead. Calls that do not run are left out."""
         found = [(call_id, self._running[call_id]) for call_id in call_ids if call_id in self._running]
         return tuple(await asyncio.gather(*(self._stop(call_id, running, ending) for call_id, running in found)))
+
+    async def narrow(self, call_id: str, template: WasiTemplate) -> Stopped | None:
+        """Hold a running call to the network rules of `template` from now on, its connections cut; it goes on without them.
+
+        A call that has not begun, and one whose gateway does not say that it is so, is stopped. None for one that does not run.
+        """
+        running = self._running.get(call_id)
+        if running is None:
+            return None
+        ordered = asyncio.get_running_loop().time()
+        worker = running.worker
+        if worker is not None:
+            # Its rules are not those of its template any more: no other call gets it, and this one begins with no other worker.
+            worker.spent = True
+            running.stopped_for = running.stopped_for or Ending.REVOKED
+            if await self._outward.narrow(worker, template):
+                ms = (asyncio.get_running_loop().time() - ordered) * 1000
+                return Stopped(call_id, round(ms, 3), connections_only=True)
+        return await self._stop(call_id, running, Ending.REVOKED)
 
     def running(self) -> tuple[RunningCall, ...]:
         """The calls that run or wait."""

@@ -68,6 +68,16 @@ class Outward:
         if self._child is not None and worker.id in self._attached:
             self._child.channel.send({"reset": worker.id})
 
+    async def narrow(self, worker: Worker, template: WasiTemplate) -> bool:
+        """Hold a worker to the rules of another template and cut all that it has on the way; False where that is not sure."""
+        child = self._child
+        if child is None or not child.alive or worker.id not in self._attached:
+            return False
+        child.channel.send({"rules": worker.id, "network": network_to_wire(template.network)})
+        child.channel.send({"reset": worker.id})
+        # Frames are answered in order: once this one is, the others hold.
+        return await self._flush(_FLUSH_SECONDS) and child.alive
+
     async def events(self, worker: Worker, call_id: str) -> list[dict[str, Any]]:
         """What the gateway saw of a call that has ended, its worker dead or alive; what a dead gateway had not told is lost."""
         seen = self._events.get((worker.id, call_id), [])
@@ -107,8 +117,8 @@ class Outward:
         if self._child is not None:
             await self._child.close()
 
-    async def _flush(self, seconds: float) -> None:
-        """Have the gateway tell all it has seen so far; what it does not tell in time is not waited for."""
+    async def _flush(self, seconds: float) -> bool:
+        """Have the gateway tell all it has seen so far, and whether it did; what it does not tell in time is not waited for."""
         assert self._child is not None
         number = next(self._numbers)
         flushed = self._flushing[number] = asyncio.get_running_loop().create_future()
@@ -117,6 +127,7 @@ class Outward:
             async with asyncio.timeout(seconds):
                 await flushed
         del self._flushing[number]
+        return flushed.done() and not flushed.cancelled()
 
     def _running(self) -> Child:
         if self._child is None or not self._child.alive:

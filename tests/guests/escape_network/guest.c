@@ -176,6 +176,17 @@ void *request(const char *method, u32 method_size, const char *scheme, u32 schem
   return answer_of((s32)scratch.w[6]);
 }
 
+EXPORT("one-after-the-other") void *one_after_the_other(const char *authority, u32 size, u32 times) {
+  for (u32 n = 0; n < times; n++) {
+    request("GET", 3, "http", 4, 1, authority, size, "/", 1, 0, 0, "", 0);
+    text became = result.b[0] ? *(text *)(result.b + 8) : T("answered");
+    *(attempt *)push(&attempts, sizeof(attempt)) = (attempt){T("request"), became};
+  }
+  result.w[0] = (u32)attempts.at;
+  result.w[1] = attempts.count;
+  return &result;
+}
+
 /* --- sockets --- */
 static int told(const char *what, u32 error_at) {
   u8 code = scratch.b[error_at];
