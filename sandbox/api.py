@@ -10,6 +10,7 @@ acknowledged; a revoke holds even where it can no longer be recorded. Not for se
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
@@ -48,6 +49,8 @@ from sandbox.template.authority_hints import AuthorityHints, authority_hints
 from sandbox.wit.tools import Tool, notes_of, tools_of
 from sandbox.wit.types import Digest
 from sandbox.workshop import Workshop
+
+_LOG = logging.getLogger("sandbox")
 
 SET_BACK_S = 60.0
 """A wall clock that far behind the latest moment ever seen is worth an alert."""
@@ -94,6 +97,7 @@ class Sandbox(Permissions, Installing, Workshop):
         self._host: Host | None = None
         self._control: ControlSocket | None = None
         self._starting = asyncio.Lock()
+        self._warming: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
         self._open = False
 
@@ -167,6 +171,9 @@ class Sandbox(Permissions, Installing, Workshop):
         await self._granting.end_own_sessions()
         self._open = False
         self._changes.close()
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.gather(self._warming, return_exceptions=True)
         await self._standing.close()
         if self._control is not None:
             await self._control.close()
@@ -222,23 +229,25 @@ class Sandbox(Permissions, Installing, Workshop):
             await self._changes.apply()
         return loaded.shown
 
-    async def restore(self) -> tuple[LoadedComponent, ...]:
+    async def restore(self, *, warm: bool = False) -> tuple[LoadedComponent, ...]:
         """Show every installed component from now on, those to come too; each is loaded when it is first called.
 
         What other processes install or unload is heard of at once. A component that cannot be shown is left out, and `components`
-        says why.
+        says why. With `warm` the host's processes are started beside, so that the first call need not wait for them.
+
+        Raises HostUnavailable where isolation is `strict` and a layer is missing, which only starting finds out.
         """
         self._require_open()
+        if self._host_options["isolation"] == "strict":
+            await self._started()
+        elif warm and self._host is None:
+            self._warming = asyncio.create_task(self._warm())
         self._standing.follow()
         async with self._starting:
             await self._listen()
         async with self._changes.lock:
             await self._changes.apply()
         return tuple(self._components.loaded[name].shown for name in sorted(self._standing.held))
-
-    async def warm(self) -> None:
-        """Start the host's processes now, in place of at the first call. Raises HostUnavailable."""
-        await self._started()
 
     def tools(self) -> tuple[Tool, ...]:
         """Every tool that can be called, by name."""
@@ -314,6 +323,13 @@ class Sandbox(Permissions, Installing, Workshop):
                 self._host = host
                 await self._listen()
         return self._host
+
+    async def _warm(self) -> None:
+        try:
+            await self._started()
+        except SandboxError as error:
+            # The first call meets the same, and its caller is told.
+            _LOG.error("the host does not start: %s", error)
 
     async def _listen(self) -> None:
         """Hear of what other processes change; to be called with `_starting` held."""

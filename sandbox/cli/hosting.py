@@ -47,8 +47,12 @@ async def hosting(arguments: Namespace, files: Sequence[str]) -> AsyncIterator[S
         yield sandbox
 
 
-async def load_all(sandbox: Sandbox, files: Sequence[str], policies: Sequence[str], waive: Sequence[str] = ()) -> None:
+async def load_all(
+    sandbox: Sandbox, files: Sequence[str], policies: Sequence[str], waive: Sequence[str] = (), *, serving: bool = False
+) -> None:
     """Load the components, each under its policy, which may waive fields; without any, those that are installed.
+
+    What is `serving` starts the host's processes at once, and not with the first call.
 
     Of several, a broken one is reported and left out, and one whose policy is refused is reported and granted nothing.
 
@@ -56,7 +60,7 @@ async def load_all(sandbox: Sandbox, files: Sequence[str], policies: Sequence[st
         SandboxError: the only policy is refused, one names no component, or no component is left.
     """
     if not files:
-        await _restore(sandbox, policies)
+        await _restore(sandbox, policies, serving=serving)
         return
     chosen = _Policies.of(policies, [Path(file).stem for file in files])
     loaded: list[LoadedComponent] = []
@@ -76,13 +80,13 @@ async def load_all(sandbox: Sandbox, files: Sequence[str], policies: Sequence[st
     _tell(sandbox, loaded)
 
 
-async def _restore(sandbox: Sandbox, policies: Sequence[str]) -> None:
+async def _restore(sandbox: Sandbox, policies: Sequence[str], *, serving: bool) -> None:
     if policies:
         raise _usage(
             "`--policy` needs a component", help="`sandbox component accept COMPONENT --policy FILE|NAME` is for an installed one"
         )
-    restored = await sandbox.restore()
-    if not restored:
+    restored = await sandbox.restore(warm=serving)
+    if serving and not restored:
         _log.warning("no component is installed: `sandbox component load FILE.wasm` installs one, also while this runs")
     _tell(sandbox, restored)
 

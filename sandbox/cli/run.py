@@ -31,7 +31,7 @@ async def _serve(arguments: Namespace, wire: Wire) -> int:
     ended = _Signals(asyncio.current_task())
     try:
         async with open_sandbox(arguments, source="mcp") as sandbox:
-            loading = asyncio.create_task(load_all(sandbox, arguments.words, arguments.policy, arguments.waive))
+            loading = asyncio.create_task(load_all(sandbox, arguments.words, arguments.policy, arguments.waive, serving=True))
             try:
                 serving = await importing
                 await serving.serve(sandbox, wire, loading, own_tools(arguments, sandbox))
