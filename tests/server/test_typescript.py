@@ -1,74 +1,69 @@
-"""The TypeScript clients against `sandbox run`: most hosts are built on the first of them.
+"""The TypeScript clients over both transports: most hosts are built on the first of them.
 
 npm installs exact versions into `.cache/typescript` on first use; without node the tests are skipped, which CI refuses.
 """
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import json
-import os
-import shutil
-import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
+from sandbox.server.http.tokens import tokens_of
+from tests.attacks.stage import Stage, staged
 from tests.support.components import files_component
 from tests.support.guests import guest
+from tests.support.http import Served, served
+from tests.support.node import installed, node_version, run
 from tests.support.serving import Serving, every_type, program
 
 SCRIPTS = Path(__file__).parent / "typescript"
-CACHE = Path(__file__).resolve().parents[2] / ".cache" / "typescript"
+TOKEN = "a-token-for-typescript"
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("node") is None or shutil.which("npm") is None, reason="node and npm are not installed"
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(not node_version(), reason="node and npm are not installed"),
+]
+MODES = [("v1.mjs", ""), ("v2.mjs", "legacy"), ("v2.mjs", "auto"), ("v2.mjs", "2026-07-28")]
+clients = pytest.mark.parametrize(("script", "mode"), MODES)
+    ("script", "mode"), [("v1.mjs", ""), ("v2.mjs", "legacy"), ("v2.mjs", "auto"), ("v2.mjs", "2026-07-28")]
 )
 
 
-@functools.cache
-def clients() -> Path:
-    """The scripts beside their installed packages."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    wanted = (SCRIPTS / "package.json").read_text()
-    for script in SCRIPTS.glob("*.mjs"):
-        shutil.copy(script, CACHE)
-    installed = CACHE / "installed.json"
-    if not installed.exists() or installed.read_text() != wanted:
-        (CACHE / "package.json").write_text(wanted)
-        words = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-        subprocess.run(words, cwd=CACHE, check=True, timeout=110)
-        installed.write_text(wanted)
-    return CACHE
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with staged(tmp_path_factory.mktemp("typescript")) as stage:
+        for name in ("every_type", "exhaust_sleep"):
+            await stage.load(name)
+        await stage.sandbox.load(files_component(), policy="deny-all")
+        yield stage
 
 
-def steps(tmp_path: Path, script: str, mode: str) -> dict[str, Any]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def front(stage: Stage) -> AsyncIterator[Served]:
+    async with served(stage.sandbox, verifier=tokens_of(f"typescript {TOKEN}", "tokens")) as front:
+        yield front
+
+
+async def steps(folder: Path, script: str, mode: str, home: Path, reached: dict[str, Any]) -> dict[str, Any]:
     """What the script's client got, step by step."""
-    (tmp_path / "note.txt").write_text("hello")
-    serving = Serving(tmp_path, [files_component(), every_type(), guest("exhaust_sleep")])
-    setting = {
-        "command": serving.words[0],
-        "args": serving.words[1:],
-        "file": str(tmp_path / "note.txt"),
-        "sandbox": [program()],
-        "mode": mode,
-    }
-    done = subprocess.run(
-        ["node", clients() / script, json.dumps(setting)],
-        env={"SANDBOX_HOME": str(serving.home), "PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout))
+    (folder / "note.txt").write_text("hello")
+    (folder / "granted").mkdir()
+    places = {"file": str(folder / "note.txt"), "folder": str(folder / "granted")}
+    setting = {**reached, **places, "sandbox": [program()], "mode": mode}
+    ready = await asyncio.to_thread(installed, SCRIPTS)
+    done = await run(script, json.dumps(setting), folder=ready, environment={"SANDBOX_HOME": str(home)})
+    assert done.code == 0, done.err
+    return dict(json.loads(done.out))
 
 
-@pytest.mark.parametrize(("script", "mode"), [("v1.mjs", ""), ("v2.mjs", "legacy"), ("v2.mjs", "auto"), ("v2.mjs", "2026-07-28")])
-def test_a_typescript_client_lists_calls_is_denied_and_granted(tmp_path: Path, script: str, mode: str) -> None:
-    got = steps(tmp_path, script, mode)
+def check(got: dict[str, Any]) -> None:
+    """What every one of them must have got."""
     assert {"files__read", "every_type__echo-u64"} <= {tool["name"] for tool in got["tools"]}
     # Every one of them returns an error as a result: none throws because it does not fit the output schema.
     for denied in (got["refused"], got["revoked"]):
@@ -77,6 +72,27 @@ def test_a_typescript_client_lists_calls_is_denied_and_granted(tmp_path: Path, s
     assert got["granted"]["structuredContent"] == {"result": "hello"}
     assert got["unknown"]["thrown"]["code"] == -32602
     assert json.loads(got["wrong"]["content"][0]["text"])["code"] == "invalid_arguments"
+    assert got["changed"] is True
+    assert [(hints["readOnlyHint"], hints["destructiveHint"]) for hints in got["hints"]] == [(True, False), (False, True)]
+    assert [rule for rule in got["policy"]["rules"] if rule["origin"].startswith("grant ")]
+    assert got["completed"] == ["exhaust_sleep"]
+    assert got["progress"][0] == "calling exhaust_sleep__sleep"
     assert "thrown" in got["aborted"]
     assert got["aborted_after_ms"] < 5000
     assert got["after"]["structuredContent"] == {"result": "18446744073709551615"}
+
+
+@clients
+async def test_a_typescript_client_on_standard_input_and_output(tmp_path: Path, script: str, mode: str) -> None:
+    serving = Serving(tmp_path, [files_component(), every_type(), guest("exhaust_sleep")])
+    check(await steps(tmp_path, script, mode, serving.home, {"command": serving.words[0], "args": serving.words[1:]}))
+
+
+@clients
+async def test_a_typescript_client_over_http(tmp_path: Path, stage: Stage, front: Served, script: str, mode: str) -> None:
+    reached = {"url": front.url, "headers": {"Authorization": f"Bearer {TOKEN}"}}
+    try:
+        check(await steps(tmp_path, script, mode, stage.home, reached))
+    finally:
+        for grant in stage.sandbox.grants("files"):
+            await stage.sandbox.revoke(grant.id)
