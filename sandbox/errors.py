@@ -9,9 +9,14 @@ write instead.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+MAX_NAMED = 20
+"""Names that an error lists."""
 
 
 class Code(StrEnum):
@@ -116,6 +121,15 @@ class NotFound(SandboxError):  # noqa: N818 - it reads as the sentence it is
     """A component, tool or grant of that name is not there."""
 
     code = Code.COMPONENT_NOT_FOUND
+
+
+def unknown_component(name: str, known: Iterable[str]) -> NotFound:
+    """No component has that name; the help names the one that was meant, or those that there are."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    listed = ", ".join(f"`{each}`" for each in names[:MAX_NAMED]) + (", …" if len(names) > MAX_NAMED else "")
+    others = f"there are {listed}" if names else "`sandbox component load FILE.wasm` installs one"
+    return NotFound(f"there is no component `{name}`", help=f"did you mean `{near[0]}`?" if near else others)
 
 
 class HostUnavailable(SandboxError):  # noqa: N818 - it reads as the sentence it is

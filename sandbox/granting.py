@@ -25,7 +25,7 @@ from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.changes import Changes
 from sandbox.control import notify_all
 from sandbox.effective import Effective
-from sandbox.errors import GrantError, NotFound, PolicyError, SandboxError
+from sandbox.errors import GrantError, PolicyError, SandboxError, unknown_component
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import Grant, GrantKind, Lifetime
 from sandbox.receipt import Receipt, ServerReceipt, StoppedCall
@@ -99,7 +99,7 @@ class Granting:
             return loaded.digest, loaded.effective.accepted
         row = self.store.component(component)
         if row is None:
-            raise NotFound(f"there is no component `{component}`", help="run it once, so that its name is known")
+            raise unknown_component(component, {*self.changes.components.loaded, *(one.name for one in self.store.components())})
         return row.digest, self.documents.stored(row)
 
     def view(self, component: str, session: str | None = None) -> PolicyView:

@@ -31,7 +31,7 @@ from sandbox.audit import Event, EventType, Redactor
 from sandbox.changes import Changes
 from sandbox.components import LoadedComponent
 from sandbox.describing import describe
-from sandbox.errors import ComponentError, NotFound
+from sandbox.errors import ComponentError, unknown_component
 from sandbox.granting import Granting
 from sandbox.host.artefacts import Loaded as Described
 from sandbox.host.settings import HostSettings
@@ -97,7 +97,7 @@ class Registry:
         name = shown if isinstance(shown, str) else shown.name
         row = self.store.installed_one(name)
         if row is None:
-            raise NotFound(f"there is no installed component `{name}`", help="`sandbox component list` names them")
+            raise unknown_component(name, (one.name for one in self.store.installed()))
         asked = None if isinstance(shown, str) or shown.asked is None else shown.asked.text
         if isinstance(shown, Inspection) and (row.digest, row.request_text) != (shown.digest, asked):
             raise ComponentError(f"`{name}` was updated since it was shown", help="look at it again")
@@ -132,7 +132,7 @@ class Registry:
             here = self.changes.components.loaded.get(name)
             row = self.store.installed_one(name)
             if here is None and row is None:
-                raise NotFound(f"there is no component `{name}`", help="`sandbox component list` names those that there are")
+                raise unknown_component(name, {*self.changes.components.loaded, *(one.name for one in self.store.installed())})
             digest = row.digest if row is not None else here.digest if here is not None else None
             event = Event(EventType.COMPONENT_UNLOADED, new_request_id(), subject=LOCAL, component=name, digest=digest)
             since = self.store.generation()

@@ -36,8 +36,14 @@ def _list(arguments: Namespace, terminal: Terminal, home: Home) -> int:
     if terminal.json:
         terminal.data(list(found))
     else:
-        terminal.table(("TIME", "EVENT", "WHAT", "OUTCOME", "ID"), map(_row, found), none="no events")
+        terminal.table(("TIME", "EVENT", "WHAT", "OUTCOME", "ID"), map(_row, found), none=_none(arguments))
     return Exit.OK
+
+
+def _none(arguments: Namespace) -> str:
+    asked = {"component": arguments.component, "event": arguments.event, "call": arguments.call, "since": arguments.since}
+    said = " and ".join(f"{name} `{value}`" for name, value in asked.items() if value is not None)
+    return f"no events with {said}" if said else "no events"
 
 
 def _filters(arguments: Namespace) -> Iterator[Callable[[Record], bool]]:

@@ -23,7 +23,7 @@ from sandbox.cli.inspected import show, show_list
 from sandbox.cli.parser import refuse
 from sandbox.cli.policy.opening import given
 from sandbox.cli.terminal import Terminal
-from sandbox.errors import ComponentError, NotFound, SandboxError
+from sandbox.errors import ComponentError, SandboxError, unknown_component
 from sandbox.inspection import ComponentView, Inspection
 from sandbox.sources import components_in
 
@@ -78,8 +78,8 @@ async def _load_one(sandbox: Sandbox, source: Path | str, arguments: Namespace, 
 
 async def _accept(sandbox: Sandbox, arguments: Namespace, terminal: Terminal) -> int:
     (name,) = arguments.words
-    if name not in {view.name for view in sandbox.components()}:
-        raise NotFound(f"there is no installed component `{name}`", help="`sandbox component list` names them")
+    if name not in (known := {view.name for view in sandbox.components()}):
+        raise unknown_component(name, known)
     inspection = await sandbox.inspect(name)
     if not terminal.json:
         show(inspection, terminal)
