@@ -31,8 +31,6 @@ pytestmark = [
 ]
 MODES = [("v1.mjs", ""), ("v2.mjs", "legacy"), ("v2.mjs", "auto"), ("v2.mjs", "2026-07-28")]
 clients = pytest.mark.parametrize(("script", "mode"), MODES)
-    ("script", "mode"), [("v1.mjs", ""), ("v2.mjs", "legacy"), ("v2.mjs", "auto"), ("v2.mjs", "2026-07-28")]
-)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
