@@ -42,7 +42,7 @@ async def _serve(arguments: Namespace, terminal: Terminal) -> int:
         origins=frozenset(map(_origin, arguments.allow_origin)),
     )
     async with open_sandbox(arguments, source="http") as sandbox:
-        loading = asyncio.create_task(load_all(sandbox, arguments.words, arguments.policy, arguments.waive))
+        loading = asyncio.create_task(load_all(sandbox, arguments.words, arguments.policy, arguments.waive, serving=True))
         server = http.SandboxServer(sandbox, loading, own_tools(arguments, sandbox))
         try:
             await http.serve_http(server, listening, ready=_telling(terminal), stop=stop)
