@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 from sandbox.policy import globs
 from sandbox.policy.refusal import Refusal, quoted
@@ -56,6 +57,7 @@ def parse_cidr(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)
 def parse_ports(written: tuple[int | str, ...]) -> tuple[PortRange, ...]:
     """Ports and ranges as sorted, merged inclusive ranges; `any` is all of them. Raises `Refusal`."""
     ranges = sorted(bounds for port in written for bounds in _port(port))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from sandbox.policy.entries import NetworkEntry
 from sandbox.policy.fields import PROTOCOLS
@@ -60,8 +61,13 @@ def host_covers(wide: str, narrow: str) -> bool:
 
 def cidr_covers(wide: str, narrow: str) -> bool:
     """Whether an address range holds another."""
-    outer, inner = ipaddress.ip_network(wide), ipaddress.ip_network(narrow)
+    outer, inner = _network(wide), _network(narrow)
     return outer.version == inner.version and inner.subnet_of(outer)  # type: ignore[arg-type]  # the versions are equal
+
+
+@lru_cache(maxsize=4096)
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text)
 
 
 def ports_of(entry: NetworkEntry, protocol: str, *, denies: bool = False) -> tuple[PortRange, ...]:
