@@ -27,7 +27,7 @@ bench: .venv/test.done ## every benchmark, one after the other
 		--tool python__evaluate --arguments '{"code": "1+1"}'
 
 guests: .venv/dev.done ## build the committed .wasm files again (needs clang, lld, wasi-libc)
-	$(MAKE) -B -C components/files
+	for each in files time notes; do $(MAKE) -B -C components/$$each || exit 1; done
 	$(BIN)/python tests/guests/build.py
 
 mcpb: .venv/run.done ## the bundle for clients that install one file, and the registry's server.json for it
@@ -65,4 +65,5 @@ INSTALL = $(BIN)/pip install --quiet --require-hashes -r $(1) && \
 	node -e "process.exit(process.versions.node.split('.')[0] < 22)" 2>/dev/null && command -v npm >/dev/null || \
 		$(BIN)/pip install --quiet --require-hashes -r requirements-node.txt
 	$(BIN)/python components/python/build.py
+	$(BIN)/python components/web/build.py
 	@touch $@

@@ -160,7 +160,8 @@ static shown shown_at(const zone *z, s64 seconds) {
     if ((s64)big(z->times + middle * 8, 8) <= seconds) low = middle + 1;
     else high = middle;
   }
-  if (low == z->time_count && z->has_after) return posix_at(&z->after, seconds);
+  int after = !z->time_count || seconds > (s64)big(z->times + (z->time_count - 1) * 8, 8);
+  if (after && z->has_after) return posix_at(&z->after, seconds);
   return kind_shown(z, low ? z->types[low - 1] : 0);
 }
 

@@ -16,8 +16,18 @@ def files_component() -> Path:
 
 
 @functools.cache
+def built(name: str) -> Path:
+    """A component that is built on first use, then kept in `.cache/components`."""
+    script = COMPONENTS / name / "build.py"
+    done = subprocess.run([sys.executable, str(script)], check=True, stdout=subprocess.PIPE, text=True)
+    return Path(done.stdout.strip().splitlines()[-1])
+
+
 def python_component() -> Path:
-    """The Python evaluator; built on first use (about ten seconds), then kept in `.cache/components`."""
-    script = COMPONENTS / "python" / "build.py"
-    built = subprocess.run([sys.executable, str(script)], check=True, stdout=subprocess.PIPE, text=True)
-    return Path(built.stdout.strip().splitlines()[-1])
+    """The Python evaluator; about ten seconds to build."""
+    return built("python")
+
+
+def web_component() -> Path:
+    """The page reader in JavaScript; half a minute to build, and its toolchain to install before that."""
+    return built("web")

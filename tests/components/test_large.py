@@ -1,0 +1,212 @@
+"""The Python evaluator and the page reader in JavaScript, as a client has them: hosts granted one at a time, and code that goes wrong."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from tests.components.served import Served, own_policy, served
+from tests.support.components import python_component, web_component
+
+HTML = "text/html; charset=utf-8"
+PAGE = """<!doctype html><title> A &amp; B </title><script>if (a < b) document.write("<p>no")</script>
+<h1>Hé <em>llo</em></h1><p>Some <b> bold </b>text, a <a href="x?a=1&amp;b=2">link</a><br>&#x1F600; 3 < 4 &nope;
+<ul><li>one<li>two<ol start=3><li>three</ol></ul><pre><code class="language-py">a  = 1
+</code></pre><table><tr><th>A<th>B|C<tr><td>1<td>2</table><blockquote>quoted</blockquote>"""
+MARKDOWN = """# Hé *llo*
+
+Some **bold** text, a [link]({base}/x?a=1&b=2)
+😀 3 < 4 &nope;
+
+- one
+- two
+  3. three
+
+```py
+a  = 1
+```
+
+| A | B\\|C |
+| --- | --- |
+| 1 | 2 |
+
+> quoted"""
+
+
+class Site(http.server.BaseHTTPRequestHandler):
+    """Pages by path."""
+
+    pages: ClassVar[dict[str, tuple[int, dict[str, str], bytes]]] = {
+        "/page": (200, {"content-type": HTML}, PAGE.encode()),
+        "/json": (200, {"content-type": "application/json"}, b'{"a": 1}'),
+        "/gone": (404, {"content-type": "text/plain"}, b"no such page"),
+        "/latin": (200, {"content-type": "text/html; charset=iso-8859-1"}, "<p>é “q”".encode("cp1252")),
+        "/meta": (200, {"content-type": "text/html"}, b"<meta charset=windows-1252><p>\x80"),
+        "/wide": (200, {"content-type": "text/plain"}, "é😀".encode("utf-16")),
+        "/bytes": (200, {"content-type": "text/plain"}, b"a\xff\xc3(\xed\xa0\x80\x00b"),
+        "/koi": (200, {"content-type": "text/html; charset=koi8-r"}, b"<p>"),
+        "/png": (200, {"content-type": "image/png"}, b"\x89PNG"),
+        "/faces": (200, {"content-type": "text/plain"}, "😀".encode() * 1000),
+        "/large": (200, {"content-type": "text/plain"}, b"x" * (5 << 20)),
+        "/unclosed": (200, {"content-type": HTML}, b'<p>text<a href="' * 20_000),
+        "/once": (302, {"location": "/page"}, b""),
+        "/round": (302, {"location": "/round"}, b""),
+        "/away": (302, {"location": "http://127.0.0.2:9/"}, b""),
+    }
+
+    def do_GET(self) -> None:  # noqa: N802 - the name is http.server's
+        status, headers, body = self.pages[self.path]
+        self.send_response(status)
+        for name, value in {**headers, "content-length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        try:
+            self.wfile.write(body)
+        except OSError:
+            self.close_connection = True  # the component has read enough
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture(scope="module")
+def base() -> Iterator[str]:
+    """A web server on loopback."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Both under their own policies, which name no host."""
+    components = {python_component(): own_policy("python"), web_component(): own_policy("web")}
+    with served(tmp_path_factory.mktemp("large"), components) as large:
+        yield large
+
+
+@pytest.fixture(scope="module")
+def web(large: Served, base: str) -> Served:
+    """The page reader, granted the web server by the command that its refusal names."""
+    refused = large.fails("web__fetch", url=f"{base}/page")
+    assert (refused["code"], refused["tried"]["host"]) == ("network_access_denied", "127.0.0.1")
+    large.granted_as_told(refused)
+    port = base.rpartition(":")[2]
+    large.terminal("permission", "grant", "web", "network", "--cidr", "127.0.0.1/32", "--port", port, "--protocol", "http")
+    return large
+
+
+def test_a_page_is_given_as_markdown(web: Served, base: str) -> None:
+    page = web.gives("web__fetch", url=f"{base}/page#part")
+    assert page["text"] == MARKDOWN.format(base=base)
+    assert (page["title"], page["status"], page["url"], page["cut"]) == ("A & B", 200, f"{base}/page", False)
+    assert web.gives("web__fetch", url=f"{base}/page", form="raw")["text"] == PAGE
+    assert "**" not in web.gives("web__fetch", url=f"{base}/page", form="text")["text"]
+    assert web.gives("web__links", url=f"{base}/page") == [{"text": "link", "url": f"{base}/x?a=1&b=2"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [("latin", "é “q”"), ("meta", "€"), ("wide", "é😀"), ("bytes", "a\ufffd\ufffd(\ufffd\ufffd\ufffd\x00b"), ("json", '{"a": 1}'), ("gone", "no such page")],
+)
+def test_bytes_are_read_as_their_charset_says(web: Served, base: str, path: str, text: str) -> None:
+    assert web.gives("web__fetch", url=f"{base}/{path}")["text"] == text
+
+
+def test_a_text_is_given_in_parts_and_no_letter_is_cut(web: Served, base: str) -> None:
+    page = web.gives("web__fetch", url=f"{base}/faces", most=1001)
+    text = page["text"]
+    while page["next"]:
+        page = web.gives("web__fetch", url=f"{base}/faces", most=1001, start=page["next"])
+        text += page["text"]
+    assert text == "😀" * 1000
+
+
+def test_what_is_too_large_is_cut_and_says_so(web: Served, base: str) -> None:
+    page = web.gives("web__fetch", url=f"{base}/large", most=10)
+    assert (page["text"], page["total"], page["cut"]) == ("x" * 10, 2 << 20, True)
+    assert web.gives("web__fetch", url=f"{base}/unclosed")["text"].startswith("text")
+
+
+def test_each_redirect_needs_a_rule_of_its_own(web: Served, base: str) -> None:
+    assert web.gives("web__fetch", url=f"{base}/once")["url"] == f"{base}/page"
+    assert "redirects more than 5 times" in web.says("web__fetch", url=f"{base}/round")
+    refused = web.fails("web__fetch", url=f"{base}/away")
+    assert (refused["code"], refused["tried"]["host"]) == ("network_access_denied", "127.0.0.2")
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "words"),
+    [
+        ("fetch", {"url": "{base}/png"}, "`image/png`: only text is fetched"),
+        ("fetch", {"url": "{base}/koi"}, "`koi8-r`: only UTF-8, UTF-16 and windows-1252 are read"),
+        ("fetch", {"url": "{base}/page", "start": 9999}, "`start` is 9999"),
+        ("fetch", {"url": "{base}/page", "most": 1}, "`most` is 2 to 200000"),
+        ("fetch", {"url": "example.com"}, "is no URL: write one such as https://example.com/page"),
+        ("fetch", {"url": "file:///etc/passwd"}, "is no http or https URL"),
+        ("fetch", {"url": "http://user:word@127.0.0.1/"}, "a URL with a user name or password is not fetched"),
+        ("fetch", {"url": "http://\x00/"}, "is no URL"),
+        ("fetch", {"url": "http://\u202e/"}, "is no URL"),
+        ("links", {"url": "{base}/json"}, "only HTML has links"),
+    ],
+)
+def test_an_error_of_the_page_reader_says_what_to_write(web: Served, base: str, tool: str, arguments: dict[str, Any], words: str) -> None:
+    arguments["url"] = arguments["url"].format(base=base)
+    said = web.says(f"web__{tool}", **arguments)
+    assert words in said
+    assert "word" not in said.replace("password", "").replace(words, "")
+
+
+def test_python_gives_what_is_printed_and_the_last_value(large: Served) -> None:
+    assert large.gives("python__evaluate", code="import json\nprint('é')\njson.loads('[1, 2]')") == "é\n[1, 2]\n"
+    assert large.gives("python__evaluate", code="import os\ndict(os.environ)") == "{}\n"
+
+
+def test_halves_of_letters_are_written_out(large: Served) -> None:
+    """WIT has no word for a lone surrogate: it must not end the call."""
+    assert large.gives("python__evaluate", code=r"print('\ud800é')") == "\\ud800é\n"
+    assert large.says("python__evaluate", code=r"raise ValueError('\udfff')").endswith("ValueError: \\udfff")
+
+
+def test_a_long_output_is_cut_and_says_so(large: Served) -> None:
+    assert large.gives("python__evaluate", code="print('x' * 600_000)").endswith("x\n… 75713 more characters")
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("x = (", "    x = (\n        ^\nSyntaxError: '(' was never closed"),
+        ("import numpy", "No module named 'numpy'\n(the standard modules"),
+        ("import json\njson.loads('x')", 'File "<code>", line 2, in <module>\n    json.loads(\'x\')'),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("input()", "EOFError"),
+        ("\x00", "cannot contain null bytes"),
+    ],
+)
+def test_an_error_in_the_code_is_a_traceback_and_no_missing_permission(large: Served, code: str, words: str) -> None:
+    refused = large.fails("python__evaluate", code=code)
+    assert refused["code"] == "guest_error"
+    assert words in refused["error"]
+
+
+def test_python_fetches_what_is_granted_and_opens_what_is_granted(large: Served, base: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    large.granted_as_told(large.fails("python__fetch", url=f"{base}/gone"))
+    assert large.gives("python__fetch", url=f"{base}/gone") == {"status": 404, "body": "no such page", "cut": False}
+    note = tmp_path_factory.mktemp("python") / "note.txt"
+    note.write_text("hello")
+    refused = large.fails("python__evaluate", code=f"open({str(note)!r}).read()")
+    assert refused["code"] == "filesystem_access_denied"
+    large.granted_as_told(refused)
+    assert large.gives("python__evaluate", code=f"open({str(note)!r}).read()") == "'hello'\n"
+
+
+def test_an_endless_loop_ends_at_its_limit(large: Served) -> None:
+    large.terminal("permission", "grant", "python", "resource", "cpu_time=300ms")
+    assert large.fails("python__evaluate", code="while True: pass")["code"] == "resource_limit_exceeded"
+    assert large.gives("python__evaluate", code="1 + 1") == "2\n"
