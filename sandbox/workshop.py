@@ -6,10 +6,12 @@ says is `sandbox.template.advice`, what two of them differ in `sandbox.template.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sandbox.accepted import Accepted, Given
-from sandbox.effective import Effective
+from sandbox.effective import Effective, compile_effective
 from sandbox.installing import Kept
-from sandbox.template.advice import Explained, Question, explained
+from sandbox.template.advice import Explained, Question, explained, under_ceiling
 from sandbox.template.compare import differences
 from sandbox.template.examples import Differences
 from sandbox.template.template import WasiTemplate
@@ -27,8 +29,14 @@ class Workshop:
 
         Raises NotFound, and PolicyError where its document does not hold here.
         """
-        template = self._holding(component)[1].template
-        return explained(template, questions, component=component)
+        digest, holds = self._holding(component)
+        found = explained(holds.template, questions, component=component)
+        changes = self._kept().granting.changes
+        if changes.around.ceiling is None or all(each.said.allowed for each in found):
+            return found
+        free = replace(changes.around, ceiling=None)
+        without = compile_effective(free, component, digest, holds.accepted, holds.grants, changes.clock()).template
+        return tuple(under_ceiling(without, each) for each in found)
 
     def policy_differences(self, component: str, policy: Given) -> Differences:
         """What another document would change for a component, its grants staying. Raises NotFound, PolicyError."""

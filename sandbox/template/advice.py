@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -91,6 +91,14 @@ def explained(template: WasiTemplate, questions: tuple[Question, ...], *, compon
     """The answers of one template."""
     found = ((question, answer(template, question)) for question in questions)
     return tuple(Explained(one, said, advise(template, one, said, component=component)) for one, said in found)
+
+
+def under_ceiling(without: WasiTemplate, each: Explained) -> Explained:
+    """The answer, where a template `without` the ceiling would say yes: then it is the ceiling that says no."""
+    if each.said.allowed or not answer(without, each.question).allowed:
+        return each
+    said = replace(each.said, line=f"{each.said.line}; the policy allows it, the ceiling does not")
+    return replace(each, said=said, advice=Advice("whoever runs this host would have to widen the ceiling"))
 
 
 def advise(template: WasiTemplate, question: Question, said: Explanation, *, component: str | None = None) -> Advice | None:

@@ -184,3 +184,16 @@ def test_a_component_runs_under_a_policy_with_a_waiver_only_where_it_is_waived(f
     assert "is waived: it has no effect" in done.stderr
     assert "`storage` cannot be waived" in sandbox(*words, "--waive", "storage", folder=folder).stderr
     assert json.loads(run(folder, "get", "files", "--json").stdout)["waivers"] == ["waived.yaml:3:3: `ipc`"]
+
+
+def test_what_the_ceiling_takes_from_a_component_is_said_to_be_the_ceilings(folder: Path) -> None:
+    file = write(folder, "wide.yaml", HEAD + '  network: {allow: [{host: "*.a.test"}]}\n')
+    most = write(folder, "most.yaml", HEAD + "  network: {allow: [{host: b.a.test}]}\n")
+    assert run(folder, "set", "files", file).returncode == 0
+    asked = ("explain", "files", "--url", "https://c.a.test/")
+    assert run(folder, *asked).returncode == 0
+    done = run(folder, *asked, "--ceiling", most)
+    assert done.returncode == 1
+    assert "the policy allows it, the ceiling does not" in done.stdout
+    assert "widen the ceiling" in done.stderr
+    assert run(folder, "explain", "files", "--url", "https://b.a.test/", "--ceiling", most).returncode == 0

@@ -8,6 +8,7 @@ from typing import Any
 
 from sandbox.cli.exits import Exit, exit_for
 from sandbox.cli.policy.reading import Judged, data_folder, judged
+from sandbox.cli.policy.showing import colour_of
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import SandboxError
 
@@ -50,16 +51,10 @@ def _show(terminal: Terminal, word: str, result: Judged | SandboxError, argument
         terminal.line(f'{word}: version "{result.document.written_version}"')
     notes = result.compiled.notes
     rows = [(note.origin, note.line, note.enforced_by) for note in notes]
-    colours = [_colour(note.line, note.enforced_by) for note in notes]
+    colours = [colour_of(note) for note in notes]
     terminal.table(("LINE", "WHAT IT SAYS", "WHAT ENFORCES IT"), rows, none="nothing is granted", colours=colours)
     for warning in result.compiled.warnings:
         terminal.note(f"warning: {warning}")
     if arguments.component is None and result.compiled.own_folders:
         stands = f"`{data_folder(word, arguments)}` stands for the component's own data folder"
         terminal.note(f"{stands}; `--component FILE.wasm` says whose")
-
-
-def _colour(line: str, enforced_by: str) -> str:
-    if enforced_by.startswith("nothing"):
-        return "yellow"
-    return "red" if line.startswith("deny ") else "green" if line.startswith("allow ") else ""

@@ -17,7 +17,7 @@ from sandbox.cli.exits import Exit
 from sandbox.cli.policy.opening import component_of, opened
 from sandbox.cli.policy.reading import data_folder, judged, usage
 from sandbox.cli.terminal import Terminal
-from sandbox.template.advice import Advice, Explained, Question, answer, explained
+from sandbox.template.advice import Explained, Question, explained, under_ceiling
 from sandbox.template.template import Access, WasiTemplate
 
 _ACCESS = {"read": Access.READ, "write": Access.WRITE, "create": Access.CREATE, "delete": Access.DELETE}
@@ -69,7 +69,7 @@ def _of_file(word: str, arguments: Namespace, questions: Sequence[Question], ter
     found = tuple(_with_mount(compiled.template, question, each) for question, each in zip(questions, found, strict=True))
     if not all(each.said.allowed for each in found):
         without = judged(word, arguments, ceiling=False).compiled.template
-        found = tuple(_under_ceiling(without, each) for each in found)
+        found = tuple(under_ceiling(without, each) for each in found)
     if arguments.component is None and compiled.own_folders and not terminal.json:
         stands = f"`{data_folder(word, arguments)}` stands for the component's own data folder"
         terminal.note(f"{stands}; `--component FILE.wasm` says whose")
@@ -79,14 +79,6 @@ def _of_file(word: str, arguments: Namespace, questions: Sequence[Question], ter
 def _resolved(question: Question) -> Question:
     """The question about the real path: rules are about where links end."""
     return replace(question, target=os.path.realpath(question.target)) if question.kind == "storage" else question
-
-
-def _under_ceiling(without: WasiTemplate, each: Explained) -> Explained:
-    """Where the document alone would say yes, it is the ceiling that says no."""
-    if each.said.allowed or not answer(without, each.question).allowed:
-        return each
-    said = replace(each.said, line=f"{each.said.line}; the policy allows it, the ceiling does not")
-    return replace(each, said=said, advice=Advice("whoever runs this host would have to widen the ceiling"))
 
 
 def _with_mount(template: WasiTemplate, asked: Question, each: Explained) -> Explained:

@@ -7,6 +7,7 @@ from argparse import Namespace
 
 from sandbox.cli.exits import Exit
 from sandbox.cli.policy.opening import opened
+from sandbox.cli.policy.showing import colour_of
 from sandbox.cli.terminal import Terminal
 from sandbox.views import PolicyView
 
@@ -19,7 +20,9 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
         return Exit.OK
     terminal.line(f"{view.component} is under {view.file}")
     rows = [(note.origin, note.line, note.enforced_by) for note in view.rules]
-    terminal.table(("FROM", "WHAT HOLDS", "WHAT ENFORCES IT"), rows, none="nothing is granted")
+    terminal.table(
+        ("FROM", "WHAT HOLDS", "WHAT ENFORCES IT"), rows, none="nothing is granted", colours=[*map(colour_of, view.rules)]
+    )
     for left in view.left_out:
         terminal.note(f"warning: the grant {left.grant.id} gives nothing here: {left.why}")
     for text in view.warnings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sandbox.cli.terminal import Terminal
 from sandbox.receipt import Receipt
 from sandbox.template.examples import Differences, Verdict
+from sandbox.template.report import Note
 
 
 def show_differences(terminal: Terminal, found: Differences, left: str, right: str) -> None:
@@ -14,6 +15,13 @@ def show_differences(terminal: Terminal, found: Differences, left: str, right: s
     terminal.table(("", "EXAMPLE", left, right), rows, none="they decide alike: no difference was found", colours=colours)
     if not found.complete:
         terminal.note("warning: there is more to compare than was looked at; the examples are true, others may be missing")
+
+
+def colour_of(note: Note) -> str:
+    """The colour of a line: what allows, what denies, what nothing enforces."""
+    if note.enforced_by.startswith("nothing"):
+        return "yellow"
+    return "red" if note.line.startswith("deny ") else "green" if note.line.startswith("allow ") else ""
 
 
 def show_receipt(terminal: Terminal, receipt: Receipt) -> None:
