@@ -32,13 +32,16 @@ async def ask_to_load(sandbox: Sandbox, asked: Load, who: str) -> Question:
     command = shlex.join(
         [
             *("sandbox", "component", "load", asked.path),
-            *(("--digest", asked.digest) if asked.digest else ()),
-            *(("--name", asked.name) if asked.name else ()),
+            *((f"--digest={asked.digest}",) if asked.digest else ()),
+            *((f"--name={asked.name}",) if asked.name else ()),
         ]
     )
     same = f"load {asked.path} {asked.digest}"
     if "://" in asked.path:
         return _of_url(sandbox, asked, who, command, same)
+    if not asked.path.startswith("/"):
+        # Relative to this server it would mean what nobody sees; and an option, where a person takes the command over.
+        raise GrantError("a component is named by its whole path, or by an https URL", help="write `path: /srv/tools/notes.wasm`")
     found = await _inspected(sandbox, asked)
 
     async def load() -> dict[str, Any]:

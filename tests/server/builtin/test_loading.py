@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @modes
-@pytest.mark.parametrize("file", ["/etc/passwd", "/nowhere/at/all.wasm", "/dev/zero", "/", "relative.wasm", "/proc/self/mem"])
+@pytest.mark.parametrize("file", ["/etc/passwd", "/nowhere/at/all.wasm", "/dev/zero", "/", "/proc/self/mem"])
 async def test_of_what_is_no_component_a_client_learns_no_more_than_that(scene: Scene, mode: Mode, file: str) -> None:
     person = Person(YES)
     async with scene.agent(mode, person) as agent:
@@ -25,6 +25,16 @@ async def test_of_what_is_no_component_a_client_learns_no_more_than_that(scene: 
         "message": "there is no component that can be loaded",
         "help": "the server's log says more",
     }
+    assert person.seen == []
+
+
+@modes
+@pytest.mark.parametrize("path", ["relative.wasm", "--policy=all.yaml", "../x.wasm", "~/x.wasm", ""])
+async def test_a_path_that_depends_on_who_reads_it_is_refused(scene: Scene, mode: Mode, path: str) -> None:
+    person = Person(YES)
+    async with scene.agent(mode, person) as agent:
+        told = await agent.refused("load_component", path=path)
+    assert told["code"] in {"grant_refused", "invalid_arguments"}
     assert person.seen == []
 
 
