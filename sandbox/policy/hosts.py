@@ -18,10 +18,23 @@ ANY_PORT: tuple[PortRange, ...] = ((1, 65535),)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}", re.ASCII)
-_METADATA = tuple(
-    ipaddress.ip_network(text)
-    for text in ("169.254.169.254/32", "169.254.170.2/32", "168.63.129.16/32", "100.100.100.200/32", "fd00:ec2::254/128")
+METADATA_SERVICES = (
+    "100.100.100.200",  # Alibaba
+    "168.63.129.16",  # Azure's wire server
+    "169.254.0.23",  # Tencent
+    "169.254.42.42",  # Scaleway
+    "169.254.169.254",  # AWS, Azure, Google, Oracle, DigitalOcean, OpenStack
+    "169.254.170.2",  # ECS task credentials
+    "169.254.170.23",  # EKS pod identity
+    "192.0.0.192",  # Oracle, classic
+    "fd00:42::42",  # Scaleway
+    "fd00:ec2::23",  # EKS pod identity
+    "fd00:ec2::254",  # AWS
+    "fd20:ce::254",  # Google
 )
+"""Addresses that hand credentials to whoever asks: a rule that names one alone would promise what it never gives."""
+
+_METADATA = tuple(ipaddress.ip_network(text) for text in METADATA_SERVICES)
 
 
 def parse_host(text: str) -> str:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from sandbox.policy.hosts import METADATA_SERVICES
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -73,23 +75,7 @@ _RANGES: tuple[tuple[str, str], ...] = (
 )
 SPECIAL_RANGES: tuple[SpecialRange, ...] = tuple(SpecialRange(ip_network(text), name) for text, name in _RANGES)
 
-METADATA: frozenset[Address] = frozenset(
-    ip_address(text)
-    for text in (
-        "100.100.100.200",  # Alibaba
-        "168.63.129.16",  # Azure's wire server
-        "169.254.0.23",  # Tencent
-        "169.254.42.42",  # Scaleway
-        "169.254.169.254",  # AWS, Azure, Google, Oracle, DigitalOcean, OpenStack
-        "169.254.170.2",  # ECS task credentials
-        "169.254.170.23",  # EKS pod identity
-        "192.0.0.192",  # Oracle, classic
-        "fd00:42::42",  # Scaleway
-        "fd00:ec2::23",  # EKS pod identity
-        "fd00:ec2::254",  # AWS
-        "fd20:ce::254",  # Google
-    )
-)
+METADATA: frozenset[Address] = frozenset(ip_address(text) for text in METADATA_SERVICES)
 """Addresses of instance metadata services: they hand credentials to whoever asks. No rule reaches them."""
 
 _MAPPED = IPv6Network("::ffff:0:0/96")

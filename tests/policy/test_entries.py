@@ -192,6 +192,7 @@ def test_a_network_allow_that_reads_like_a_restriction_but_is_none_is_refused(na
         ('{cidr: "::ffff:0:0/96"}', "IPv4 addresses in IPv6"),
         ('{cidr: "::ffff:7f00:1/128"}', "permissions.network.allow[0].cidr"),
         ("{cidr: 169.254.169.254/32}", "metadata service, which no rule reaches"),
+        ("{cidr: 169.254.42.42/32}", "metadata service, which no rule reaches"),
         ('{cidr: "fd00:ec2::254/128"}', "metadata service, which no rule reaches"),
         ("{host: a.example, ports: []}", "the list is empty"),
         ("{host: a.example, ports: 443}", "write `ports: […]`"),
