@@ -109,9 +109,8 @@ def _hosting(parser: Parser) -> None:
 
 
 def _run(commands: _Commands) -> None:
-    parser = _leaf(
-        commands, "run", "run", "serve components as MCP tools on standard input and output", "`[FILE.wasm …]`", (0, None)
-    )
+    summary = "serve components as MCP tools on standard input and output"
+    parser = _leaf(commands, "run", "run", summary, "`[FILE.wasm …]`", (0, None), completes="wasm")
     _hosting(parser)
     builtin(parser)
 
@@ -124,15 +123,16 @@ def _component(commands: _Commands) -> None:
 
 def _tool(commands: _Commands) -> None:
     group = _group(commands, "tool", "try tools without an MCP client")
-    _hosting(_leaf(group, "list", "tool", "list the tools of components", "`[FILE.wasm …]`", (0, None)))
-    call = _leaf(group, "call", "tool", "call one tool", "`[FILE.wasm …] TOOL [KEY=VALUE … | {JSON}]`", (1, None))
-    _hosting(call)
+    listed = "list the tools of components: of these, else of running servers and of what is installed"
+    called = "`[FILE.wasm …] TOOL [KEY=VALUE … | {JSON}]`"
+    _hosting(_leaf(group, "list", "tool", listed, "`[FILE.wasm …]`", (0, None), completes="wasm"))
+    _hosting(_leaf(group, "call", "tool", "call one tool, of those that `tool list` lists", called, (1, None), completes="wasm"))
 
 
 def _audit(commands: _Commands) -> None:
     group = _group(commands, "audit", "read the record of what happened")
     listing = _leaf(group, "list", "audit", "list events", "nothing more", (0, 0))
-    listing.add_argument("--component", metavar="COMPONENT")
+    naming(listing.add_argument("--component", metavar="COMPONENT"), "component")
     listing.add_argument("--event", metavar="TYPE", help="tool_invoke, tool_success, tool_failure, access_denied, …")
     listing.add_argument("--call", metavar="ID", help="all events of one call, by its id in the last column")
     listing.add_argument("--since", metavar="TIME", help="an ISO time, or how long ago: 10m, 2h")

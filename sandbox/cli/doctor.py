@@ -14,7 +14,9 @@ from sandbox.host.layers.report import LayerReport
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
     """Start a host, ask, and show."""
-    return _show(asyncio.run(_ask(arguments)), terminal)
+    with terminal.working("starting a worker"):
+        report = asyncio.run(_ask(arguments))
+    return _show(report, terminal)
 
 
 async def _ask(arguments: Namespace) -> LayerReport:

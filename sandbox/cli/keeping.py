@@ -8,7 +8,7 @@ from sandbox.cli.parser import Commands, Parser, leaf, naming
 def keeping(group: Commands) -> None:
     """Declare the commands."""
     loading = "install a component: show what it is and asks for, and keep it for `run` and `serve`"
-    load = _leaf(group, "load", loading, "`FILE.wasm|FOLDER|URL`", (1, 1), "file")
+    load = _leaf(group, "load", loading, "`FILE.wasm|FOLDER|URL`", (1, 1), "wasm")
     load.add_argument("--name", metavar="NAME", help="what it is called here (default: its file's name)")
     load.add_argument("--digest", metavar="SHA256", help="what its bytes must be; a URL needs it, here or as `#sha256=…`")
     accept = _leaf(group, "accept", "accept what waits of an installed component", "`COMPONENT`", (1, 1), "component")
@@ -17,7 +17,7 @@ def keeping(group: Commands) -> None:
     _leaf(group, "unload", "take components away, from running servers too", "`COMPONENT …`", (1, None), "component")
     _leaf(group, "list", "list the installed components", "nothing more", (0, 0), "nothing")
     looking = "say what a component is, imports and asks for; it is never run"
-    inspect = _leaf(group, "inspect", looking, "`FILE.wasm|FOLDER|URL|COMPONENT`", (1, 1), "file")
+    inspect = _leaf(group, "inspect", looking, "`FILE.wasm|FOLDER|URL|COMPONENT`", (1, 1), "component-or-file")
     inspect.add_argument("--digest", metavar="SHA256", help="what its bytes must be; a URL needs it, here or as `#sha256=…`")
 
 

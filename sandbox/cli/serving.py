@@ -9,7 +9,8 @@ from sandbox.cli.parser import Commands, Parser, leaf
 
 def serving(commands: Commands, hosting: Callable[[Parser], None]) -> None:
     """Add `serve`. `hosting` adds the options of what opens a host."""
-    parser = leaf(commands, "serve", "serve", "serve components as MCP tools over HTTP", "`[FILE.wasm …]`", (0, None))
+    summary = "serve components as MCP tools over HTTP"
+    parser = leaf(commands, "serve", "serve", summary, "`[FILE.wasm …]`", (0, None), completes="wasm")
     hosting(parser)
     parser.add_argument(
         "--host", default="127.0.0.1", metavar="HOST", help="listen there (default: 127.0.0.1, this machine alone)"

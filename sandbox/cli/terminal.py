@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import json as json_format
 import os
+import re
 import sys
 import time
 import unicodedata
@@ -32,6 +33,8 @@ _REFUSALS = frozenset(
 )
 """The host said no; a call that ends with any other code ran, and failed."""
 _COLOURS = {"red": 31, "green": 32, "yellow": 33}
+_WORDS = {"error": "1;31", "refused": "1;31", "warning": "33", "help": "36", "next": "36", "or": "36"}
+_WORD = re.compile(rf"^( *)({'|'.join(_WORDS)}):", re.MULTILINE | re.IGNORECASE)
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
@@ -86,7 +89,8 @@ class Terminal:
 
     def note(self, text: object) -> None:
         """Tell a person something that is no data."""
-        print(safe(text, lines=True), file=sys.stderr)
+        shown = safe(text, lines=True)
+        print(_coloured(shown) if _coloured_errors() else shown, file=sys.stderr)
 
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[object]], *, none: str, colours: Sequence[str] = ()) -> None:
         """Write rows under headers; `none` goes to standard error where there are no rows. `colours` are those of the rows."""
@@ -122,6 +126,15 @@ class Terminal:
     def fail_with(self, message: str, *, help: str | None = None) -> None:  # noqa: A002 - the word of the error style
         """Tell a failure that is no `SandboxError`."""
         self.fail(SandboxError(message, help=help, code=Code.UNAVAILABLE))
+
+
+def _coloured_errors() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _coloured(text: str) -> str:
+    """The word that says what a line is, in its colour. By hand: an error must not wait for rich."""
+    return _WORD.sub(lambda found: f"{found[1]}\x1b[{_WORDS[found[2].lower()]}m{found[2]}:\x1b[0m", text)
 
 
 def _said(body: dict[str, Any]) -> str:

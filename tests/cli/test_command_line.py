@@ -48,7 +48,7 @@ def test_the_version_is_one_line() -> None:
         ["component", "inspect", "x.wasm", "--digest", "sha256:x", "--accept"],
         ["run", "--pol", "x", "y.wasm"],
         ["run", "--isolation", "none", "x.wasm"],
-        ["policy", "check", "a", "b"],
+        ["policy", "versions", "a", "b"],
         ["doctor", "now"],
         ["audit", "list", "--limit", "many"],
         ["audit", "list", "--event", "nope"],
