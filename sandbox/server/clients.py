@@ -16,7 +16,8 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -44,6 +45,8 @@ LOCAL = "local"
 MAX_SUBSCRIPTIONS = 1000
 """Resources that one handshake client may watch."""
 
+SILENT_SECONDS = 60.0
+
 SEND_SECONDS = 5.0
 """How long one client that does not read may keep the others from hearing of a change."""
 
@@ -61,12 +64,20 @@ class Caller:
 
 @dataclass(slots=True)
 class Client:
-    """A handshake client: its session and what it asked to be told. `live` is set once it may be written to."""
+    """A handshake client: its session and what it asked to be told. `live` is set once it may be written to, `heard_at` by each
+    request that the SDK has of it."""
 
     session: str
+    subject: str
+    version: str
+    heard_at: float
     level: t.LoggingLevel | None = None
     watched: set[str] = field(default_factory=set)
     live: ServerSession | None = None
+
+    def silent(self) -> bool:
+        """Whether the SDK has heard nothing of it for a while."""
+        return time.monotonic() - self.heard_at > SILENT_SECONDS
 
 
 class Clients:
@@ -76,27 +87,42 @@ class Clients:
         self._ended = ended
         self._run = uuid4().hex
         self._handshakes: dict[int, Client] = {}
+        self._sessions: dict[str, Client] = {}
         self._lasting: set[str] = set()
         self._bus = InMemorySubscriptionBus()
         self.listen = ListenHandler(self._bus)
 
     def caller(self, ctx: Context) -> Caller:
         """Who makes this request."""
-        subject = subject_of(ctx)
         if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
-            return Caller(subject, self.client(ctx).session)
-        session = self._run if ctx.request is None else hashlib.sha256(f"{self._run} {subject}".encode()).hexdigest()[:32]
+            client = self.client(ctx)
+            return Caller(client.subject, client.session)
+        if ctx.request is not None:
+            return self.without_session(subject_of(ctx))
+        self._lasting.add(self._run)
+        return Caller(LOCAL, self._run)
+
+    def without_session(self, subject: str) -> Caller:
+        """Who makes a request of the era without sessions over HTTP."""
+        session = hashlib.sha256(f"{self._run} {subject}".encode()).hexdigest()[:32]
         self._lasting.add(session)
         return Caller(subject, session)
+
+    def with_session(self, session_id: str) -> Client | None:
+        """The handshake client of a session over HTTP, by the id that only it knows; None before it may be written to."""
+        client = self._sessions.get(session_id)
+        return client if client is not None and client.live is not None else None
 
     def client(self, ctx: Context) -> Client:
         """The handshake client of this request; to be asked of no other."""
         connection: Connection = ctx.session._connection
         known: Client | None = connection.state.get(_STATE)
         if known is None:
-            known = Client(self._run if ctx.request is None else uuid4().hex)
+            session = self._run if ctx.request is None else uuid4().hex
+            known = Client(session, subject_of(ctx), connection.protocol_version, 0.0)
             connection.state[_STATE] = self._handshakes[id(connection)] = known
-            connection.exit_stack.push_async_callback(self._left, id(connection))
+            connection.exit_stack.push_async_callback(self._left, id(connection), connection.session_id)
+        known.heard_at = time.monotonic()
         return known
 
     def watch(self, ctx: Context, uri: str) -> None:
@@ -108,7 +134,10 @@ class Clients:
 
     def joined(self, ctx: Context) -> None:
         """Note that a handshake client may be written to from now on."""
-        self.client(ctx).live = ctx.session
+        client = self.client(ctx)
+        client.live, client.version = ctx.session, ctx.protocol_version
+        if (session_id := ctx.session._connection.session_id) is not None:
+            self._sessions[session_id] = client
 
     async def close(self) -> None:
         """End the sessions that no connection ends: the server goes."""
@@ -134,7 +163,8 @@ class Clients:
         told = (tell(client, client.live) for client in tuple(self._handshakes.values()) if client.live is not None)
         await asyncio.gather(*(_in_time(one) for one in told if one is not None))
 
-    async def _left(self, key: int) -> None:
+    async def _left(self, key: int, session_id: str | None) -> None:
+        self._sessions.pop(session_id or "", None)
         client = self._handshakes.pop(key)
         await self._ended(client.session)
 
@@ -146,7 +176,12 @@ async def _in_time(telling: Awaitable[None]) -> None:
 
 def subject_of(ctx: Context) -> str:
     """The name of the token that came with a request over HTTP."""
-    user = ctx.request.scope.get("user") if ctx.request is not None else None
+    return subject_in(ctx.request.scope) if ctx.request is not None else LOCAL
+
+
+def subject_in(scope: Mapping[str, Any]) -> str:
+    """The name of the token that a request's scope has."""
+    user = scope.get("user")
     if not isinstance(user, AuthenticatedUser):
         return LOCAL
     return user.access_token.subject or user.access_token.client_id

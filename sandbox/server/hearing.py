@@ -16,15 +16,14 @@ import asyncio
 import contextlib
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, get_args
 
 import mcp.types as t
 from mcp import MCPDeprecationWarning
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from sandbox.host.outcome import Outcome
-from sandbox.server.clients import Clients, Context
+from sandbox.server.clients import Client, Context
 
 LEVELS: tuple[t.LoggingLevel, ...] = get_args(t.LoggingLevel)
 """As RFC 5424 orders them, the least first."""
@@ -67,25 +66,36 @@ async def _beat(ctx: Context, doing: str) -> None:
         await asyncio.sleep(HEARTBEAT_SECONDS)
 
 
-async def tell(ctx: Context, clients: Clients, tool: str, component: str, outcome: Outcome) -> None:
-    """Send the client's log what a call left behind: its denials and the guest's lines."""
-    if not outcome.denials and not outcome.stderr:
-        return
-    least = _least(ctx, clients)
-    if least is None:
+Log = Callable[[t.LoggingLevel, Any, str], Awaitable[None]]
+"""Writes one line to a client's log: its level, what it says, and who."""
+
+
+async def tell(log: Log, least: t.LoggingLevel | None, tool: str, component: str, outcome: Outcome) -> None:
+    """Write to the client's log what a call left behind, from the level `least` on: its denials and the guest's lines."""
+    if least is None or not (outcome.denials or outcome.stderr):
         return
     for level, data in (*_denials(outcome, tool), *_lines(outcome, tool)):
         if LEVELS.index(level) >= LEVELS.index(least):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", MCPDeprecationWarning)
-                await ctx.session.send_log_message(level, data, logger=component, related_request_id=ctx.request_id)
+            await log(level, data, component)
 
 
-def _least(ctx: Context, clients: Clients) -> t.LoggingLevel | None:
-    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-        asked = (ctx.meta or {}).get(t.LOG_LEVEL_META_KEY)
-        return asked if asked in LEVELS else None
-    return clients.client(ctx).level or UNASKED
+def log_of(ctx: Context) -> Log:
+    """The log of who made a request, beside its answer."""
+
+    async def log(level: t.LoggingLevel, data: Any, logger: str) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MCPDeprecationWarning)
+            await ctx.session.send_log_message(level, data, logger=logger, related_request_id=ctx.request_id)
+
+    return log
+
+
+def least_of(ctx: Context, client: Client | None) -> t.LoggingLevel | None:
+    """The level from which on the client wants to hear, None for nothing; `client` is that of the handshake era."""
+    if client is not None:
+        return client.level or UNASKED
+    asked = (ctx.meta or {}).get(t.LOG_LEVEL_META_KEY)
+    return asked if asked in LEVELS else None
 
 
 def _denials(outcome: Outcome, tool: str) -> Iterator[tuple[t.LoggingLevel, dict[str, Any]]]:

@@ -32,8 +32,8 @@ from pydantic import ValidationError
 from sandbox.api import Sandbox
 from sandbox.server.announcing import Announcer
 from sandbox.server.calls import Shown, call_tool, unknown_tool
-from sandbox.server.clients import Clients, Context, subject_of
-from sandbox.server.hearing import progress, tell
+from sandbox.server.clients import Caller, Client, Clients, Context, subject_of
+from sandbox.server.hearing import UNASKED, Log, least_of, log_of, progress, tell
 from sandbox.server.own_tools import Answer, NoTools, OwnTools
 from sandbox.server.pages import cursor_in
 from sandbox.server.resources import Resources, not_found
@@ -138,11 +138,30 @@ class SandboxServer(Server[Any]):
         if not plain or ctx.params is None:
             return await call_next(ctx)
         name, arguments = ctx.params.get("name"), ctx.params.get("arguments", _NO_ARGUMENTS)
-        listed = self._list.by_name.get(name) if self._list is not None and isinstance(name, str) else None
+        listed = self.listed(name)
         if listed is None or not isinstance(arguments, dict):
             return await call_next(ctx)
-        result = await self._call(ctx, listed, arguments)
-        if modern:
+        return self._stamped(await self._call(ctx, listed, arguments), ctx.protocol_version)
+
+    def listed(self, name: object) -> Listed | None:
+        """The component's tool of that name, as clients were shown it."""
+        return self._list.by_name.get(name) if self._list is not None and isinstance(name, str) else None
+
+    async def called(
+        self, listed: Listed, arguments: dict[str, Any], caller: Caller, version: str, client: Client | None, log: Log
+    ) -> Shown:
+        """What a call comes to, on the wire, where nobody waits for its progress. Raises as `call_tool` does."""
+        least = None if client is None else client.level or UNASKED
+        heard = functools.partial(tell, log, least, listed.tool.name, listed.tool.component)
+        try:
+            return self._stamped(
+                await call_tool(self.sandbox, listed, arguments, version=version, caller=caller, heard=heard), version
+            )
+        finally:
+            self.announcer.called(listed.tool.component)
+
+    def _stamped(self, result: Shown, version: str) -> Shown:
+        if version in MODERN_PROTOCOL_VERSIONS:
             result["resultType"] = "complete"
             result["_meta"] = {SERVER_INFO_META_KEY: self.server_info_stamp, **result["_meta"]}
         return result
@@ -160,7 +179,8 @@ class SandboxServer(Server[Any]):
     async def _call(self, ctx: Context, listed: Listed, arguments: dict[str, Any]) -> Shown:
         caller = self.clients.caller(ctx)
         component = listed.tool.component
-        heard = functools.partial(tell, ctx, self.clients, listed.tool.name, component)
+        client = None if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else self.clients.client(ctx)
+        heard = functools.partial(tell, log_of(ctx), least_of(ctx, client), listed.tool.name, component)
         try:
             async with progress(ctx, f"calling {listed.tool.name}"):
                 return await call_tool(self.sandbox, listed, arguments, version=ctx.protocol_version, caller=caller, heard=heard)

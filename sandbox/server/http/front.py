@@ -25,11 +25,14 @@ from dataclasses import dataclass, field
 import mcp.types as t
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import TokenVerifier
+from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.server.http.answers import Answer, Header, refused, told
 from sandbox.server.http.connections import MAX_HEAD_BYTES
 from sandbox.server.http.names import Names
+from sandbox.server.http.plain import PlainCalls
+from sandbox.server.http.request import Request
 from sandbox.server.http.waiting import Waiting
 from sandbox.server.wire import Refusal, read_line, refuse
 
@@ -54,10 +57,10 @@ class Rules:
 
 
 class Front:
-    """The ASGI application. `mcp` is asked when everything is in order; `healthy` says whether tools can be called."""
+    """The ASGI application. `mcp` is asked for all but `plain` calls; `healthy` says whether tools can be called."""
 
-    def __init__(self, mcp: ASGIApp, rules: Rules, healthy: Callable[[], bool]) -> None:
-        self._mcp, self._rules, self._healthy = mcp, rules, healthy
+    def __init__(self, mcp: ASGIApp, plain: PlainCalls, rules: Rules, healthy: Callable[[], bool]) -> None:
+        self._mcp, self._plain, self._rules, self._healthy = mcp, plain, rules, healthy
         self._waiting = Waiting()
         self._closing = asyncio.Event()
 
@@ -77,6 +80,7 @@ class Front:
             return await self._post(request, receive, send)
         if request.method == "GET":
             return await self._until_closing(request, receive, send)
+        self._plain.end(request)
         return await self._mcp(scope, _nothing_more(receive), send)
 
     def _by_its_head(self, request: Request) -> Answer | None:
@@ -128,16 +132,25 @@ class Front:
         message = read_line(body) or refuse(None, t.PARSE_ERROR, "parse error: the body is empty")
         if isinstance(message, Refusal):
             return await refused(message).send(send)
-        session = request.one(b"mcp-session-id")
-        if session is None or not isinstance(message, t.JSONRPCRequest):
+        if not isinstance(message, t.JSONRPCRequest):
+            self._notified(request, message)
             return await self._mcp(request.scope, _replayed(body, receive), send)
-        refusal = self._waiting.begin(session, message)
+        session = request.one(b"mcp-session-id")
+        refusal = None if session is None else self._waiting.begin(session, message)
         if refusal is not None:
             return await refused(refusal).send(send)
         try:
-            return await self._mcp(request.scope, _replayed(body, receive), send)
+            if not await self._plain.answer(request, message, receive, send):
+                await self._mcp(request.scope, _replayed(body, receive), send)
         finally:
-            self._waiting.end(session, message)
+            if session is not None:
+                self._waiting.end(session, message)
+
+    def _notified(self, request: Request, message: t.JSONRPCMessage) -> None:
+        if isinstance(message, t.JSONRPCNotification) and message.method == "notifications/cancelled":
+            request_id = cancelled_request_id_from_params(message.params)
+            if request_id is not None:
+                self._plain.cancel(request, request_id)
 
     def _by_its_kind(self, request: Request) -> Answer | None:
         kinds = request.all(b"content-type")
@@ -185,29 +198,6 @@ CLOSE: tuple[Header, ...] = ((b"connection", b"close"),)
 TOO_LARGE = Answer(413, f"a message is at most {MAX_BODY_BYTES >> 20} MiB", CLOSE)
 TOO_SLOW = Answer(408, f"a body comes within {BODY_SECONDS:.0f} s", CLOSE)
 _MCP_HEADERS = b"mcp-session-id, mcp-protocol-version, mcp-method, mcp-name"
-
-
-class Request:
-    """The head of a request, as it was sent."""
-
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
-        self.method: str = scope["method"]
-        self.headers: list[tuple[bytes, bytes]] = scope["headers"]
-        self.path: str = scope["raw_path"].decode("latin-1")
-
-    @property
-    def peer(self) -> str:
-        """Who is at the other end of the connection."""
-        return str((self.scope.get("client") or ("somebody",))[0])
-
-    def all(self, name: bytes) -> list[str]:
-        """Every value of a header."""
-        return [value.decode("latin-1") for each, value in self.headers if each == name]
-
-    def one(self, name: bytes) -> str | None:
-        """The first value of a header."""
-        return next((value.decode("latin-1") for each, value in self.headers if each == name), None)
 
 
 class _Stream:

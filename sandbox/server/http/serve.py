@@ -26,6 +26,7 @@ from sandbox.errors import HostUnavailable, SandboxError
 from sandbox.server.http.connections import IDLE_SECONDS, MAX_HEAD_BYTES, GuardedProtocol
 from sandbox.server.http.front import MAX_BODY_BYTES, Front, Rules
 from sandbox.server.http.names import LOOPBACK, Names, named
+from sandbox.server.http.plain import PlainCalls
 from sandbox.server.server import SandboxServer
 
 GRACE_SECONDS = 5
@@ -109,7 +110,7 @@ class _Application:
         self._sessions = StreamableHTTPSessionManager(
             server, session_idle_timeout=SESSION_IDLE_SECONDS, max_request_body_size=MAX_BODY_BYTES, max_sessions=MAX_SESSIONS
         )
-        self.front = Front(self._sessions.handle_request, rules, healthy)
+        self.front = Front(self._sessions.handle_request, PlainCalls(server), rules, healthy)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
