@@ -83,11 +83,11 @@ BUILT_IN = "the standard modules that its app.py names are there, others cannot 
 
 
 def unopened(event: str, arguments: tuple[object, ...]) -> None:
-    """An audit hook: the compiler looks for the line of a syntax error in a file named after the code, which is none.
+    """An audit hook: the compiler looks for the line of a syntax error in a file called `<code>`, or `<unknown>`, which is none.
 
     Without this the host sees an attempt to read `/<code>`, refuses it, and the error looks like a missing permission.
     """
-    if event == "open" and arguments[0] == "<code>":
+    if event == "open" and arguments[0] in {"<code>", "<unknown>"}:
         raise FileNotFoundError
 
 

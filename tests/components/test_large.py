@@ -1,4 +1,4 @@
-"""The Python evaluator and the page reader in JavaScript, as a client has them: hosts granted one at a time, and code that goes wrong."""
+"""The Python evaluator and the page reader in JavaScript, as a client has them: hosts granted singly, code that goes wrong."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Site(http.server.BaseHTTPRequestHandler):
         "/away": (302, {"location": "http://127.0.0.2:9/"}, b""),
     }
 
-    def do_GET(self) -> None:  # noqa: N802 - the name is http.server's
+    def do_GET(self) -> None:
         status, headers, body = self.pages[self.path]
         self.send_response(status)
         for name, value in {**headers, "content-length": str(len(body))}.items():
@@ -113,7 +113,14 @@ def test_a_page_is_given_as_markdown(web: Served, base: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "text"),
-    [("latin", "é “q”"), ("meta", "€"), ("wide", "é😀"), ("bytes", "a\ufffd\ufffd(\ufffd\ufffd\ufffd\x00b"), ("json", '{"a": 1}'), ("gone", "no such page")],
+    [
+        ("latin", "é “q”"),
+        ("meta", "€"),
+        ("wide", "é😀"),
+        ("bytes", "a\ufffd\ufffd(\ufffd\ufffd\ufffd\x00b"),
+        ("json", '{"a": 1}'),
+        ("gone", "no such page"),
+    ],
 )
 def test_bytes_are_read_as_their_charset_says(web: Served, base: str, path: str, text: str) -> None:
     assert web.gives("web__fetch", url=f"{base}/{path}")["text"] == text
@@ -156,7 +163,9 @@ def test_each_redirect_needs_a_rule_of_its_own(web: Served, base: str) -> None:
         ("links", {"url": "{base}/json"}, "only HTML has links"),
     ],
 )
-def test_an_error_of_the_page_reader_says_what_to_write(web: Served, base: str, tool: str, arguments: dict[str, Any], words: str) -> None:
+def test_an_error_of_the_page_reader_says_what_to_write(
+    web: Served, base: str, tool: str, arguments: dict[str, Any], words: str
+) -> None:
     arguments["url"] = arguments["url"].format(base=base)
     said = web.says(f"web__{tool}", **arguments)
     assert words in said
@@ -183,7 +192,7 @@ def test_a_long_output_is_cut_and_says_so(large: Served) -> None:
     [
         ("x = (", "    x = (\n        ^\nSyntaxError: '(' was never closed"),
         ("import numpy", "No module named 'numpy'\n(the standard modules"),
-        ("import json\njson.loads('x')", 'File "<code>", line 2, in <module>\n    json.loads(\'x\')'),
+        ("import json\njson.loads('x')", "File \"<code>\", line 2, in <module>\n    json.loads('x')"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("input()", "EOFError"),
         ("\x00", "cannot contain null bytes"),
@@ -195,7 +204,9 @@ def test_an_error_in_the_code_is_a_traceback_and_no_missing_permission(large: Se
     assert words in refused["error"]
 
 
-def test_python_fetches_what_is_granted_and_opens_what_is_granted(large: Served, base: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_python_fetches_what_is_granted_and_opens_what_is_granted(
+    large: Served, base: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     large.granted_as_told(large.fails("python__fetch", url=f"{base}/gone"))
     assert large.gives("python__fetch", url=f"{base}/gone") == {"status": 404, "body": "no such page", "cut": False}
     note = tmp_path_factory.mktemp("python") / "note.txt"
