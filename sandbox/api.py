@@ -339,7 +339,7 @@ class Sandbox(Permissions, Installing, Workshop):
                 sync=self._changes.sync,
                 holds=self._changes.held,
                 status=self._status,
-                further=answers(self.tools, self.call),
+                further=answers(self.tools, self.call, self.get_policy),
             )
             await self._control.start()
 

@@ -1,4 +1,4 @@
-"""Tools of a running server, listed and called through its control socket: what a terminal beside it does.
+"""What a terminal asks a running server through its control socket: its tools, a call of one, the policy in force there.
 
 Decides what is said on the way. A call goes the way of every call of that server, under its policies and into its record; who
 asks is the same user, who could start a server as well. Who stops waiting cancels the call.
@@ -13,24 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.control import MAX_LINE, ask, servers_in
+from sandbox.control import MAX_LINE, ask, servers_in, status_all
 from sandbox.errors import Code, HostUnavailable, SandboxError
 from sandbox.inspection import tool_json
 from sandbox.result import CallResult
+from sandbox.views import PolicyView
 from sandbox.wit.tools import Tool
 
 MAX_ANSWER = 64 << 20
 """Bytes of a result on the way; the limit of a call's output is far below."""
 
-LISTED_WITHIN_S = 5.0
+ANSWERED_WITHIN_S = 5.0
 
 Asked = Mapping[str, Any]
 Answer = Callable[[Asked], Awaitable[dict[str, Any]]]
 Caller = Callable[[str, Mapping[str, Any]], Awaitable[CallResult]]
 
 
-def answers(tools: Callable[[], tuple[Tool, ...]], call: Caller) -> dict[str, Answer]:
-    """What a server says to `tools` and `call`."""
+def answers(tools: Callable[[], tuple[Tool, ...]], call: Caller, policy: Callable[[str], PolicyView]) -> dict[str, Answer]:
+    """What a server says to `tools`, `call` and `policy`."""
 
     async def listed(_: Asked) -> dict[str, Any]:
         return {"tools": [tool_json(tool) for tool in tools()]}
@@ -41,7 +42,13 @@ def answers(tools: Callable[[], tuple[Tool, ...]], call: Caller) -> dict[str, An
         except SandboxError as error:
             return {"refused": error.to_json()}
 
-    return {"tools": listed, "call": called}
+    async def viewed(asked: Asked) -> dict[str, Any]:
+        try:
+            return {"policy": policy(str(asked.get("component"))).to_json()}
+        except SandboxError as error:
+            return {"refused": error.to_json()}
+
+    return {"tools": listed, "call": called, "policy": viewed}
 
 
 def result_json(called: CallResult) -> dict[str, Any]:
@@ -72,12 +79,25 @@ async def served(run: Path) -> tuple[ServedTool, ...]:
     return tuple(ServedTool(name, tool) for name, tools in zip(names, found, strict=True) for tool in tools)
 
 
+async def policies_in_force(run: Path, component: str) -> dict[str, dict[str, Any]]:
+    """What holds for a component in each running server that has loaded it, as `PolicyView.to_json`, by the server's name."""
+    statuses = [each for each in await status_all(run) if component in each.components]
+    question = {"do": "policy", "component": component}
+    found = await asyncio.gather(*(_told(run, each.server, question) for each in statuses))
+    return {each.server: told["policy"] for each, told in zip(statuses, found, strict=True) if "policy" in told}
+
+
 async def _listed(run: Path, server: str) -> list[dict[str, Any]]:
+    return list((await _told(run, server, {"do": "tools"})).get("tools", ()))
+
+
+async def _told(run: Path, server: str, question: Asked) -> dict[str, Any]:
+    """A server's answer; empty where there is none soon."""
     try:
-        async with asyncio.timeout(LISTED_WITHIN_S):
-            return list((await ask(run, server, {"do": "tools"}, limit=MAX_ANSWER)).get("tools", ()))
+        async with asyncio.timeout(ANSWERED_WITHIN_S):
+            return await ask(run, server, question, limit=MAX_ANSWER)
     except (OSError, ValueError, TypeError, TimeoutError):
-        return []
+        return {}
 
 
 async def call_through(run: Path, tool: ServedTool, arguments: Mapping[str, Any]) -> dict[str, Any]:

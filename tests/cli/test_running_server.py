@@ -65,6 +65,38 @@ def test_its_policies_hold(server: Lines, folder: Path) -> None:
     assert done.stderr.startswith("refused: filesystem_access_denied: read of `/etc/hostname`")
 
 
+@pytest.fixture(scope="module")
+def narrow(folder: Path) -> str:
+    """A ceiling that the policy fits under, with less memory than the server's."""
+    allowed = f"  storage:\n    allow:\n      - uri: fs://{folder}/data/**\n        access: [read]\n"
+    (folder / "narrow.yaml").write_text(f'version: "2.0"\npermissions:\n{allowed}  resources:\n    limits:\n      memory: 61Mi\n')
+    return str(folder / "narrow.yaml")
+
+
+def test_the_rules_that_hold_there_are_shown(server: Lines, folder: Path, narrow: str) -> None:
+    view = data(folder, "policy", "get", "files")
+    assert view["server"].split("-")[0] == str(server.process.pid)
+    assert any("allow read on" in rule["line"] for rule in view["rules"])
+    assert "61Mi" not in str(view["rules"])
+    asked = data(folder, "policy", "get", "files", "--ceiling", narrow)
+    assert asked["server"] is None
+    assert "61Mi" in str(asked["rules"])
+
+
+def test_servers_that_differ_are_named(server: Lines, folder: Path, narrow: str) -> None:
+    words = [program(), "run", str(files_component()), "--home", str(folder / "home"), "--ceiling", narrow]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as other:
+        try:
+            _until(lambda: "has other rules" in sandbox("policy", "get", "files", folder=folder).stderr)
+            done = sandbox("policy", "get", "files", "--json", folder=folder)
+            named = {json.loads(done.stdout)["server"].split("-")[0], done.stderr.partition("server ")[2].split("-")[0]}
+            assert named == {str(server.process.pid), str(other.pid)}
+        finally:
+            assert other.stdin is not None
+            other.stdin.close()
+            other.wait(20)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
