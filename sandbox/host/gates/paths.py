@@ -7,7 +7,8 @@ the system on the folder that the walk holds and one name, links not followed.
 Rules:
 - what a place gives by its rules must be held where the file comes from: moving or linking never gains anything;
 - a folder is moved only where no rule below decides differently, at both ends;
-- a link is made only with words that stay in its mount, and no hard link is made to anything but a regular file;
+- a link is made, gets another name or is moved only where its words stay in its mount; no hard link is made to anything but a
+  regular file or such a link;
 - a mount point is neither removed nor replaced.
 """
 
@@ -248,10 +249,22 @@ def _renames(files: Files, old: Walk, old_name: str, new: Walk, new_name: str) -
         new.operation, new.wanted = "delete", _DELETE
         raise new.deny(new_host)
     _gains_nothing(files, old, old_host, new, new_host)
+    if stat.S_ISLNK(mode):
+        _leads_nowhere_new(old, old_name, new, new_name, anywhere=True)
     if stat.S_ISDIR(mode):
         for walk, host in ((old, old_host), (new, new_host)):
             if not files.rules.uniform_below(host) or _holds_mount(files, host):
                 raise walk.deny(host, "rules below it decide differently")
+
+
+def _leads_nowhere_new(old: Walk, old_name: str, new: Walk, new_name: str, *, anywhere: bool) -> None:
+    """Refuse a new place for a link from which its words lead out of the mount; one that led out before is `anywhere`'s to say.
+
+    No gate would follow it there; who looks at the folder on the host might.
+    """
+    words = os.readlink(old_name, dir_fd=old.at.fd)
+    if not _stays(new.at, words) and (_stays(old.at, words) or not anywhere):
+        raise new.deny(new.host(new_name), "a link may not lead out of its mount")
 
 
 def _is_there(folder: Node, name: str) -> bool:
@@ -287,7 +300,9 @@ def link_at(files: Files, arguments: int, results: int) -> None:
         found = os.stat(old_name, dir_fd=old.at.fd, follow_symlinks=False)
         if old.folder or new.folder:
             raise Refusal(Error.NOT_DIRECTORY)
-        if not stat.S_ISREG(found.st_mode):
+        if stat.S_ISLNK(found.st_mode):
+            _leads_nowhere_new(old, old_name, new, new_name, anywhere=False)
+        elif not stat.S_ISREG(found.st_mode):
             raise old.deny(old.host(old_name), "only a regular file can be linked")
         _gains_nothing(files, old, old.host(old_name), new, new.host(new_name))
         with files.linking(old.host(old_name), new.host(new_name), found):
