@@ -42,8 +42,9 @@ from sandbox.server.tools import Listed, ToolList
 INSTRUCTIONS = (
     "Every tool here is a WebAssembly component in a sandbox of its own: it reaches only the files, hosts and variables that its "
     "policy names. A refused effect comes back as a tool error whose JSON says what was tried, what is missing, and the command "
-    "with which the person at the terminal can grant it (`command`); you cannot grant it yourself: show them the command, then "
-    "call again. A grant or a revoke takes effect at once. Tools can come and go: list them again after tools/list_changed."
+    "with which the person at the terminal can grant it (`command`); you cannot grant it yourself. Ask for it with the tool "
+    "`grant_…_permission`, where that is listed: the person at this client is shown what you ask for. Else show them the command. "
+    "Then call again. A grant or a revoke takes effect at once. Tools can come and go: list them again after tools/list_changed."
 )
 
 _NO_ARGUMENTS: dict[str, Any] = {}

@@ -120,6 +120,8 @@ async def test_over_http_a_person_grants_for_one_session(stage: Stage, url: str,
         assert not await reads(bob, file), "another's session"
         (grant,) = stage.sandbox.grants("files")
         assert (grant.who, grant.lifetime) == ("mcp:alice", "session")
+        bounded = grant.expires_at is not None and grant.expires_at <= grant.created_at + 3600
+        assert bounded is (mode != "legacy"), "without a connection, nobody sees the session's end"
         assert (await bob.call_tool("list_grants", {})).structured_content == {"grants": []}
         assert text(await bob.call_tool("grant_storage_permission", wanted))["command"]
         await alice.call_tool("revoke_storage_permission", {"component_id": "files", "uri": wanted["uri"]})

@@ -6,8 +6,8 @@ the answer to the call, which the client makes again with what the person said (
 Rules: a client that cannot ask, one that does not answer in time, a declined and a cancelled question are a no, and so is an
 acceptance without the tick. An answer is to one question, good once, and only of the tool, the arguments, the subject and the
 session that were asked about: what the client carries back is a random name of what is kept here. Who has said no is not asked
-the same again in that session, and only a few questions are open at a time. A client that is a program may answer by itself, so a
-yes is never more than `sandbox.server.builtin` lets it be.
+the same again in that session for a while, and only a few questions are open at a time. A client that is a program may answer by
+itself, so a yes is never more than `sandbox.server.builtin` lets it be.
 
 Source: MCP 2025-11-25 and 2026-07-28, "Elicitation"; `InputRequiredResult`.
 """
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import mcp.types as t
-from cachetools import LRUCache, TTLCache
+from cachetools import TTLCache
 from mcp import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
@@ -33,6 +33,9 @@ from sandbox.server.clients import Caller, Context
 
 ANSWER_SECONDS = 300.0
 """How long a person may think. The SDK lets a question in its other form live for 600 seconds."""
+
+DECLINED_SECONDS = 600.0
+"""How long who said no is not asked the same again."""
 
 MAX_OPEN = 4
 """Questions of one session that are open at a time."""
@@ -101,7 +104,7 @@ class Asking:
         self._seconds = seconds
         self._open: TTLCache[str, Open] = TTLCache(MAX_KEPT, seconds, clock)
         self._waiting: dict[str, int] = {}
-        self._declined: LRUCache[tuple[str, str], Literal[True]] = LRUCache(MAX_KEPT)
+        self._declined: TTLCache[tuple[str, str], Literal[True]] = TTLCache(MAX_KEPT, DECLINED_SECONDS, clock)
 
     async def ask(
         self, ctx: Context, caller: Caller, called: str, attempt: Attempt, question: Question

@@ -26,13 +26,13 @@ REASON_CHARACTERS = 300
 
 _FOR: dict[Lifetime, str] = {
     "once": "one call",
-    "session": "this session; it ends when the client leaves",
+    "session": "this session",
     "lasting": "until somebody revokes it",
 }
 
 
-def about_grant(proposal: Proposal) -> str:
-    """The question for a grant. Raises GrantError where it is too long to be shown whole."""
+def about_grant(proposal: Proposal, ends: str) -> str:
+    """The question for a grant; `ends` says when the session does. Raises GrantError where it is too long to be shown whole."""
     change, about = proposal.change, proposal.about
     lines = [
         f"An agent asks for a permission for the component `{visible(proposal.component)}`.",
@@ -44,7 +44,7 @@ def about_grant(proposal: Proposal) -> str:
         *(f"  - {visible(line)}" for line in change.takes),
         *([] if change.gives or change.takes else ["  nothing: it holds already"]),
         *(f"  WIDER than today: {visible(one.line)} ({visible(one.origin)})" for one in change.wider_than),
-        f"For: {_FOR[about.lifetime]}{_until(about.expires_in, about.max_uses)}",
+        f"For: {_FOR[about.lifetime]}{f' ({ends})' if about.session else ''}{_until(about.expires_in, about.max_uses)}",
         *_reason(about.reason),
     ]
     return whole("\n".join(lines))

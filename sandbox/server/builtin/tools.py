@@ -81,7 +81,9 @@ class BuiltinTools:
             return await self._resumed(params, asked)
         attempt = self._sandbox.attempt(own.name, arguments, subject=caller.subject, session=caller.session)
         with _Recorded(attempt):
-            done = await self._work.do(own, read(own.takes, arguments), caller)
+            # Over HTTP the era without sessions has no connection whose end could be one.
+            leaves = not modern or ctx.request is None
+            done = await self._work.do(own, read(own.takes, arguments), caller, leaves=leaves)
             if not isinstance(done, Question):
                 attempt.succeeded(**({} if own.hints.read_only_hint else {"result": done}))
                 return done

@@ -29,6 +29,9 @@ from sandbox.server.builtin.questions import REASON_CHARACTERS, about_grant, ter
 from sandbox.server.clients import Caller
 from sandbox.wit.docs import clean
 
+UNBOUND_SECONDS = 3600.0
+"""How long a grant for a session holds at most whose end nobody sees: over HTTP, the era without sessions has no connection."""
+
 GRANTED = "it holds from the next call; call the tool again"
 _NAMED: dict[GrantKind, str] = {"storage": "uri", "network": "host", "environment": "key", "resource": "limit"}
 
@@ -42,14 +45,15 @@ class Work:
     sandbox: Sandbox
     most: Lifetime = "session"
 
-    async def do(self, own: Own, asked: Any, caller: Caller) -> Done | Question:
-        """Do what is asked, or say what must be asked first. Raises SandboxError."""
+    async def do(self, own: Own, asked: Any, caller: Caller, *, leaves: bool) -> Done | Question:
+        """Do what is asked, or say what must be asked first; whether the session ends when the client `leaves`.
+
+        Raises SandboxError.
+        """
+        if own.kind is not None and isinstance(asked, a.Granted):
+            return self._grant(own.kind, asked, caller, leaves=leaves)
         if own.kind is not None:
-            return (
-                self._grant(own.kind, asked, caller)
-                if isinstance(asked, a.Granted)
-                else await self._revoke(own.kind, asked, caller)
-            )
+            return await self._revoke(own.kind, asked, caller)
         match own.name:
             case "load_component":
                 return await ask_to_load(self.sandbox, asked, _who(caller))
@@ -66,18 +70,21 @@ class Work:
                 return await self._take_back(asked.component_id, self._seen(asked.component_id, caller))
         raise RuntimeError(f"`{own.name}` is listed and does nothing")
 
-    def _grant(self, kind: GrantKind, asked: a.Granted, caller: Caller) -> Question:
+    def _grant(self, kind: GrantKind, asked: a.Granted, caller: Caller, *, leaves: bool) -> Question:
         lifetime = asked.lifetime or "session"
         session = None if lifetime == "lasting" else caller.session
         reason = None if asked.reason is None else clean(asked.reason, REASON_CHARACTERS).text
-        about = About(_who(caller), reason, asked.seconds, asked.max_uses, lifetime, session)
+        longest = None if session is None or leaves else UNBOUND_SECONDS
+        seconds = asked.seconds if longest is None else min(asked.seconds or longest, longest)
+        about = About(_who(caller), reason, seconds, asked.max_uses, lifetime, session)
         entry = make_entry(kind, asked.entry())
         proposal = self.sandbox.propose(asked.component_id, kind, entry, about=about)
         command = terminal_command(proposal)
         if lifetime == "lasting" and self.most != "lasting":
             raise RefusedError("a lasting permission is given in a terminal, not through a client", command)
         same = json.dumps([asked.component_id, kind, entry], sort_keys=True)
-        return Question(about_grant(proposal), lambda: self._granted(proposal), command, same)
+        ends = "it ends when the client leaves" if leaves else f"all calls of {caller.subject}, until this server ends"
+        return Question(about_grant(proposal, ends), lambda: self._granted(proposal), command, same)
 
     async def _revoke(self, kind: GrantKind, asked: Any, caller: Caller) -> Done:
         name, wanted = asked.component_id, getattr(asked, _NAMED[kind])
