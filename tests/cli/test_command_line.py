@@ -15,10 +15,10 @@ from tests.support.commands import installed, sandbox
 from tests.support.guests import guest
 from tests.support.serving import NOTHING, SECONDS, program
 
-HEAVY = ("pydantic", "mcp", "wasmtime", "yaml", "rich", "asyncio", "sqlite3")
+HEAVY = ("pydantic", "mcp", "wasmtime", "yaml", "rich", "asyncio", "sqlite3", "argcomplete", "tomlkit", "importlib.metadata")
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["run", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["component", "build", "--help"]])
 def test_it_answers_what_needs_no_host_without_loading_one(words: list[str]) -> None:
     code = f"import sys\nsys.argv = ['sandbox', *{words!r}]\nfrom sandbox.cli import main\ntry:\n    main()\n"
     code += f"except SystemExit:\n    pass\nprint([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
