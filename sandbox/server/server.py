@@ -43,7 +43,7 @@ INSTRUCTIONS = (
     "Every tool here is a WebAssembly component in a sandbox of its own: it reaches only the files, hosts and variables that its "
     "policy names. A refused effect comes back as a tool error whose JSON says what was tried, what is missing, and the command "
     "with which the person at the terminal can grant it (`command`); you cannot grant it yourself. Ask for it with the tool "
-    "`grant_…_permission`, where that is listed: the person at this client is shown what you ask for. Else show them the command. "
+    "`grant_…_permission`, where it is listed: the person at this client is shown what you ask for. Else show them the command. "
     "Then call again. A grant or a revoke takes effect at once. Tools can come and go: list them again after tools/list_changed."
 )
 
