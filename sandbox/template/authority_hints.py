@@ -3,7 +3,7 @@
 Pure. Computed from the rules alone: what a component says of itself does not count.
 
 Rules: a hint that calms (read-only, not destructive, closed world, idempotent) is given only where the template cannot give what
-it denies. What a person may still be asked for counts as given; a deny that narrows an allow does not calm.
+it denies. Whatever is no deny counts as given; a deny that narrows an allow does not calm.
 
 Source: MCP 2025-11-25, "Tools", annotations.
 """
