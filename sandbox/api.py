@@ -214,6 +214,7 @@ class Sandbox(Permissions, Installing, Workshop):
                 raise
             given = self._documents.faulty(error, path=str(policy))
         component = await host.load(file)
+        self._standing.loaded(component.digest)
         taken = given or self._accepted_before(name, component.digest) or self._documents.unaccepted(name)
         async with self._changes.lock:
             try:
@@ -339,7 +340,7 @@ class Sandbox(Permissions, Installing, Workshop):
                 sync=self._changes.sync,
                 holds=self._changes.held,
                 status=self._status,
-                further=answers(self.tools, self.call, self.get_policy),
+                further=answers(components=self.components, tools=self.tools, call=self.call, policy=self.get_policy),
             )
             await self._control.start()
 

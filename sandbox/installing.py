@@ -21,6 +21,7 @@ from sandbox.standing import Standing
 from sandbox.state import Installed, PolicyVersion
 from sandbox.views import PolicyView, view_of
 from sandbox.wit.docs import mentions
+from sandbox.wit.tools import Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,9 @@ class Installing:
         kept = self._kept()
         loaded = kept.standing.components.loaded
         rows = {row.name: row for row in kept.registry.store.installed()}
-        views = [_view_of_installed(kept, row) for row in rows.values()]
-        views += [_view(one) for name, one in loaded.items() if name not in rows]
-        return tuple(sorted(_with_shadows(views, kept), key=lambda view: view.name))
+        shown = [_shown_installed(kept, row) for row in rows.values()]
+        shown += [(_view(one), one.shown.tools) for name, one in loaded.items() if name not in rows]
+        return tuple(sorted(_with_shadows(shown), key=lambda view: view.name))
 
     def policy_versions(self, component: str) -> tuple[PolicyVersion, ...]:
         """The documents that were accepted for a component, the oldest first; the last is the one in force. Raises NotFound."""
@@ -140,17 +141,21 @@ class Installing:
         return replace(view_of(component, row.digest, made.effective), waiting=made.shown.waiting)
 
 
-def _view_of_installed(kept: Kept, row: Installed) -> ComponentView:
+Shown = tuple[ComponentView, tuple[Tool, ...]]
+
+
+def _shown_installed(kept: Kept, row: Installed) -> Shown:
     """An installed component, as this host shows it or would show it; a faulty one with its fault."""
     broken = ComponentView(row.name, row.digest, "broken", (), source=row.source, size=row.size, installed_at=row.installed_at)
     held = kept.standing.components.loaded.get(row.name) if row.name in kept.standing.held else None
     if held is None and (fault := kept.standing.faults.get(row.name)) is not None:
-        return replace(broken, problems=(fault,))
+        return replace(broken, problems=(fault,)), ()
     try:
-        made = _view(held or kept.standing.loaded_of(row), row)
+        one = held or kept.standing.loaded_of(row)
     except SandboxError as error:
-        return replace(broken, problems=(error.message,))
-    return replace(made, source=row.source, size=row.size, installed_at=row.installed_at)
+        return replace(broken, problems=(error.message,)), ()
+    view = replace(_view(one, row), source=row.source, size=row.size, installed_at=row.installed_at)
+    return view, one.shown.tools
 
 
 def _view(one: Loaded, row: Installed | None = None) -> ComponentView:
@@ -172,19 +177,16 @@ def _view(one: Loaded, row: Installed | None = None) -> ComponentView:
     )
 
 
-def _with_shadows(views: list[ComponentView], kept: Kept) -> list[ComponentView]:
+def _with_shadows(shown: list[Shown]) -> list[ComponentView]:
     """Each component with a warning for each of its descriptions that speaks of another's tool (TOOL-05), whoever came first."""
-    names = {view.name: set(view.tools) for view in views}
-    every = {tool for tools in names.values() for tool in tools}
-    tools = kept.standing.components.tools
+    every = {tool.name for _, tools in shown for tool in tools}
     made = []
-    for view in views:
-        others = every - names[view.name]
+    for view, tools in shown:
+        others = every - set(view.tools)
         found = [
-            f"`{name}`: its description names the tool {other} of another component"
-            for name in view.tools
-            if name in tools
-            for other in sorted(mentions(tools[name].description, others))
+            f"`{tool.name}`: its description names the tool {other} of another component"
+            for tool in tools
+            for other in sorted(mentions(tool.description, others))
         ]
         made.append(replace(view, warnings=(*view.warnings, *(line for line in found if line not in view.warnings))))
     return made

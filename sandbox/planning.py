@@ -24,7 +24,7 @@ from sandbox.standing import Standing
 from sandbox.state import Installed, Store, StoredComponent
 from sandbox.surface import Change, Surface, differences
 from sandbox.template.difference import taken_away
-from sandbox.wit.tools import notes_of, prefix_of, tools_of
+from sandbox.wit.tools import notes_of, tools_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Planning:
 
     def inspection(self, source: Source, described: Described) -> Inspection:
         """What a person is shown before they decide."""
-        others = tuple(tool for tool in self.changes.components.tools if not tool.startswith(f"{prefix_of(source.name)}__"))
+        others = self.standing.tool_names(besides=source.name)
         tools = tools_of(source.name, described.world, described.digest, others=others)
         asked = None
         if source.asked is not None:

@@ -105,14 +105,15 @@ class Registry:
         return await self._install(source, await self._described(source), given)
 
     async def _install(self, source: Source, described: Described, given: Acceptance) -> tuple[LoadedComponent, Receipt]:
-        listing = spell(work_out(source.name, described.world, described.digest))
-        texts = StoredDescription(json.dumps(world_to_json(described.world)), listing, MADE_BY)
+        listing = work_out(source.name, described.world, described.digest)
+        texts = StoredDescription(json.dumps(world_to_json(described.world)), spell(listing), MADE_BY)
+        doubts = [f"`{tool.name}`: {note}" for tool in listing[0] for note in tool.notes]
         async with self.changes.lock:
             plan = self.planning.plan(source, described, given)
             self._refuse_strangers(plan.row)
             await asyncio.to_thread(self._keep, source)
             since = self.store.generation()
-            self.store.install(plan.row, texts, plan.stored, before_commit=lambda: self._record(plan, given))
+            self.store.install(plan.row, texts, plan.stored, before_commit=lambda: self._record(plan, given, doubts))
             self.standing.follow(source.name)
             telling = self.granting.tell_others(since)
             stopped = await self.changes.apply()
@@ -193,9 +194,10 @@ class Registry:
             if path.name not in wanted:
                 path.unlink(missing_ok=True)
 
-    def _record(self, plan: Plan, given: Acceptance) -> None:
+    def _record(self, plan: Plan, given: Acceptance, doubts: list[str]) -> None:
         row = plan.row
         told: dict[str, Any] = {"installed": True, "source": row.source, "tools": row.tools, "asks": row.request_text is not None}
+        told |= {"doubts": doubts} if doubts else {}
         self._write(self._event(EventType.COMPONENT_LOADED, row, given, told))
         if plan.changes:
             lines = [change.line for change in plan.changes]

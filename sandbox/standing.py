@@ -13,6 +13,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,15 @@ class Standing:
         listing = None if kept is None else read(kept, row.name, row.digest)
         return listing or work_out(row.name, self.world(row.digest), row.digest)
 
+    def tool_names(self, *, besides: str) -> tuple[str, ...]:
+        """The tools of every other component, installed or loaded here."""
+        names = {tool.name for tool in self.components.tools.values() if tool.component != besides}
+        for row in self.store.installed():
+            if row.name != besides and row.name not in self.held:
+                with suppress(SandboxError):  # it has no tools, and says so itself
+                    names |= {tool.name for tool in self._listed(row)[0]}
+        return tuple(sorted(names))
+
     def world(self, digest: Digest) -> World:
         """The world of an installed component. Raises ComponentError where it is not remembered."""
         text = self.store.world(digest)
@@ -164,6 +174,11 @@ class Standing:
         text = row.request_text or ""
         return AskedText(Path(row.request_file).name, text, row.request_file if "/" in row.request_file else "")
 
+    def loaded(self, digest: Digest) -> None:
+        """Hear that the host has this component: its bytes may be installed under another name."""
+        self._ready.add(digest)
+        self._unready.discard(digest)
+
     async def ready(self, tool: str) -> None:
         """Have the component of a tool loaded, where it is one of ours. A failure is told by the call itself."""
         if (found := self.components.find(tool)) is None:
@@ -199,8 +214,7 @@ class Standing:
             self._failed[digest] = error
             return
         self._failed.pop(digest, None)
-        self._ready.add(digest)
-        self._unready.discard(digest)
+        self.loaded(digest)
 
     def _effective(self, row: Installed) -> Effective:
         accepted = self._accepted(row)
@@ -240,8 +254,8 @@ class Standing:
         return losers
 
     def _retire(self, digest: Digest) -> None:
-        """End the idle workers of a component that is here no longer."""
-        if digest in self._ready:
+        """End the idle workers of a component that is here no longer, under no name."""
+        if digest in self._ready and all(one.digest != digest for one in self.components.loaded.values()):
             self._ready.discard(digest)
             task = asyncio.create_task(self._retired(digest))
             self._retiring.add(task)

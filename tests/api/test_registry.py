@@ -390,6 +390,17 @@ async def test_a_file_that_is_loaded_says_what_it_asks_for(sandbox: Sandbox, tmp
     assert sandbox.get_policy("escape_environment").waiting == shown.waiting
 
 
+async def test_the_same_bytes_under_two_names_are_two_components(sandbox: Sandbox) -> None:
+    await sandbox.load(guest("traps"))
+    await sandbox.install(guest("traps"), name="again")
+    assert (await sandbox.call("traps__fine", FINE)).outcome.value == 7
+    assert (await sandbox.call("again__fine", FINE)).outcome.value == 7
+    await sandbox.unload("again")
+    assert (await sandbox.call("traps__fine", FINE)).outcome.value == 7
+    await sandbox.install(guest("traps"), name="again")
+    assert (await sandbox.call("traps__fine", FINE)).outcome.value == 7
+
+
 async def test_two_components_whose_tools_would_be_called_alike_are_refused(sandbox: Sandbox) -> None:
     await sandbox.install(guest("traps"), name="a.b")
     with pytest.raises(ComponentError, match="would have the same tools"):
