@@ -1,4 +1,4 @@
-"""What a terminal asks a running server through its control socket: its tools, a call of one, the policy in force there.
+"""What a terminal asks a running server through its control socket: its components, tools, the policy in force; and a call.
 
 Decides what is said on the way. A call goes the way of every call of that server, under its policies and into its record; who
 asks is the same user, who could start a server as well. Who stops waiting cancels the call.
@@ -15,7 +15,7 @@ from typing import Any
 
 from sandbox.control import MAX_LINE, ask, servers_in, status_all
 from sandbox.errors import Code, HostUnavailable, SandboxError
-from sandbox.inspection import tool_json
+from sandbox.inspection import ComponentView, tool_json
 from sandbox.result import CallResult
 from sandbox.views import PolicyView
 from sandbox.wit.tools import Tool
@@ -30,8 +30,17 @@ Answer = Callable[[Asked], Awaitable[dict[str, Any]]]
 Caller = Callable[[str, Mapping[str, Any]], Awaitable[CallResult]]
 
 
-def answers(tools: Callable[[], tuple[Tool, ...]], call: Caller, policy: Callable[[str], PolicyView]) -> dict[str, Answer]:
-    """What a server says to `tools`, `call` and `policy`."""
+def answers(
+    *,
+    components: Callable[[], tuple[ComponentView, ...]],
+    tools: Callable[[], tuple[Tool, ...]],
+    call: Caller,
+    policy: Callable[[str], PolicyView],
+) -> dict[str, Answer]:
+    """What a server says to each question, by the question's name."""
+
+    async def loaded(_: Asked) -> dict[str, Any]:
+        return {"components": [view.to_json() for view in components()]}
 
     async def listed(_: Asked) -> dict[str, Any]:
         return {"tools": [tool_json(tool) for tool in tools()]}
@@ -48,7 +57,7 @@ def answers(tools: Callable[[], tuple[Tool, ...]], call: Caller, policy: Callabl
         except SandboxError as error:
             return {"refused": error.to_json()}
 
-    return {"tools": listed, "call": called, "policy": viewed}
+    return {"components": loaded, "tools": listed, "call": called, "policy": viewed}
 
 
 def result_json(called: CallResult) -> dict[str, Any]:
@@ -77,6 +86,16 @@ async def served(run: Path) -> tuple[ServedTool, ...]:
     names = servers_in(run)
     found = await asyncio.gather(*(_listed(run, name) for name in names))
     return tuple(ServedTool(name, tool) for name, tools in zip(names, found, strict=True) for tool in tools)
+
+
+async def components_loaded(run: Path) -> dict[str, dict[str, Any]]:
+    """The components of every running server, as `ComponentView.to_json`, by name; `servers` are those that have each."""
+    found: dict[str, dict[str, Any]] = {}
+    names = servers_in(run)
+    for name, told in zip(names, await asyncio.gather(*(_told(run, name, {"do": "components"}) for name in names)), strict=True):
+        for view in told.get("components", ()):
+            found.setdefault(view["name"], {**view, "servers": []})["servers"].append(name)
+    return found
 
 
 async def policies_in_force(run: Path, component: str) -> dict[str, dict[str, Any]]:

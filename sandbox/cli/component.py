@@ -25,6 +25,7 @@ from sandbox.cli.policy.opening import given
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import ComponentError, SandboxError, unknown_component
 from sandbox.inspection import ComponentView, Inspection
+from sandbox.remote import components_loaded
 from sandbox.sources import components_in
 
 
@@ -108,10 +109,15 @@ async def _unload(sandbox: Sandbox, arguments: Namespace, terminal: Terminal) ->
 
 async def _list(sandbox: Sandbox, arguments: Namespace, terminal: Terminal) -> int:  # noqa: ARG001 - as its siblings
     views = sandbox.components()
+    there = await components_loaded(sandbox.home / "run")
     if terminal.json:
-        terminal.data([view.to_json() for view in views])
-    else:
-        show_list(views, terminal)
+        own = [{**view.to_json(), "servers": there.pop(view.name, {}).get("servers", [])} for view in views]
+        terminal.data([*own, *there.values()])
+        return Exit.OK
+    show_list(views, terminal)
+    for name in sorted(there.keys() - {view.name for view in views}):
+        source, servers = there[name]["source"], ", ".join(there[name]["servers"])
+        terminal.line(f"{name} is not installed; it is loaded from {source or 'a file'} in the running server {servers}")
     return Exit.OK
 
 

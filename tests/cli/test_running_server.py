@@ -59,6 +59,13 @@ def test_its_tools_are_listed_and_called_there(server: Lines, folder: Path) -> N
     assert (started["event"], ended["event"], started["source"]) == ("tool_invoke", "tool_success", "mcp")
 
 
+def test_what_it_has_loaded_is_listed(server: Lines, folder: Path) -> None:
+    listed = {one["name"]: one for one in data(folder, "component", "list")}
+    assert listed.keys() == {"files", "exhaust_sleep"}
+    assert (listed["files"]["installed"], len(listed["files"]["servers"])) == (False, 1)
+    assert "files is not installed; it is loaded from" in sandbox("component", "list", folder=folder).stdout
+
+
 def test_its_policies_hold(server: Lines, folder: Path) -> None:
     done = sandbox("tool", "call", "files__read", "path=/etc/hostname", folder=folder)
     assert done.returncode == 1
