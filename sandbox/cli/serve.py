@@ -32,15 +32,11 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
 async def _serve(arguments: Namespace, terminal: Terminal) -> int:
     stop = asyncio.Event()
     by = _stopped_by_signals(stop)
+    # What is wrong with the words is said before the SDK is imported, which takes a second.
+    path, hosts, origins = _path(arguments.path), map(_host, arguments.allow_host), map(_origin, arguments.allow_origin)
+    where = {"path": path, "hosts": frozenset(hosts), "origins": frozenset(origins)}
     http = importlib.import_module("sandbox.server.http.serve")
-    listening = http.Listening(
-        host=arguments.host,
-        port=arguments.port,
-        path=_path(arguments.path),
-        verifier=_verifier(arguments, terminal),
-        hosts=frozenset(map(_host, arguments.allow_host)),
-        origins=frozenset(map(_origin, arguments.allow_origin)),
-    )
+    listening = http.Listening(host=arguments.host, port=arguments.port, verifier=_verifier(arguments, terminal), **where)
     async with open_sandbox(arguments, source="http") as sandbox:
         loading = asyncio.create_task(load_all(sandbox, arguments.words, arguments.policy, arguments.waive, serving=True))
         server = http.SandboxServer(sandbox, loading, own_tools(arguments, sandbox))
