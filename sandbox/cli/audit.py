@@ -18,7 +18,7 @@ from sandbox.cli.exits import Exit
 from sandbox.cli.home import home_of
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import moment
-from sandbox.errors import Code, SandboxError
+from sandbox.errors import Code, SandboxError, unknown_component
 from sandbox.state.home import Home
 
 Record = dict[str, Any]
@@ -33,11 +33,20 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
 def _list(arguments: Namespace, terminal: Terminal, home: Home) -> int:
     wanted = list(_filters(arguments))
     found = deque((record for record in records(home.audit) if all(fits(record) for fits in wanted)), maxlen=arguments.limit)
+    if not found and arguments.component is not None:
+        _refuse_unknown(arguments.component, home)
     if terminal.json:
         terminal.data(list(found))
     else:
         terminal.table(("TIME", "EVENT", "WHAT", "OUTCOME", "ID"), map(_row, found), none=_none(arguments))
     return Exit.OK
+
+
+def _refuse_unknown(component: str, home: Home) -> None:
+    """A name that the record never mentions is more likely mistyped than without events."""
+    names = {str(record["component"]) for record in records(home.audit) if record.get("component")}
+    if component not in names:
+        raise unknown_component(component, names)
 
 
 def _none(arguments: Namespace) -> str:

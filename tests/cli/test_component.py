@@ -161,6 +161,14 @@ def test_unloading_takes_the_tools_away(box: Box) -> None:
     assert "no component is installed" in box.run("component", "list")
 
 
+def test_a_component_that_the_record_never_mentions_is_unknown(box: Box) -> None:
+    box.run("component", "load", str(guest("traps")), "--policy", "deny-all")
+    assert "did you mean `traps`?" in box.run("audit", "list", "--component", "trap", code=2)
+    assert "no events with component `traps` and event `tool_failure`" in box.run(
+        "audit", "list", "--component", "traps", "--event", "tool_failure"
+    )
+
+
 class Terminal:
     """A person at a terminal of their own."""
 
