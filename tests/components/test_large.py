@@ -12,6 +12,9 @@ import pytest
 from tests.components.served import Served, own_policy, served
 from tests.support.components import python_component, web_component
 
+pytestmark = pytest.mark.timeout(400)
+"""Both are compiled first, and one is built where `make` has not done so: seconds, or minutes on a machine that is busy."""
+
 HTML = "text/html; charset=utf-8"
 PAGE = """<!doctype html><title> A &amp; B </title><script>if (a < b) document.write("<p>no")</script>
 <h1>Hé <em>llo</em></h1><p>Some <b> bold </b>text, a <a href="x?a=1&amp;b=2">link</a><br>&#x1F600; 3 < 4 &nope;
