@@ -1,0 +1,101 @@
+"""What the configuration says of servers: whose token is asked for, and how long an answer in a client may hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import urllib.error
+import urllib.request
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.api import Sandbox
+from sandbox.cli.own import own_tools
+from sandbox.cli.serve import _verifier
+from sandbox.cli.terminal import Terminal
+from sandbox.errors import SandboxError
+from tests.support.guests import guest
+from tests.support.serving import SECONDS, program
+
+TOKEN = "a-token-of-twenty-characters"
+
+
+@contextmanager
+def serving(folder: Path, text: str, **variables: str) -> Iterator[str]:
+    """`sandbox serve` under a configuration; its URL."""
+    file = folder / "sandbox.yaml"
+    file.write_text(text)
+    command = [
+        program(),
+        "serve",
+        str(guest("traps")),
+        "--port",
+        "0",
+        "--json",
+        "--home",
+        str(folder / "home"),
+        "--config",
+        str(file),
+    ]
+    with subprocess.Popen(command, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield json.loads(process.stdout.readline())["url"]
+        finally:
+            process.terminate()
+
+
+def configured(folder: Path, text: str, **options: Any) -> Namespace:
+    """The arguments of a command under a configuration."""
+    file = folder / "sandbox.yaml"
+    file.write_text(f"{text}\n")
+    return Namespace(config=str(file), **options)
+
+
+def answer(url: str, token: str | None = None) -> int:
+    """The HTTP status of a call, with a token or without one."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}).encode()
+    headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+    headers |= {} if token is None else {"authorization": f"Bearer {token}"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=SECONDS) as got:
+            return int(got.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_tokens_from_the_configured_file_are_asked_for(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"alice {TOKEN}\n")
+    tokens.chmod(0o600)
+    with serving(tmp_path, f"auth: {{token_file: {tokens}}}\n") as url:
+        assert (answer(url), answer(url, "a-token-that-nobody-has-got")) == (401, 401)
+        assert answer(url, TOKEN) != 401
+
+
+async def test_tokens_from_the_configured_variable_are_asked_for_and_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose tokens are not there does not start: without any it would ask for none."""
+    arguments = configured(tmp_path, "auth: {token_variable: TOKENS_OF_MINE}", token_file=None)
+    with pytest.raises(SandboxError, match="`TOKENS_OF_MINE`, which is not set"):
+        _verifier(arguments, Terminal())
+    monkeypatch.setenv("TOKENS_OF_MINE", f"alice {TOKEN}")
+    verifier = _verifier(arguments, Terminal())
+    assert (await verifier.verify_token(TOKEN)).subject == "alice"
+    assert await verifier.verify_token("a-token-that-nobody-has-got") is None
+
+
+@pytest.mark.parametrize(("text", "most"), [("grants: {lasting_in_client: true}", "lasting"), ("isolation: default", "session")])
+async def test_an_answer_in_a_client_holds_for_its_session_unless_configured_otherwise(
+    tmp_path: Path, text: str, most: str
+) -> None:
+    async with Sandbox(tmp_path / "home") as sandbox:
+        tools = own_tools(configured(tmp_path, text, disable_builtin_tools=False), sandbox)
+    assert tools._work.most == most
