@@ -32,7 +32,7 @@ class GuardedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place, or be closed where there is none."""
         assert isinstance(transport, asyncio.Transport)
-        super().connection_made(transport)
+        super().connection_made(_Corked(transport, self.loop))
         if len(self.connections) > MAX_CONNECTIONS or self._of_this_address() > MAX_OF_ADDRESS:
             transport.abort()
             return
@@ -77,6 +77,57 @@ class GuardedProtocol(H11Protocol):
         if self._head_due is not None:
             self._head_due.cancel()
             self._head_due = None
+
+
+class _Corked(asyncio.Transport):
+    """A transport that writes what is given to it in one turn of the loop at once: uvicorn gives the head and the body of an
+    answer apart, and each would wake the client."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._transport, self._loop = transport, loop
+        self._held: list[bytes | bytearray | memoryview] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write before the loop waits again."""
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+
+    def _flush(self) -> None:
+        held, self._held = self._held, []
+        if held:
+            self._transport.write(b"".join(held))
+
+    def close(self) -> None:
+        """Close, once everything is written."""
+        self._flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._held = []
+        self._transport.abort()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed or about to be."""
+        return self._transport.is_closing()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What is known of the connection."""
+        return self._transport.get_extra_info(name, default)
+
+    def pause_reading(self) -> None:
+        """Read no more for now."""
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        self._transport.resume_reading()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Hand it over."""
+        self._transport.set_protocol(protocol)
 
 
 def _address(protocol: Any) -> str | None:
