@@ -27,7 +27,9 @@ class StoppedCall:
     @classmethod
     def from_json(cls, told: dict[str, Any]) -> StoppedCall:
         """The stopped call that `to_json` spelled."""
-        return cls(str(told["call_id"]), str(told["component"]), str(told["tool"]), float(told["ms"]), bool(told.get("connections_only")))
+        return cls(
+            str(told["call_id"]), str(told["component"]), str(told["tool"]), float(told["ms"]), bool(told.get("connections_only"))
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ GrantKind = Literal["storage", "network", "environment", "resource"]
 """The section of a document that a grant belongs to."""
 
 Lifetime = Literal["once", "session", "lasting"]
-"""How long a grant holds, its expiry and its uses aside: one call; the calls of one session, until that ends; until it is ended."""
+"""How long a grant holds, its expiry and its uses aside: one call; a session's calls, until that ends; until it is ended."""
 
 
 @dataclass(frozen=True, slots=True)

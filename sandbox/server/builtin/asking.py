@@ -117,7 +117,7 @@ class Asking:
         self._refuse_to_ask(ctx, asked, question)
         attempt.asked(question.text)
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            return self._return(question, attempt, asked)
+            return self.returned(question, attempt, asked)
         self._waiting[caller.session] = self._waiting.get(caller.session, 0) + 1
         try:
             answer = await self._push(ctx, question)
@@ -151,7 +151,8 @@ class Asking:
         if waiting >= MAX_OPEN or len(self._open) >= MAX_KEPT:
             raise RefusedError(f"{waiting} questions wait for an answer already", question.command)
 
-    def _return(self, question: Question, attempt: Attempt, asked: Asked) -> t.InputRequiredResult:
+    def returned(self, question: Question, attempt: Attempt, asked: Asked) -> t.InputRequiredResult:
+        """What the client is to come back with; the question is open from now on."""
         state = secrets.token_urlsafe(24)
         self._open[state] = Open(question, attempt, asked)
         form = t.ElicitRequestFormParams(message=question.text, requested_schema=SCHEMA)

@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.granting import About
 from sandbox.policy.grants import make_entry
-from sandbox.server.builtin.asking import MAX_OPEN
+from sandbox.server.builtin.asking import MAX_OPEN, Asking, Question, RefusedError
 from tests.server.builtin.conftest import NOES, YES, Mode, Person, Scene, modes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -70,6 +70,25 @@ async def test_an_answer_that_comes_too_late_is_to_no_question(scene: Scene, mod
         told = await agent.refused(GRANT, **scene.all_of_it)
     assert ("no answer in time" if mode == "legacy" else "no such open question") in told["message"]
     assert scene.sandbox.grants() == ()
+
+
+@pytest.mark.parametrize("part", range(4))
+async def test_an_answer_is_bound_to_tool_arguments_subject_and_session(scene: Scene, part: int) -> None:
+    """The SDK's seal binds the first three too; this holds without it."""
+    asking = Asking()
+    asked = ("tool", "digest", "ann", "session")
+    attempt = scene.sandbox.attempt("grant_storage_permission", scene.all_of_it, subject="ann", session="session")
+
+    async def grant() -> dict[str, Any]:
+        return {}
+
+    state = asking.returned(Question("may it?", grant, None, "same"), attempt, asked).request_state
+    assert state is not None
+    other = (*asked[:part], "other", *asked[part + 1 :])
+    with pytest.raises(RefusedError, match="no such open question"):
+        asking.answered(state, {"approval": YES}, other)  # type: ignore[arg-type] # four words
+    with pytest.raises(RefusedError, match="no such open question"):
+        asking.answered(state, {"approval": YES}, asked)
 
 
 async def test_a_call_that_is_given_up_while_a_person_thinks_grants_nothing(scene: Scene) -> None:
