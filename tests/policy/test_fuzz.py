@@ -24,7 +24,7 @@ from sandbox.policy.tree import MAX_BYTES
 from tests.support.documents import OLD_DOCUMENTS, documents
 from tests.template.compiling import compiled_document
 
-EXAMPLES = int(os.environ.get("SANDBOX_TEST_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("SANDBOX_TEST_EXAMPLES", "25"))
 QUICK = settings(
     max_examples=EXAMPLES, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
@@ -158,20 +158,31 @@ GROWING: dict[str, Callable[[int], str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", GROWING)
+COMPARED = ("the same path", "patterns", "ranges")
+"""Lines about one place: each is compared with each, until there are too many and the document is refused."""
+
+
+def taken(kind: str, size: int) -> float:
+    """The processor time of one load."""
+    text = GROWING[kind](size)
+    assert size / 3 < len(text) < MAX_BYTES
+    began = time.process_time()
+    loaded(text)
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("kind", [kind for kind in GROWING if kind not in COMPARED])
 def test_what_a_load_takes_grows_no_faster_than_the_text(kind: str) -> None:
-    """Four times the text takes at most about four times as long; six is for the noise. The cap for one KiB holds too."""
-    make, small = GROWING[kind], 12 << 10
+    """Four times the text takes about four times as long; six is for the noise. The cap for one KiB holds too."""
+    first = min(taken(kind, 5 << 10), taken(kind, 5 << 10))
+    assert taken(kind, 20 << 10) < 6 * first + 0.25
 
-    def taken(size: int) -> float:
-        text = make(size)
-        assert size / 2 < len(text) < MAX_BYTES
-        began = time.process_time()
-        loaded(text)
-        return time.process_time() - began
 
-    first = min(taken(small) for _ in range(2))
-    assert taken(4 * small) < 6 * first + 0.25
+@pytest.mark.parametrize("kind", COMPARED)
+def test_lines_about_one_place_are_compared_in_bounded_time(kind: str) -> None:
+    text = GROWING[kind](20 << 10)
+    assert loaded(text) is None
+    assert "too many lines about the same place to compare them all" in str(tried(lambda: load_policy(text, file="p.yaml")))
 
 
 @pytest.mark.soak

@@ -20,7 +20,7 @@ from sandbox.template.examples import meaning
 from tests.support.documents import OLD_DOCUMENTS
 from tests.template.compiling import compiled_document
 
-QUICK = settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 FOLDER = Path(__file__).parent / "ecosystem" / "runs"
 
 
@@ -109,7 +109,7 @@ def test_what_is_refused_cannot_be_migrated() -> None:
 
 
 @given(st.text(max_size=12) | st.sampled_from(["yes", "1", "1e3", "~", "", "a: b", "- a", "# a", "a #b", "0o7", "2024-01-01"]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_scalar_is_read_back_as_the_text_it_was(text: str) -> None:
     assume(not any("\ud800" <= char <= "\udfff" for char in text))
     written = f"a: {scalar(text)}\nb: [{scalar(text)}, c]\n"

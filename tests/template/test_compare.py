@@ -27,7 +27,7 @@ from sandbox.template.template import Access, WasiTemplate
 from tests.support.documents import PATTERN, documents
 from tests.template.compiling import compiled, compiled_document, storage
 
-EXAMPLES = int(os.environ.get("SANDBOX_TEST_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("SANDBOX_TEST_EXAMPLES", "20"))
 # Without shrinking, which takes minutes here: a failure shows its documents, and they are small.
 QUICK = settings(
     max_examples=EXAMPLES,
