@@ -15,8 +15,10 @@ import yaml
 
 from sandbox.cli.arguments import root
 from sandbox.policy.load import load_policy
+from sandbox.policy.models import PolicyDocument
 from tests.support.commands import sandbox
 from tests.support.serving import SECONDS, program
+from tests.test_enforcement import leaves
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDES = ("using", "authoring", "operating", "threats")
@@ -99,6 +101,24 @@ def test_a_policy_of_a_page_is_one(name: str) -> None:
         document = yaml.safe_load(block)
         text = yaml.safe_dump({"version": "2.0", "permissions": document["ceiling"]}) if "ceiling" in document else block
         assert load_policy(text, file="policy.yaml").permissions.storage.allow
+
+
+def test_the_reference_of_policies_has_every_field_of_the_schema_and_no_other() -> None:
+    (block,) = re.findall(r"^```yaml\n(version.*?)^```", (ROOT / "docs/policy.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert load_policy(block, file="policy.yaml").permissions.resources
+    assert set(written(yaml.safe_load(block))) == set(leaves(PolicyDocument))
+
+
+def written(node: object, prefix: str = "") -> Iterator[str]:
+    """The fields that a document writes, as a path without the numbers of lists."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from written(value, f"{prefix}.{key}" if prefix else key)
+    elif isinstance(node, list) and any(isinstance(each, dict) for each in node):
+        for each in node:
+            yield from written(each, prefix)
+    else:
+        yield prefix
 
 
 def test_the_python_of_the_authors_page_runs(tmp_path: Path) -> None:
