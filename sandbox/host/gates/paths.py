@@ -298,8 +298,10 @@ def link_at(files: Files, arguments: int, results: int) -> None:
     ):
         old_name, new_name = _judged(files, old, Error.NOT_PERMITTED), _judged(files, new, Error.EXIST)
         found = os.stat(old_name, dir_fd=old.at.fd, follow_symlinks=False)
-        if old.folder or new.folder:
+        if old.folder:
             raise Refusal(Error.NOT_DIRECTORY)
+        if new.folder:  # no folder is made here
+            raise Refusal(Error.EXIST if _is_there(new.at, new_name) else Error.NO_ENTRY)
         if stat.S_ISLNK(found.st_mode):
             _leads_nowhere_new(old, old_name, new, new_name, anywhere=False)
         elif not stat.S_ISREG(found.st_mode):

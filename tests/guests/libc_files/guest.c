@@ -154,6 +154,8 @@ static void links(void) {
   told("link", link(path("f"), path("second")));
   looks("look at two names", "f", 1);
   told("link onto one that is there", link(path("f"), path("second")));
+  told("link with a slash", link(path("f"), path("other/")));
+  told("link one with a slash", link(path("f/"), path("other")));
   told("link a folder", link(path("d"), path("other")));
   told("link what is missing", link(path("no"), path("other")));
   told("unlink one name", unlink(path("second")));
@@ -181,6 +183,12 @@ static void links(void) {
   tries("create exclusively on a link", "s", O_WRONLY | O_CREAT | O_EXCL);
   told("remove a link as a folder", rmdir(path("sd")));
   told("unlink a link", unlink(path("sd")));
+  told("link a link to nothing", link(path("sn"), path("again")));
+  told("link a link to itself", link(path("self"), path("itself")));
+  looks("look at its second name", "again", 0);
+  told("link onto a link to nothing", link(path("f"), path("sn")));
+  told("unlink it", unlink(path("again")));
+  told("unlink the other", unlink(path("itself")));
   told("unlink a link to itself", unlink(path("self")));
 }
 

@@ -30,7 +30,7 @@ from sandbox.host.engine import make_engine
 from sandbox.host.gates import Gates, passthrough_text
 from sandbox.template.template import Access, Effect, FileRule, Limits, Preopen, WasiTemplate
 
-SECONDS = 20
+SECONDS = 90
 RUN = "wasi:cli/run@0.2.3"
 SIDES = ("bare", "gated")
 MEANT = {
