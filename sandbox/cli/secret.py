@@ -1,7 +1,8 @@
 """`sandbox secret`: set, list and remove what policies name as `secret:`.
 
 Decides where a value comes from: standard input, or a prompt that shows nothing. Never the command line, which other users of the
-machine can read and a shell remembers. No command shows a value, and none is in an error.
+machine can read and a shell remembers. No command shows a value, and none is in an error. Who set or removed which secret is on
+record: what is set is recorded first, or it is not set.
 """
 
 from __future__ import annotations
@@ -12,33 +13,49 @@ import sys
 import time
 from argparse import Namespace
 
+from sandbox.admission import new_request_id
+from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.cli.exits import Exit
 from sandbox.cli.home import home_of, leave_no_core_dump
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock
 from sandbox.errors import Code, SandboxError
-from sandbox.state.home import Home
+from sandbox.state import Clock, Home, Store
 from sandbox.state.secrets import MAX_VALUE, SecretStore
 
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
     """Run `secret set`, `list` or `remove`."""
     leave_no_core_dump()
-    store = SecretStore.of(Home.open(home_of(arguments), os.environ), os.environ)
-    return {"set": _set, "list": _list, "remove": _remove}[arguments.action](arguments, terminal, store)
+    home = Home.open(home_of(arguments), os.environ)
+    return {"set": _set, "list": _list, "remove": _remove}[arguments.action](arguments, terminal, home)
 
 
-def _set(arguments: Namespace, terminal: Terminal, store: SecretStore) -> int:
+def _set(arguments: Namespace, terminal: Terminal, home: Home) -> int:
     (name, *more) = arguments.words
     if more or "=" in name:
         help_ = "`sandbox secret set NAME` asks for it, or reads it from standard input: `… < FILE`"
         raise SandboxError("a value is never written in a command line", help=help_, code=Code.INVALID_ARGUMENTS)
-    new = store.set(name, _value(name), time.time())
+    new = _store(home).set(name, _value(name), time.time(), before_commit=lambda: _record(home, EventType.SECRET_SET, name))
     if terminal.json:
         terminal.data({"name": name, "new": new})
     else:
         terminal.line(f"{name} is {'set' if new else 'changed'}: it holds from the next call on, in every running server")
     return Exit.OK
+
+
+def _store(home: Home) -> SecretStore:
+    return SecretStore.of(home, os.environ)
+
+
+def _record(home: Home, kind: EventType, name: str) -> None:
+    state = Store(home.state)
+    try:
+        clock_ = Clock(state.latest())
+    finally:
+        state.close()
+    event = Event(kind, new_request_id(), subject=getpass.getuser(), detail={"name": name})
+    AuditLog(home.audit, clock=clock_, source="terminal").append(event, Redactor(), sync=True)
 
 
 def _value(name: str) -> str:
@@ -54,8 +71,8 @@ def _value(name: str) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def _list(_: Namespace, terminal: Terminal, store: SecretStore) -> int:
-    found = store.names()
+def _list(_: Namespace, terminal: Terminal, home: Home) -> int:
+    found = _store(home).names()
     if terminal.json:
         terminal.data([{"name": one.name, "changed_at": one.changed_at} for one in found])
     else:
@@ -64,8 +81,9 @@ def _list(_: Namespace, terminal: Terminal, store: SecretStore) -> int:
     return Exit.OK
 
 
-def _remove(arguments: Namespace, terminal: Terminal, store: SecretStore) -> int:
-    store.remove(arguments.words[0])
+def _remove(arguments: Namespace, terminal: Terminal, home: Home) -> int:
+    _store(home).remove(arguments.words[0])
+    _record(home, EventType.SECRET_REMOVED, arguments.words[0])
     if terminal.json:
         terminal.data({"name": arguments.words[0], "removed": True})
     else:

@@ -17,7 +17,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -86,8 +86,11 @@ class SecretStore:
             self._values, self._read = MappingProxyType(opened), raw
         return self._values
 
-    def set(self, name: str, value: str, now: float) -> bool:
-        """Set a secret; True where it is a new one. On the disk when this returns. Raises SandboxError for what is none."""
+    def set(self, name: str, value: str, now: float, *, before_commit: Callable[[], None] = lambda: None) -> bool:
+        """Set a secret; True where it is a new one. On the disk when this returns. Raises SandboxError for what is none.
+
+        What `before_commit` raises leaves everything as it was.
+        """
         _refuse_name(name)
         _refuse_value(value)
         with self._changing():
@@ -96,6 +99,7 @@ class SecretStore:
                 raise SandboxError(f"there are {MAX_SECRETS} secrets, and no more are kept", help="`sandbox secret remove NAME`")
             key = read_key(self._key) or make_key(self._key)
             closed = self._sealer(key, content.store).close(name, now, value)
+            before_commit()
             self._write(_Content(content.store, {**content.entries, name: (now, closed)}), key)
         return name not in content.entries
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from sandbox.audit import EventType, Severity
 from sandbox.state import Store
 from tests.api.conftest import begun, policy, recorded, until
 from tests.support.guests import guest
+from tests.support.serving import program
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -96,6 +99,20 @@ async def set_the_clock_back(sandbox: Sandbox, home: Path) -> None:
         pass
 
 
+async def set_secret(sandbox: Sandbox, home: Path) -> None:
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(home.parent / "config")}
+    command = [program(), "secret", "set", "weather/api-key", "--home", str(home)]
+    done = await asyncio.to_thread(subprocess.run, command, input=b"a value", env=environment, capture_output=True, check=True)
+    assert done.stdout
+
+
+async def remove_secret(sandbox: Sandbox, home: Path) -> None:
+    await set_secret(sandbox, home)
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(home.parent / "config")}
+    command = [program(), "secret", "remove", "weather/api-key", "--home", str(home)]
+    await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, check=True)
+
+
 async def ask(sandbox: Sandbox, folder: Path) -> None:
     attempt = sandbox.attempt("grant_storage_permission", {"component_id": "files"}, subject="local", session="s")
     attempt.asked("may it?")
@@ -113,6 +130,8 @@ PROVOKED: dict[EventType, tuple[Callable[[Sandbox, Path], Awaitable[None]], Seve
     EventType.PERMISSION_ANSWERED: (ask, Severity.INFO),
     EventType.PERMISSION_GRANTED: (grant, Severity.INFO),
     EventType.PERMISSION_REVOKED: (revoke, Severity.INFO),
+    EventType.SECRET_SET: (set_secret, Severity.INFO),
+    EventType.SECRET_REMOVED: (remove_secret, Severity.INFO),
     EventType.TOOL_INVOKE: (succeed, Severity.INFO),
     EventType.TOOL_SUCCESS: (succeed, Severity.INFO),
     EventType.TOOL_FAILURE: (fail, Severity.WARNING),

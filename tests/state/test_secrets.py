@@ -316,6 +316,24 @@ def test_what_is_set_is_listed_by_name_alone_and_removed(typed: Callable[..., Do
     assert "no secrets are set" in typed("list").stderr
 
 
+def test_who_changed_which_secret_is_on_record_and_without_a_record_nothing_is_set(
+    typed: Callable[..., Done], tmp_path: Path
+) -> None:
+    """The name and never the value; a record that cannot be written leaves the store as it was."""
+    typed("set", "weather/api-key", stdin=CANARY.encode())
+    typed("remove", "weather/api-key")
+    (file,) = (tmp_path / "home" / "audit").glob("*.jsonl")
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(one["event"], one["detail"]) for one in records] == [
+        ("secret_set", {"name": "weather/api-key"}),
+        ("secret_removed", {"name": "weather/api-key"}),
+    ]
+    assert CANARY not in file.read_text()
+    os.link(file, tmp_path / "second name")
+    assert typed("set", "another/one", stdin=CANARY.encode()).returncode == 4
+    assert json.loads(typed("list", "--json").stdout) == []
+
+
 def test_a_person_is_asked_without_echo(tmp_path: Path) -> None:
     """What is typed appears nowhere on the terminal."""
     ours, theirs = pty.openpty()
