@@ -90,6 +90,7 @@ def test_the_rules_that_hold_there_are_shown(server: Lines, folder: Path, narrow
     assert "61Mi" in str(asked["rules"])
 
 
+@pytest.mark.soak
 def test_servers_that_differ_are_named(server: Lines, folder: Path, narrow: str) -> None:
     words = [program(), "run", str(files_component()), "--home", str(folder / "home"), "--ceiling", narrow]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as other:
