@@ -40,7 +40,7 @@ EXPORT("add") void *tool_add(const char *at, u32 size, s32 has_tags, const text 
   n.id = take_id(&why);
   if (!n.id) return refuse("add the note", why);
   n.created = n.changed = now_text();
-  if (!save_note(&n, &why)) return refuse("add the note", why);
+  if (!save_note(&n, &why)) return give_back(n.id), refuse("add the note", why);
   result.b[0] = 0;
   result.w[1] = n.id;
   return &result;

@@ -181,3 +181,9 @@ static u32 take_id(text *why) {
   *why = T("no number is free");
   return 0;
 }
+
+/* Removes the file of a number whose note could not be written. */
+static void give_back(u32 id) {
+  place at;
+  if (locate(path_of(id), &at)) fs_unlink(at.directory, at.rest.at, at.rest.size, &scratch);
+}

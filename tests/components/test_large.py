@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import shutil
 import threading
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -88,8 +89,10 @@ def base() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Both under their own policies, which name no host."""
-    components = {python_component(): own_policy("python"), web_component(): own_policy("web")}
+    """Both under their own policies, which name no host; without Node.js the first alone."""
+    components = {python_component(): own_policy("python")}
+    if shutil.which("npm"):
+        components[web_component()] = own_policy("web")
     with served(tmp_path_factory.mktemp("large"), components) as large:
         yield large
 
@@ -97,6 +100,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def web(large: Served, base: str) -> Served:
     """The page reader, granted the web server by the command that its refusal names."""
+    if not shutil.which("npm"):
+        pytest.skip("node and npm are not installed")
     refused = large.fails("web__fetch", url=f"{base}/page")
     assert (refused["code"], refused["tried"]["host"]) == ("network_access_denied", "127.0.0.1")
     large.granted_as_told(refused)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.components.served import Served, served
+from tests.components.served import Served, own_policy, served
 from tests.support.components import COMPONENTS
 from tests.support.serving import NOTHING
 
@@ -67,3 +67,24 @@ def test_each_component_has_its_own_lines_alone(bare: Served, tmp_path: Path) ->
     (tmp_path / "note.txt").write_text("hello")
     bare.terminal("permission", "grant", "time", "storage", f"fs://{tmp_path}/**", "--access", "read")
     assert bare.fails("files__read", path=str(tmp_path / "note.txt"))["code"] == "filesystem_access_denied"
+
+
+def test_a_letter_cut_in_half_is_an_error_and_the_next_call_runs(bare: Served) -> None:
+    """JSON can write half of a pair, which no Unicode text holds (ARG-01)."""
+    for number, (tool, name) in enumerate([("files__read", "path"), ("time__parse", "text"), ("notes__add", "text")]):
+        params = f'{{"name": "{tool}", "arguments": {{"{name}": "\\ud800"}}}}'
+        bare.lines.write(f'{{"jsonrpc": "2.0", "id": "half {number}", "method": "tools/call", "params": {params}}}'.encode())
+        answer = bare.lines.answer(f"half {number}")
+        assert "error" in answer or answer["result"]["isError"]
+    assert bare.gives("time__between", from_="2026-01-01", to="2026-01-02")["text"] == "P1D"
+
+
+def test_the_line_for_notes_bounds_what_they_fill(tmp_path: Path) -> None:
+    """Two blocks: a note is one, and a second has no room to be written beside its place. Nothing of it stays."""
+    policy = own_policy("notes").replace("max_total_size: 100Mi", "max_total_size: 8Ki")
+    with served(tmp_path, {COMPONENTS / "notes" / "notes.wasm": policy}) as notes:
+        notes.gives("notes__add", text="hello")
+        refused = notes.fails("notes__add", text="hello again")
+        assert "max_total_size" in str(refused)
+        assert [path.name for path in (notes.home / "data/notes/notes").iterdir()] == ["000001.md"]
+        notes.gives("notes__change", id=1, text="hello again")
