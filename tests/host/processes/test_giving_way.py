@@ -15,6 +15,7 @@ from sandbox.host.outcome import Outcome
 from sandbox.template.template import Effect, NetworkRule, WasiTemplate
 from tests.host.gateway import upstream
 from tests.host.processes.driver import Caller, limits, processes
+from tests.support.guests import guest as path
 
 
 async def test_who_waits_is_told_when_a_worker_in_the_making_is_given_up(start: Any) -> None:
@@ -35,6 +36,21 @@ async def test_who_waits_is_told_when_a_worker_in_the_making_is_given_up(start: 
         await first
     async with asyncio.timeout(20):
         assert (await second).value == 3
+
+
+async def test_the_component_that_was_called_longest_ago_gives_way(start: Any) -> None:
+    """Two may be held: the third takes the place of the one that was idle longest, and not of the one that was made first."""
+    call = await start(max_workers=2, spares=0)
+    for guest, function, arguments in (
+        ("traps", "fine", {"number": 1}),
+        ("escape_environment", "look", {}),
+        ("traps", "fine", {"number": 2}),
+        ("prints", "print", {"text": "x"}),
+    ):
+        assert (await call(guest, function, **arguments)).ok
+    held = {key.template.component for key in call.host._pool._idle.values()}
+    loaded = {name: (await call.host.load(path(name))).digest for name in ("traps", "escape_environment", "prints")}
+    assert held == {loaded["traps"], loaded["prints"]}
 
 
 async def test_a_worker_that_outlived_its_gateway_runs_no_further_call(call: Caller) -> None:
