@@ -60,8 +60,7 @@ def root() -> Parser:
     parser = Parser(
         prog="sandbox",
         description="Run untrusted WebAssembly components as MCP tools, each under a policy of its own.",
-        epilog=EXITS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"{EXITS}\n`sandbox COMMAND --help` says more of each; `sandbox install` writes this into your MCP client.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -24,12 +24,19 @@ exit codes:
 """
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Texts as they are written, beside even the longest command."""
+    made = argparse.RawDescriptionHelpFormatter(prog, max_help_position=30)
+    made._action_max_length = 14  # argparse does not count the names of commands
+    return made
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that takes no abbreviations and raises what it refuses."""
 
     def __init__(self, **options: Any) -> None:
         # An abbreviated option changes its meaning with the next option that is added.
-        super().__init__(**options, allow_abbrev=False)
+        super().__init__(**{"formatter_class": _formatter, **options}, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line; the help names the command that was written."""
@@ -86,7 +93,6 @@ def leaf(
     `wanted` says what its words are and `count` how many there may be; `completes` what kind of thing a word names.
     """
     parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=EXITS)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     words = parser.add_argument(
         "words", nargs="*", metavar=wanted.replace("`", ""), help=argparse.SUPPRESS if count[1] == 0 else None
     )
