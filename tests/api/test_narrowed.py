@@ -98,15 +98,15 @@ async def test_what_a_call_asks_for_after_the_revoke_is_refused(sandbox: Sandbox
     assert stalling.requests == 1, "nothing has left"
 
 
-async def test_a_narrowed_worker_runs_no_other_call(sandbox: Sandbox, stalling: Stalling) -> None:
-    """What was revoked is granted again: the worker whose rules are narrower than its template's must not get that call."""
-    await sandbox.load(guest("escape_network"))
-    first = await sandbox.grant_network_permission("escape_network", **stalling.where)
+async def test_a_narrowed_worker_runs_no_other_call(sandbox: Sandbox, stalling: Stalling, tmp_path: Path) -> None:
+    """A deny came and went: the next call has the template of the first, and must not get the worker whose rules are narrower."""
+    ports = f"{{cidr: 127.0.0.1/32, ports: [{stalling.server.port}], protocols: [http]}}"
+    await sandbox.load(guest("escape_network"), policy=policy(tmp_path, f"{{network: {{allow: [{ports}]}}}}"))
     call = asking(sandbox, stalling)
     await until(lambda: stalling.asked.acquire(blocking=False))
-    await sandbox.revoke(first.id)
-    await call
-    await sandbox.grant_network_permission("escape_network", **stalling.where)
+    deny = await sandbox.grant_network_permission("escape_network", cidr="127.0.0.1/32", effect="deny")
+    assert (await call).outcome.ok
+    await sandbox.revoke(deny.id)
     call = asking(sandbox, stalling)
     await until(lambda: stalling.asked.acquire(blocking=False))
     assert stalling.requests == 2
