@@ -53,7 +53,9 @@ def read_key(path: Path) -> bytes | None:
 
 def make_key(path: Path) -> bytes:
     """The key, made where there is none."""
-    private_folder(path.parent)
+    if not path.parent.exists():
+        # One that is there may be anybody's: its mode is not ours to change.
+        private_folder(path.parent)
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

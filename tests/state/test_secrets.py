@@ -240,6 +240,16 @@ def test_a_file_that_holds_no_key_is_refused(store: SecretStore, files: dict[str
         again(store).values()
 
 
+def test_a_key_is_made_in_a_folder_that_is_there_without_a_change_to_it(tmp_path: Path) -> None:
+    """`SANDBOX_SECRETS_KEY` may name a file in the user's own home."""
+    tmp_path.chmod(0o755)
+    make_key(tmp_path / "a.key")
+    make_key(tmp_path / "new" / "b.key")
+    modes = [path.stat().st_mode & 0o777 for path in (tmp_path, tmp_path / "a.key", tmp_path / "new", tmp_path / "new" / "b.key")]
+    assert modes == [0o755, 0o600, 0o700, 0o600]
+    assert make_key(tmp_path / "a.key") == read_key(tmp_path / "a.key")
+
+
 def test_many_who_set_at_once_lose_nothing_and_make_one_key(store: SecretStore) -> None:
     """Each with a hand of its own on the store, as processes have."""
     threads = [threading.Thread(target=again(store).set, args=(f"s{n}", f"value {n}", 1.0)) for n in range(12)]
