@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (tree / "large.txt").open("w") as file:
         file.writelines([block] * 70)
         file.write("a hidden Nadel\n")
-    (tree / "wide.txt").write_text("é" * 100_000 + " hidden needle " + "é" * 100_000 + "\nshort\n")
+    (tree / "wide.txt").write_text("x" + "é" * 100_000 + " hidden needle " + "é" * 100_000 + "\nshort\n")
     (tree / "binary").write_bytes(b"needle\x00needle\n")
     (tree / "utf16.txt").write_text("needle", "utf-16")
     (tree / "link").symlink_to("/etc")
@@ -148,7 +148,7 @@ def test_a_search_that_was_cut_says_so_and_goes_on_where_it_stopped(files: Serve
     while found["next"]:
         found = files.gives("files__search", path="/tree/many", needle="needle", most=130, resume=found["next"])
         matches += found["matches"]
-    assert [match["text"] for match in matches] == [f"needle {number}" for number in range(300)]
+    assert [(match["line"], match["text"]) for match in matches] == [(2, f"needle {number}") for number in range(300)]
     assert found["stopped"] is None
 
 

@@ -84,6 +84,7 @@ def test_every_moment_is_shown_as_python_shows_it(time: Served, folder: Path, na
     chance = random.Random(name)
     moments = [chance.randrange(-3_000_000_000, 6_000_000_000) for _ in range(15)]
     moments += [moment + step for moment, _ in MADE for step in (-1, 0, 1)]
+    moments += [1_709_208_000, 1_709_269_199, 1_709_269_200]  # 29 February and 1 March 2024
     for moment in moments:
         wanted = dt.datetime.fromtimestamp(moment, dt.UTC).astimezone(zone)
         year, week, weekday = wanted.isocalendar()
