@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.api import Sandbox
-from sandbox.errors import Code, NotFound
+from sandbox.errors import Code, GrantError, NotFound
 from sandbox.granting import About
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import Grant, GrantKind, Lifetime, make_entry
@@ -31,6 +31,9 @@ from sandbox.wit.docs import clean
 
 UNBOUND_SECONDS = 3600.0
 """How long a grant for a session holds at most whose end nobody sees: over HTTP, the era without sessions has no connection."""
+
+MAX_OF_CLIENTS = 100
+"""Grants and denies that one session may have, and that clients may have made for good: each costs every change a look."""
 
 GRANTED = "it holds from the next call; call the tool again"
 _NAMED: dict[GrantKind, str] = {"storage": "uri", "network": "host", "environment": "key", "resource": "limit"}
@@ -73,6 +76,7 @@ class Work:
     def _grant(self, kind: GrantKind, asked: a.Granted, caller: Caller, *, leaves: bool) -> Question:
         lifetime = asked.lifetime or "session"
         session = None if lifetime == "lasting" else caller.session
+        self._refuse_too_many(caller)
         reason = None if asked.reason is None else clean(asked.reason, REASON_CHARACTERS).text
         longest = None if session is None or leaves else UNBOUND_SECONDS
         seconds = asked.seconds if longest is None else min(asked.seconds or longest, longest)
@@ -122,7 +126,16 @@ class Work:
         about = About(_who(caller), "revoked", lifetime=lifetime, session=None if lifetime == "lasting" else caller.session)
         entry = make_entry(kind, {_NAMED[kind]: getattr(asked, _NAMED[kind])}, "deny")
         proposal = self.sandbox.propose(asked.component_id, kind, entry, about=about, effect="deny")
-        return proposal if proposal.takes_away else None
+        if not proposal.takes_away:
+            return None
+        self._refuse_too_many(caller)
+        return proposal
+
+    def _refuse_too_many(self, caller: Caller) -> None:
+        every = self.sandbox.grants()
+        mine = sum(one.session == caller.session or (one.session is None and one.who == _who(caller)) for one in every)
+        if mine >= MAX_OF_CLIENTS:
+            raise GrantError(f"{mine} permissions were changed through this client", help="take some back, or reset_permission")
 
 
 def _who(caller: Caller) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.host.outcome import Ending
 from sandbox.policy.load import load_policy
+from sandbox.server.builtin import work
 from tests.server.builtin.conftest import YES, Mode, Person, Scene, modes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -144,6 +145,20 @@ async def test_every_kind_of_permission_can_be_asked_for(scene: Scene, mode: Mod
         for kind, named in (("network", {"host": "*.example.com"}), ("environment", {"key": "LANG"}), ("resource", {})):
             assert len((await agent.call(f"revoke_{kind}_permission", component_id="files", **named))["revoked"]) == 1
     assert scene.sandbox.grants() == ()
+
+
+async def test_a_client_cannot_pile_up_denies_and_grants(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "MAX_OF_CLIENTS", 3)
+    await scene.sandbox.update_component_policy("files", reading(scene))
+    async with scene.agent("legacy", Person(YES)) as agent:
+        for number in range(2):
+            await agent.call("revoke_storage_permission", component_id="files", uri=f"fs://{scene.folder}/{number}")
+        deny = {"component_id": "files", "uri": f"fs://{scene.folder}/x"}
+        assert "denied" in await agent.call("revoke_storage_permission", **deny, lifetime="lasting")
+        for tool, more in (("revoke_storage_permission", {}), ("grant_storage_permission", {"access": ["read"]})):
+            told = await agent.refused(tool, component_id="files", uri=f"fs://{scene.folder}/y", **more)
+            assert "3 permissions were changed" in told["message"]
+    assert len(scene.sandbox.grants()) == 1, "the lasting one"
 
 
 @modes
