@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from sandbox.errors import PolicyError
 from sandbox.policy.load import load_policy_file
 from sandbox.policy.models import PolicyDocument
+from sandbox.policy.refused import IMPOSSIBLE, NOT_YET_1
+from sandbox.policy.schema import policy_schema_1
 from sandbox.policy.version1 import Document1
 from tests.template.compiling import compiled_document
 
@@ -82,7 +86,18 @@ def test_a_host_beside_a_deny_of_every_address_is_told_that_it_is_allowed_in_vai
 
 def test_every_key_of_the_public_schema_is_read_or_refused_by_name() -> None:
     """The sections of the published schema: each is a field here, or has its reason in `refused`."""
-    from sandbox.policy.refused import IMPOSSIBLE, NOT_YET_1
-
     named = {path[1] for path in (*IMPOSSIBLE, *NOT_YET_1)} | set(Document1.model_fields["permissions"].annotation.model_fields)
     assert {"storage", "network", "environment", "runtime", "resources", "ipc"} <= named
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_the_published_schema_takes_what_runs(name: str) -> None:
+    data = yaml.safe_load((FOLDER / "runs" / name).read_text())
+    jsonschema.validate(data, policy_schema_1(), jsonschema.Draft202012Validator)
+
+
+def test_the_published_schema_of_version_1_refuses_what_is_no_part_of_it() -> None:
+    for permissions in ({"netwrok": {}}, {"runtime": {"docker": {}}}, {"network": {"allow": [{"defaults": True}]}}):
+        with pytest.raises(jsonschema.ValidationError):
+            document = {"version": "1.0", "permissions": permissions}
+            jsonschema.validate(document, policy_schema_1(), jsonschema.Draft202012Validator)

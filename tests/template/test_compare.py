@@ -217,3 +217,29 @@ def test_more_lines_than_anyone_waits_for_are_said_to_be_so() -> None:
     found = differences(one, other)
     assert found.found
     assert not found.complete
+
+
+@pytest.mark.parametrize(
+    ("shared", "more", "example"),
+    [
+        (
+            'storage: {allow: [{uri: "fs:///srv/report-9.txt", access: [read]}]',
+            'deny: [{uri: "fs:///srv/re*"}]',
+            "read /srv/report-9.txt",
+        ),
+        ('storage: {allow: [{uri: "fs:///srv/**/q/x", access: [read]}]', 'deny: [{uri: "fs:///srv/q/**"}]', "read /srv/q/x"),
+        ("network: {allow: [{host: q.a.test, protocols: [https]}]", 'deny: [{host: "*.test"}]', "GET https://q.a.test/"),
+        (
+            "network: {allow: [{host: a.test, protocols: [https], ports: [8765], paths: [/v1/users]}]",
+            'deny: [{host: a.test, ports: ["8000-9000"], paths: ["/v1/u*"]}]',
+            "GET https://a.test:8765/v1/users",
+        ),
+        ("network: {allow: [{host: a.test, methods: [PUT]}]", "deny: [{host: a.test}]", "PUT https://a.test/"),
+        ("environment: {allow: [{key: PLACE_9}]", "deny: [{key: PL*}]", "PLACE_9"),
+    ],
+)
+def test_a_line_is_tried_on_what_only_another_line_names(shared: str, more: str, example: str) -> None:
+    one, other = compiled(f"{{{shared}}}}}").template, compiled(f"{{{shared}, {more}}}}}").template
+    found = {each.example: each for each in differences(one, other).found}
+    assert example in found, sorted(found)
+    assert (found[example].left.allowed, found[example].right.allowed) == (True, False)
