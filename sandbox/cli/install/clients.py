@@ -93,7 +93,7 @@ _CLIENTS = {
     "gemini": Client(
         "Gemini CLI",
         {"user": ("home", ".gemini", "settings.json"), "project": ("project", ".gemini", "settings.json")},
-        then="start `gemini` again; `/mcp` shows it",
+        then="start `gemini` again, in a folder that it trusts; `/mcp` shows it",
     ),
     "codex": Client(
         "Codex",
