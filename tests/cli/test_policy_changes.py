@@ -197,3 +197,9 @@ def test_what_the_ceiling_takes_from_a_component_is_said_to_be_the_ceilings(fold
     assert "the policy allows it, the ceiling does not" in done.stdout
     assert "widen the ceiling" in done.stderr
     assert run(folder, "explain", "files", "--url", "https://b.a.test/", "--ceiling", most).returncode == 0
+
+
+def test_a_folder_that_has_a_components_name_is_not_in_its_way(folder: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "files").mkdir()
+    monkeypatch.chdir(folder)
+    assert run(folder, "explain", "files", "--read", str(made / "data/x")).returncode == 0

@@ -98,6 +98,6 @@ def test_the_published_schema_takes_what_runs(name: str) -> None:
 
 def test_the_published_schema_of_version_1_refuses_what_is_no_part_of_it() -> None:
     for permissions in ({"netwrok": {}}, {"runtime": {"docker": {}}}, {"network": {"allow": [{"defaults": True}]}}):
+        document = {"version": "1.0", "permissions": permissions}
         with pytest.raises(jsonschema.ValidationError):
-            document = {"version": "1.0", "permissions": permissions}
             jsonschema.validate(document, policy_schema_1(), jsonschema.Draft202012Validator)

@@ -20,7 +20,9 @@ def opened(arguments: Namespace) -> Sandbox:
 
 async def component_of(word: str, arguments: Namespace) -> str | None:
     """The component that a word names: not where there is such a file, nor where no home is."""
-    if isinstance(policy_value(word), Path) or not (home_here(arguments).state / "state.sqlite").exists():
+    file = policy_value(word)
+    is_file = isinstance(file, Path) and not file.is_dir()
+    if is_file or not (home_here(arguments).state / "state.sqlite").exists():
         return None
     async with opened(arguments) as sandbox:
         try:
