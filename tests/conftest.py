@@ -1,12 +1,23 @@
-"""What all tests share: skips are counted and told, and with CI=true they fail the run."""
+"""What all tests share: no configuration of whoever runs them; skips are counted and told, and with CI=true they fail the run."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
 REFUSED = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _not_this_users_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whoever runs the tests may have a `sandbox.yaml`, secrets and variables of his own: they are not looked at."""
+    with pytest.MonkeyPatch.context() as user:
+        user.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        for name in [name for name in os.environ if name.startswith("SANDBOX_")]:
+            user.delenv(name)
+        yield
 
 
 def skipped(reporter: pytest.TerminalReporter) -> int:
