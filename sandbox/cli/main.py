@@ -8,6 +8,7 @@ standard output has nothing but data; Ctrl-C ends quietly with 130.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
@@ -19,6 +20,18 @@ from sandbox.cli.arguments import parse, root
 from sandbox.cli.exits import Exit, exit_for
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import SandboxError
+
+_HELP = {
+    errno.ENOENT: "is the path right? it is taken from the current folder",
+    errno.EACCES: "`ls -ld` says who may use it; `--home DIR` names another home",
+    errno.EPERM: "`ls -ld` says who may use it; `--home DIR` names another home",
+    errno.EROFS: "`--home DIR` names a home that can be written",
+    errno.ENOSPC: "make room where the home lies, or name another with `--home DIR`",
+    errno.EISDIR: "name a file in it",
+    errno.ENOTDIR: "a part of the path is a file",
+    errno.EMFILE: "`ulimit -n` raises how many files may be open",
+}
+"""What to do about an error of the operating system."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +71,8 @@ def _run(arguments: Namespace, terminal: Terminal) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        terminal.fail_with(f"{error.filename}: {_reason(error)}" if error.filename else _reason(error))
+        said = f"{error.filename}: {_reason(error)}" if error.filename else _reason(error)
+        terminal.fail_with(said, help=_HELP.get(error.errno or 0))
         return Exit.UNAVAILABLE
     except Exception as error:  # the last line of defence: a person never sees a traceback
         logging.getLogger(__name__).debug("internal error", exc_info=True)

@@ -127,6 +127,16 @@ def test_a_home_that_others_may_not_be_trusted_with_is_unavailable(tmp_path: Pat
     assert "Traceback" not in done.stderr
 
 
+def test_the_systems_own_error_names_the_file_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".cursor").write_text("a file where a folder is expected")
+    monkeypatch.chdir(tmp_path)
+    done = sandbox("install", "cursor", "--scope", "project")
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: ")
+    assert ".cursor/mcp.json: not a directory" in done.stderr
+    assert "help: a part of the path is a file" in done.stderr
+
+
 @pytest.mark.parametrize(("settings", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_a_terminal_gets_a_table_and_no_colour_where_none_is_wanted(
     tmp_path: Path, settings: dict[str, str], coloured: bool

@@ -76,7 +76,7 @@ class Project:
                 help=f"name the folder of a project; `sandbox init NAME --language {languages[0]}` makes one",
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ComponentError(f"{file}: {error}") from None
+            raise ComponentError(f"{file}: {error}", help='write TOML: `name = "…"`') from None
         project = cls(folder, **_checked(file, said))
         _check(file, project, languages)
         return project
@@ -94,7 +94,10 @@ def _checked(file: Path, said: dict[str, Any]) -> dict[str, Any]:
             else isinstance(value, str)
         )
         if not right:
-            raise ComponentError(f"{file}: `{key}` is no {'list of texts' if key == 'options' else 'text'}")
+            form = '["…"]' if key == "options" else '"…"'
+            raise ComponentError(
+                f"{file}: `{key}` is no {'list of texts' if key == 'options' else 'text'}", help=f"write `{key} = {form}`"
+            )
     missing = [key for key in ("name", "language", "source", "world") if key not in said]
     if missing:
         raise ComponentError(f"{file}: `{missing[0]}` is missing", help=f'write `{missing[0]} = "…"`')
@@ -107,6 +110,6 @@ def _check(file: Path, project: Project, languages: tuple[str, ...]) -> None:
         raise ComponentError(f"{file}: there is no language `{project.language}`", help=f"one of {', '.join(languages)}")
     for key, path in (("source", project.source_file), ("wit", project.folder / project.wit)):
         if not path.resolve().is_relative_to(project.folder.resolve()):
-            raise ComponentError(f"{file}: `{key}` lies outside of the project: `{path}`")
+            raise ComponentError(f"{file}: `{key}` lies outside of the project: `{path}`", help="copy it into the project")
         if not path.exists():
-            raise ComponentError(f"{file}: `{key}`: there is no `{path}`")
+            raise ComponentError(f"{file}: `{key}`: there is no `{path}`", help=f"write it, or name another `{key}`")
