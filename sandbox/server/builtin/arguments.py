@@ -69,8 +69,8 @@ class Granted(OfComponent):
 
     def entry(self) -> dict[str, Any]:
         """What of it is the policy's line."""
-        about = {"component_id", "reason", "expires_in", "max_uses", "lifetime"}
-        return self.model_dump(mode="json", exclude_none=True, exclude=about)
+        names = type(self).model_fields.keys() - {"component_id", "reason", "expires_in", "max_uses", "lifetime"}
+        return {name: value for name in sorted(names) if (value := getattr(self, name)) is not None}
 
     @property
     def seconds(self) -> float | None:

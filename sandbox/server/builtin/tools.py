@@ -32,6 +32,7 @@ from sandbox.policy.grants import Lifetime
 from sandbox.server.builtin.arguments import read
 from sandbox.server.builtin.asking import ANSWER_SECONDS, Answer, Asked, Asking, Question, refusal
 from sandbox.server.builtin.catalogue import CATALOGUE, Own, find
+from sandbox.server.builtin.ecosystem import as_meant
 from sandbox.server.builtin.work import Done, Work
 from sandbox.server.calls import NOT_NOW, failed, unknown_tool
 from sandbox.server.clients import Caller, Context
@@ -83,7 +84,9 @@ class BuiltinTools:
         with _Recorded(attempt):
             # Over HTTP the era without sessions has no connection whose end could be one.
             leaves = not modern or ctx.request is None
-            done = await self._work.do(own, read(own.takes, arguments), caller, leaves=leaves)
+            asked = read(own.takes, arguments)
+            asked = as_meant(asked) if "details" in arguments else asked
+            done = await self._work.do(own, asked, caller, leaves=leaves)
             if not isinstance(done, Question):
                 attempt.succeeded(**({} if own.hints.read_only_hint else {"result": done}))
                 return done

@@ -147,6 +147,37 @@ async def test_every_kind_of_permission_can_be_asked_for(scene: Scene, mode: Mod
     assert scene.sandbox.grants() == ()
 
 
+@modes
+async def test_the_existing_ecosystems_calls_mean_what_they_mean_there(scene: Scene, mode: Mode) -> None:
+    """A folder is its tree, `write` is create and delete too, a host takes any port; and the person is shown that."""
+    person = Person(YES)
+    folder = {"component_id": "files", "details": {"uri": f"fs://{scene.folder}", "access": ["read", "write"]}}
+    async with scene.agent(mode, person) as agent:
+        done = await agent.call("grant-storage-permission", **folder)
+        assert done["grant"]["entry"] == {
+            "uri": f"fs://{scene.folder}/**",
+            "access": ["read", "write", "create", "delete"],
+        }
+        assert await agent.reads(scene.file)
+        await agent.call("grant-network-permission", component_id="files", details={"host": "a.example"})
+        await agent.call("grant-environment-variable-permission", component_id="files", details={"key": "LANG"})
+        assert "any port" in person.seen[1]
+        for tool, details in (
+            ("revoke-storage-permission", {"uri": f"fs://{scene.folder}"}),
+            ("revoke-network-permission", {"host": "a.example"}),
+            ("revoke-environment-variable-permission", {"key": "LANG"}),
+        ):
+            assert len((await agent.call(tool, component_id="files", details=details))["revoked"]) == 1
+        assert not await agent.reads(scene.file)
+        told = await agent.refused(
+            "grant-storage-permission", component_id="files", details={"uri": "fs:///x", "access": ["delete"]}
+        )
+        assert "is no access of version" in told["message"]
+        assert (await agent.call("reset-permission", component_id="files"))["revoked"] == []
+    assert len(person.seen) == 3
+    assert scene.sandbox.grants() == ()
+
+
 async def test_a_client_cannot_pile_up_denies_and_grants(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work, "MAX_OF_CLIENTS", 3)
     await scene.sandbox.update_component_policy("files", reading(scene))
