@@ -44,6 +44,7 @@ NEWUSER = 0x10000000
 
 def _limits() -> None:
     rlimits.apply(descriptors=64, own_user_namespace=False)
+    rlimits.limit_files(1 << 20)
     rlimits.limit_memory(512 << 20)
     rlimits.limit_cpu(1)
 
@@ -204,8 +205,21 @@ def burn(_: Target) -> None:
 
 
 def raise_limits(_: Target) -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard + 1, hard + 1))
+
+
+def raise_file_length(_: Target) -> None:
+    """The soft limit may move below the hard one, and no further."""
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard - 1, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard + 1, hard + 1))
+
+
+def write_long_file(target: Target) -> None:
+    opened = os.open(f"{target['folder']}/long", os.O_WRONLY | os.O_CREAT, 0o600)
+    os.pwrite(opened, b"x", 1 << 20)
 
 
 def read_inherited(target: Target) -> None:

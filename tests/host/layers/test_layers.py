@@ -20,7 +20,7 @@ EPERM, EACCES = "EPERM", "EACCES"
 
 SHARES: dict[str, dict[str, str]] = {
     "descriptors": {"read_inherited": "EBADF", "read_environment": "ENOENT"},
-    "rlimits": {"take_memory": "ENOMEM", "take_descriptors": "EMFILE", "burn": "SIGXCPU"},
+    "rlimits": {"take_memory": "ENOMEM", "take_descriptors": "EMFILE", "burn": "SIGXCPU", "write_long_file": "EFBIG"},
     "namespaces": {"connect_tcp": "ECONNREFUSED", "ask_by_udp": "ECONNREFUSED", "connect_abstract": "ECONNREFUSED"},
     "landlock": {
         "read_secret": EACCES,
@@ -134,7 +134,8 @@ def test_capabilities_are_those_of_nobody(target: dict[str, Any]) -> None:
 
 def test_limits_cannot_be_raised_again(target: dict[str, Any]) -> None:
     """The hard limits are those of the soft ones."""
-    assert attack(target, ["capabilities", "rlimits"], ["raise_limits"])["raise_limits"] == "ValueError"
+    raised = attack(target, ["capabilities", "rlimits"], ["raise_limits", "raise_file_length"])
+    assert raised == {"raise_limits": "ValueError", "raise_file_length": "ValueError"}
     assert attack(target, ["no_new_privs", "seccomp"], ["raise_limits"])["raise_limits"] in ("ValueError", EPERM)
 
 
