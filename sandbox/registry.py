@@ -114,6 +114,9 @@ class Registry:
             await asyncio.to_thread(self._keep, source)
             since = self.store.generation()
             self.store.install(plan.row, texts, plan.stored, before_commit=lambda: self._record(plan, given, doubts))
+            if not self.standing.copy_of(source.digest).exists():
+                # Another process cleaned up between the two steps; from here on it finds the component in the registry.
+                await asyncio.to_thread(self._keep, source)
             self.standing.follow(source.name)
             telling = self.granting.tell_others(since)
             stopped = await self.changes.apply()
@@ -189,10 +192,11 @@ class Registry:
 
     def _forget_copies(self) -> None:
         """Remove the bytes that no installed component is made of."""
-        wanted = {self.standing.copy_of(row.digest).name for row in self.store.installed()}
-        for path in self.home.components.glob("*.wasm"):
-            if path.name not in wanted:
-                path.unlink(missing_ok=True)
+        with self.store.alone() as digests:
+            wanted = {self.standing.copy_of(digest).name for digest in digests}
+            for path in self.home.components.glob("*.wasm"):
+                if path.name not in wanted:
+                    path.unlink(missing_ok=True)
 
     def _record(self, plan: Plan, given: Acceptance, doubts: list[str]) -> None:
         row = plan.row

@@ -275,6 +275,12 @@ class Store:
         rows = self._trusting("SELECT * FROM installed WHERE name = ?", (name,))
         return installed_of(rows[0]) if rows else None
 
+    @contextmanager
+    def alone(self) -> Iterator[frozenset[Digest]]:
+        """The digests of the registry, while no process can change it."""
+        with self._writing(sure=False) as db:
+            yield frozenset(Digest(row["digest"]) for row in db.execute("SELECT digest FROM installed"))
+
     def world(self, digest: Digest) -> str | None:
         """The world of a component, as the text that `install` was given, or None."""
         return _intact(self._trusting("SELECT world, sha256 FROM worlds WHERE digest = ?", (digest,)))
