@@ -279,6 +279,10 @@ class Sandbox(Permissions, Installing, Workshop):
         self._require_open()
         return tail(self._home.audit, count, keeps)
 
+    def awaits_loading(self, component: str) -> bool:
+        """Whether the next call of an installed component waits until it is compiled and loaded."""
+        return self._standing.awaits_loading(component)
+
     def generation(self, component: str) -> str:
         """The digest of what a component's template was made from: another one means another policy. Raises NotFound."""
         return self._components.component(component).effective.template.generation

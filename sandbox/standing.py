@@ -179,6 +179,11 @@ class Standing:
         self._ready.add(digest)
         self._unready.discard(digest)
 
+    def awaits_loading(self, name: str) -> bool:
+        """Whether the next call of a component waits until it is compiled and loaded."""
+        row = self.held.get(name)
+        return row is not None and row.digest in self._unready
+
     async def ready(self, tool: str) -> None:
         """Have the component of a tool loaded, where it is one of ours. A failure is told by the call itself."""
         if (found := self.components.find(tool)) is None:

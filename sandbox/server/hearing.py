@@ -45,8 +45,8 @@ _GUEST_LEVELS: dict[str, t.LoggingLevel] = {
 
 
 @contextlib.asynccontextmanager
-async def progress(ctx: Context, doing: str) -> AsyncIterator[None]:
-    """Tell the client every few seconds that its call goes on, if it asked."""
+async def progress(ctx: Context, doing: Callable[[], str]) -> AsyncIterator[None]:
+    """Tell the client every few seconds what its call is at, if it asked."""
     if not (ctx.meta and ctx.meta.get("progress_token") is not None):
         yield
         return
@@ -58,11 +58,11 @@ async def progress(ctx: Context, doing: str) -> AsyncIterator[None]:
         await asyncio.gather(telling, return_exceptions=True)
 
 
-async def _beat(ctx: Context, doing: str) -> None:
+async def _beat(ctx: Context, doing: Callable[[], str]) -> None:
     began = time.monotonic()
     while True:
         passed = time.monotonic() - began
-        await ctx.session.report_progress(round(passed, 3), None, doing if passed < 1 else f"{doing}, {passed:.0f} s")
+        await ctx.session.report_progress(round(passed, 3), None, doing() if passed < 1 else f"{doing()}, {passed:.0f} s")
         await asyncio.sleep(HEARTBEAT_SECONDS)
 
 

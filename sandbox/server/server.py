@@ -168,7 +168,7 @@ class SandboxServer(Server[Any]):
         return result
 
     async def _call_tool(self, ctx: Context, params: t.CallToolRequestParams) -> Answer:
-        async with progress(ctx, "loading the components"):
+        async with progress(ctx, lambda: "loading the components"):
             tools = await self._tools()
         if self._own.knows(params.name):
             return await self._own.call(ctx, params)
@@ -183,7 +183,9 @@ class SandboxServer(Server[Any]):
         client = None if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else self.clients.client(ctx)
         heard = functools.partial(tell, log_of(ctx), least_of(ctx, client), listed.tool.name, component)
         try:
-            async with progress(ctx, f"calling {listed.tool.name}"):
+            async with progress(
+                ctx, lambda: f"{'loading' if self.sandbox.awaits_loading(component) else 'calling'} {listed.tool.name}"
+            ):
                 return await call_tool(self.sandbox, listed, arguments, version=ctx.protocol_version, caller=caller, heard=heard)
         finally:
             self.announcer.called(component)

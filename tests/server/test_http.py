@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx2
@@ -16,9 +17,11 @@ import pytest_asyncio
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 
+from sandbox.api import Sandbox
 from sandbox.server.http.tokens import tokens_of
 from tests.attacks.stage import Stage, staged
 from tests.support.components import files_component
+from tests.support.guests import guest
 from tests.support.http import Served, served
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.filterwarnings("ignore::mcp.MCPDeprecationWarning")]
@@ -151,6 +154,23 @@ async def test_progress_is_told_to_who_asks_and_to_nobody_else(
         count = len(told)
         await heard.client.call_tool("exhaust_sleep__sleep", {"milliseconds": "300"})
     assert len(told) == count
+
+
+async def test_a_call_that_waits_for_its_component_says_so(tmp_path: Path) -> None:
+    """One that is installed is compiled and loaded by its first call."""
+    async with Sandbox(tmp_path / "home") as sandbox:
+        await sandbox.install(guest("traps"), policy="deny-all")
+    told: list[str | None] = []
+
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        told.append(message)
+
+    async with Sandbox(tmp_path / "home") as sandbox:
+        await sandbox.restore()
+        async with served(sandbox) as front, connected(front.url, "auto") as heard:
+            for number in (1, 2):
+                await heard.client.call_tool("traps__fine", {"number": number}, progress_callback=progress)
+    assert (told[0], told[-1]) == ("loading traps__fine", "calling traps__fine")
 
 
 @modes
