@@ -24,7 +24,7 @@ from sandbox.admission import new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.changes import Changes
 from sandbox.control import notify_all
-from sandbox.effective import Effective
+from sandbox.effective import Effective, deny_all
 from sandbox.errors import GrantError, PolicyError, SandboxError, unknown_component
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import Grant, GrantKind, Lifetime
@@ -104,11 +104,18 @@ class Granting:
 
     def view(self, component: str, session: str | None = None) -> PolicyView:
         """What holds for a component now, for the calls of a session where one is named; raises NotFound."""
+        return view_of(component, *self.holding(component, session))
+
+    def holding(self, component: str, session: str | None = None) -> tuple[Digest, Effective]:
+        """The same as it is judged by: nothing, with the reason, where its document does not hold here. Raises NotFound."""
         loaded = self.changes.components.loaded.get(component)
         if loaded is not None:
-            return view_of(component, loaded.digest, loaded.effective_for(session))
+            return loaded.digest, loaded.effective_for(session)
         digest, document = self.known(component)
-        return view_of(component, digest, self.changes.effective(component, digest, document, session=session))
+        try:
+            return digest, self.changes.effective(component, digest, document, session=session)
+        except SandboxError as error:
+            return digest, deny_all(document, digest, error)
 
     async def grant(self, component: str, kind: GrantKind, entry: Mapping[str, Any], effect: Effect, about: About) -> Grant:
         """Add one entry; raises NotFound, GrantError.

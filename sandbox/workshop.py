@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from sandbox.accepted import Accepted, Given
 from sandbox.effective import Effective, compile_effective
+from sandbox.errors import Code, SandboxError
 from sandbox.installing import Kept
 from sandbox.template.advice import Explained, Question, explained, under_ceiling
 from sandbox.template.compare import differences
@@ -27,9 +28,12 @@ class Workshop:
     def explain_policy(self, component: str, *questions: Question) -> tuple[Explained, ...]:
         """What holds for a component now, grants included, decides; with the command that would allow what it denies.
 
-        Raises NotFound, and PolicyError where its document does not hold here.
+        Raises NotFound, and SandboxError where its document does not hold here.
         """
         digest, holds = self._holding(component)
+        if holds.problems:
+            said = "\n".join(holds.problems)
+            raise SandboxError(f"`{component}` is granted nothing here:\n{said}", code=Code.COMPILATION_FAILED)
         found = explained(holds.template, questions, component=component)
         changes = self._kept().granting.changes
         if changes.around.ceiling is None or all(each.said.allowed for each in found):
@@ -49,20 +53,16 @@ class Workshop:
         return granting.changes.effective(component, digest, granting.documents.read(policy)).template
 
     def template_in_force(self, component: str) -> WasiTemplate:
-        """What a component may touch now, grants included. Raises NotFound, PolicyError."""
+        """What a component may touch now, grants included: nothing, where its document does not hold here. Raises NotFound."""
         return self._holding(component)[1].template
 
     def accepted_policy(self, component: str) -> Accepted:
-        """The document behind that, without the grants. Raises NotFound, PolicyError."""
+        """The document behind that, without the grants. Raises NotFound."""
         return self._holding(component)[1].accepted
 
     def _holding(self, component: str) -> tuple[Digest, Effective]:
         kept = self._kept()
-        loaded = kept.standing.components.loaded.get(component)
-        if loaded is not None:
-            return loaded.digest, loaded.effective
         row = kept.registry.store.installed_one(component)
-        if row is not None:
-            return row.digest, kept.standing.loaded_of(row).effective
-        digest, accepted = kept.granting.known(component)
-        return digest, kept.granting.changes.effective(component, digest, accepted)
+        if row is None or component in kept.standing.components.loaded:
+            return kept.granting.holding(component)
+        return row.digest, kept.standing.loaded_of(row).effective

@@ -199,6 +199,20 @@ def test_what_the_ceiling_takes_from_a_component_is_said_to_be_the_ceilings(fold
     assert run(folder, "explain", "files", "--url", "https://b.a.test/", "--ceiling", most).returncode == 0
 
 
+def test_a_policy_that_does_not_hold_here_any_more_is_said_and_can_be_replaced(
+    folder: Path, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSPACE", str(made / "data"))
+    assert run(folder, "set", "files", "workspace").returncode == 0
+    monkeypatch.delenv("WORKSPACE")
+    done = run(folder, "explain", "files", "--env", "LANG")
+    assert done.returncode == 3
+    assert "is granted nothing here" in done.stderr
+    assert "the host has no variable `WORKSPACE`" in done.stderr
+    assert run(folder, "set", "files", "deny-all").returncode == 0
+    assert run(folder, "explain", "files", "--env", "LANG").returncode == 1
+
+
 def test_a_folder_that_has_a_components_name_is_not_in_its_way(folder: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "files").mkdir()
     monkeypatch.chdir(folder)
