@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from sandbox.host.gates import sizes
+from sandbox.host.gates.size_rules import longest_file
 from sandbox.host.layers import (
     capabilities,
     descriptors,
@@ -83,7 +83,7 @@ class Lockdown:
 
         def limit() -> None:
             rlimits.limit_memory(data_bytes + limits.memory_bytes + OWN_MEMORY_BYTES + RESULT_EXPANSION * limits.output_bytes)
-            rlimits.limit_files(sizes.longest_file(template.files))
+            rlimits.limit_files(longest_file(template.files))
             rlimits.limit_descriptors(OWN_DESCRIPTORS + files)
             rlimits.limit_cpu(cpu_seconds_of_life(limits))
 
