@@ -183,12 +183,13 @@ class SandboxServer(Server[Any]):
         client = None if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else self.clients.client(ctx)
         heard = functools.partial(tell, log_of(ctx), least_of(ctx, client), listed.tool.name, component)
         try:
-            async with progress(
-                ctx, lambda: f"{'loading' if self.sandbox.awaits_loading(component) else 'calling'} {listed.tool.name}"
-            ):
+            async with progress(ctx, lambda: f"{self._doing(component)} {listed.tool.name}"):
                 return await call_tool(self.sandbox, listed, arguments, version=ctx.protocol_version, caller=caller, heard=heard)
         finally:
             self.announcer.called(component)
+
+    def _doing(self, component: str) -> str:
+        return "loading" if self.sandbox.awaits_loading(component) else "calling"
 
     async def _list_resources(self, ctx: Context, params: t.PaginatedRequestParams | None) -> t.ListResourcesResult:  # noqa: ARG002 - the SDK's signature
         await self._tools()
