@@ -64,6 +64,7 @@ class SecretStore:
     def __init__(self, folder: Path, key: Path) -> None:
         self._folder, self._key = folder, key
         self._file = folder / "secrets.json"
+        self._path = str(self._file)
         self._read: bytes = b""
         self._values = _NOTHING
 
@@ -114,9 +115,11 @@ class SecretStore:
             self._write(_Content(content.store, left), self._needed_key())
 
     def _bytes(self) -> bytes:
-        """The file as it is, or nothing where there is none."""
+        """The file as it is, or nothing where there is none: asked before every call, and most homes have none."""
+        if not os.access(self._path, os.F_OK):
+            return b""
         try:
-            descriptor = os.open(self._file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return b""
         except OSError as error:
