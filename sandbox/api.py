@@ -207,12 +207,7 @@ class Sandbox(Permissions, Installing, Workshop):
         file = _absolute(path)
         name = file.stem if name is None else name
         self._home.data_place(name)  # refuses a name before anything is read; a refused component leaves no folder
-        try:
-            given = None if policy is None else self._documents.read(policy)
-        except PolicyError as error:
-            if not lenient:
-                raise
-            given = self._documents.faulty(error, path=str(policy))
+        given = self._given(policy, lenient)
         component = await host.load(file)
         self._standing.loaded(component.digest)
         taken = given or self._accepted_before(name, component.digest) or self._documents.unaccepted(name)
@@ -369,6 +364,14 @@ class Sandbox(Permissions, Installing, Workshop):
         )
         shown = LoadedComponent(name, component.digest, tools, tuple(notes), (*effective.warnings, *doubts), waiting)
         return Loaded(shown, effective)
+
+    def _given(self, policy: Given | None, lenient: bool) -> Accepted | None:
+        try:
+            return None if policy is None else self._documents.read(policy)
+        except PolicyError as error:
+            if not lenient:
+                raise
+            return self._documents.faulty(error, path=str(policy))
 
     def _accepted_before(self, name: str, digest: Digest) -> Accepted | None:
         row = self._store.component(name, digest)

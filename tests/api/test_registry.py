@@ -338,6 +338,17 @@ async def test_a_document_that_does_not_hold_any_more_gives_nothing_and_touches_
         assert await variables(sandbox) == {"LANG": "C"}
 
 
+async def test_of_several_files_one_with_a_broken_policy_is_listed_and_granted_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    bad = policy(tmp_path, "{netwrok: {}}")
+    with pytest.raises(PolicyError):
+        await sandbox.load(guest("traps"), policy=bad)
+    await sandbox.load(guest("traps"), policy=bad, lenient=True)
+    await sandbox.load(guest("escape_environment"), policy=load_policy(LANG, file="p"), lenient=True)
+    assert "netwrok" in "".join(sandbox.get_policy("traps").problems)
+    assert (await sandbox.call("traps__fine", FINE)).outcome.value == 7
+    assert await variables(sandbox) == {"LANG": "C"}
+
+
 INSTALL = "print((await sandbox.install(sys.argv[2], name='far')).name, flush=True)"
 UNLOAD = "print(json.dumps((await sandbox.unload(sys.argv[2])).to_json()), flush=True)"
 
