@@ -10,7 +10,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGES = ("errors", "wit", "policy", "template", "config", "admission", "host", "audit", "state", "dispatch", "api", "server", "cli")
+STAGES = (
+    "errors",
+    "wit",
+    "policy",
+    "template",
+    "config",
+    "admission",
+    "host",
+    "audit",
+    "state",
+    "dispatch",
+    "api",
+    "server",
+    "cli",
+)
 RANK = {name: rank for rank, name in enumerate(STAGES)}
 # The single files of the top level are what the API is made of: they import each other, one stage in several files.
 FILES = {path.stem for path in (ROOT / "sandbox").glob("*.py")} - set(STAGES) - {"__init__", "__main__"}
