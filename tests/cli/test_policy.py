@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
+from sandbox.cli.terminal import Terminal
 from tests.support.commands import sandbox
 from tests.support.components import files_component
 
@@ -323,3 +325,17 @@ def test_the_policies_that_ship_with_the_host_are_listed_with_what_they_are_for(
     found = {each["name"]: each["description"] for each in json.loads(done.stdout)}
     assert set(found) == {"deny-all", "one-host", "read-only", "workspace"}
     assert all(found.values())
+
+
+def test_a_person_at_a_terminal_sees_colours_and_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    Terminal().line("no", colour="red")
+    assert capsys.readouterr().out == "no\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    Terminal().line("no \x1b[32m", colour="red")
+    assert capsys.readouterr().out == "\x1b[31mno \\x1b[32m\x1b[0m\n"
+    monkeypatch.setenv("NO_COLOR", "1")
+    Terminal().line("no", colour="red")
+    assert capsys.readouterr().out == "no\n"
