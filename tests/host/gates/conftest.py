@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,20 @@ def deny(pattern: str | Path, access: Access = Access.ALL) -> FileRule:
     return FileRule(Effect.DENY, str(pattern), access, "policy.yaml:9:9")
 
 
+_bounding: list[Sizes] = []
+"""Of the test that runs: they lower this very process's limit of a file's length."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None]:
+    """No limit outlives a test, not even until its guests are closed: what is told of it may go into a long file."""
+    try:
+        return (yield)
+    finally:
+        while _bounding:
+            _bounding.pop().end()
+
+
 def refused(code: Error) -> int:
     """What the guest answers for an error code."""
     return -1 - code
@@ -60,6 +74,7 @@ class Guest:
         self.sizes = Sizes(template.files, lambda _: None, self._grew_too_much) if bounded(template.files) else None
         gates.bind(template, self.pins, None, self.denials.append, sizes=self.sizes)
         if self.sizes is not None:
+            _bounding.append(self.sizes)
             self.sizes.begin(dict(enumerate(tree.measure(1 << 40) for tree in self.sizes.trees)))
         self.prepared: Prepared = gates.instantiate(component, WasiConfig())
         self.mounts: list[str] = []
