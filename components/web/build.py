@@ -1,6 +1,6 @@
 """Build the JavaScript component unless it is there already, and print its path.
 
-npm installs the toolchain once, into `.cache/javascript`: what `package-lock.json` names by version and hash (it names no
+npm installs the toolchain once, into `.cache/javascript`: what `pins.json` names by version and hash (it names no
 registry), and without running any package's scripts. `npm ci` would refuse: it wants the packages of every other platform in the
 lock file too, which a mirror need not have. Bundling the sources and making 13 MB of StarlingMonkey takes about half a minute.
 
@@ -23,18 +23,18 @@ ADVICE = "install Node.js 20 or newer, or pip install -r requirements-node.txt"
 
 def inputs() -> list[Path]:
     """The files that the component is made of; the lock file stands for the toolchain."""
-    return [HERE / "build.py", HERE / "package-lock.json", *sorted(HERE.glob("*.js")), *sorted(HERE.glob("wit/*.wit"))]
+    return [HERE / "build.py", HERE / "pins.json", *sorted(HERE.glob("*.js")), *sorted(HERE.glob("wit/*.wit"))]
 
 
 def toolchain() -> Path:
     """The folder with npm's packages, installed once for each lock file."""
-    name = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()[:16]
+    name = hashlib.sha256((HERE / "pins.json").read_bytes()).hexdigest()[:16]
     folder = on_demand.CACHE / "javascript" / name
     done = folder / "installed"
     if not done.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        for each in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / each, folder)
+        shutil.copy(HERE / "package.json", folder)
+        shutil.copy(HERE / "pins.json", folder / "package-lock.json")
         npm = on_demand.tool("npm", ADVICE)
         on_demand.run(npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", folder=folder)
         done.touch()
