@@ -27,6 +27,10 @@ _OWN = ("passthrough.wat", "probe.wat")
 """The host's own components: what the gates call, and the guest of their self-test."""
 
 
+MAX_HELD = 256
+"""Compiled components whose file is kept open; a host may see more in its life than a process may have descriptors."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A component that passed every check and is compiled."""
@@ -71,8 +75,8 @@ class Artefacts:
     async def compiled(self, digest: Digest, *, fuel: bool) -> Compiled:
         """The verified artefact of a component that was loaded. Raises ComponentError where its bytes are lost."""
         variant = Variant.FUEL if fuel else Variant.PLAIN
-        held = self._held.get((digest, variant))
-        if held is not None and held.unchanged:
+        held = self._found((digest, variant))
+        if held is not None:
             return held
         data = await asyncio.to_thread(self._cache.source, digest, self._settings.component_bytes)
         if data is None:
@@ -98,15 +102,31 @@ class Artefacts:
 
     async def _hold(self, source: Source, variant: Variant) -> Compiled:
         key = (source.digest, variant)
-        held = self._held.get(key)
-        if held is not None and held.unchanged:
+        held = self._found(key)
+        if held is not None:
             return held
         compiled = await self._compiling.get(source, variant)
-        old = self._held.get(key)
+        old = self._held.pop(key, None)
         self._held[key] = compiled
         if old is not None and old is not compiled:
             old.close()
+        self._let_go()
         return compiled
+
+    def _found(self, key: tuple[Digest, Variant]) -> Compiled | None:
+        """What is held and still as it was; it counts as used."""
+        held = self._held.get(key)
+        if held is None or not held.unchanged:
+            return None
+        self._held[key] = self._held.pop(key)
+        return held
+
+    def _let_go(self) -> None:
+        """Close those that were not used for longest: the next call of such a component finds it in the cache."""
+        own = {source.digest for source in self._own}
+        spare = [key for key in self._held if key[0] not in own]
+        for key in spare[:-MAX_HELD]:
+            self._held.pop(key).close()
 
     def _compiler_layers(self, said: dict[str, str | None]) -> None:
         missing = [name for name, detail in said.items() if detail is not None]

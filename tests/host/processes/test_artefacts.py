@@ -179,6 +179,24 @@ async def test_an_artefact_that_is_lost_while_the_host_runs_is_made_again(start:
     assert (await call("traps", "fine", number=2)).value == 2
 
 
+async def test_a_host_that_sees_many_components_keeps_few_files_open(start: Any, folder: Path, monkeypatch: Any) -> None:
+    """What was not used for longest is closed, and found in the cache again."""
+    monkeypatch.setattr("sandbox.host.artefacts.MAX_HELD", 2)
+    call: Caller = await start(cache_folder=folder, max_workers=1)
+    before = kept_open(folder)
+    for name in ("traps", "exits", "prints", "every_type"):
+        await call.host.load(guest(name))
+    assert kept_open(folder) == before + 2
+    assert (await call("traps", "fine", number=1)).value == 1
+    assert kept_open(folder) == before + 2
+
+
+def kept_open(folder: Path) -> int:
+    """How many compiled artefacts this process has open."""
+    links = [str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return sum(1 for link in links if link.startswith(str(folder)) and link.endswith(".cwasm"))
+
+
 def truncated() -> list[bytes]:
     """A component cut at every percent of its length."""
     data = guest("traps").read_bytes()
