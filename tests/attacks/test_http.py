@@ -198,6 +198,8 @@ async def test_a_session_is_its_openers_alone(guarded: Served) -> None:
         stolen = await guarded.ask(method, Mcp_Session_Id=alices.id, Last_Event_ID="0", **bearer)
         assert (stolen.status, b"Session not found" in stolen.body) == (404, True)
     assert (await alices.ask("ping", None, 8, **bearer)).status == 404
+    call = {"name": "traps__fine", "arguments": {"number": 3}}
+    assert (await alices.ask("tools/call", call, 9, **bearer)).status == 404
     cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}
     assert (await guarded.ask(body=cancel, Mcp_Session_Id=alices.id, **bearer)).status == 404
     assert (await bobs.tell("notifications/cancelled", {"requestId": 7})).status == 202
