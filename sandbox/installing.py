@@ -57,16 +57,17 @@ class Installing:
         name: str | None = None,
         digest: str | None = None,
         who: str = "local",
+        alone: bool = False,
     ) -> LoadedComponent:
         """Install a component in the home: its tools can be called here and in every server that serves what is installed.
 
         It runs under `policy` if that is given, else under what it asks for if `accept_request`, else under what was accepted for
-        it before, else it is granted nothing. An inspection installs the very bytes and request that it showed. An update
-        whose tools or imports changed has no tools until one of the three accepts that.
+        it before (`alone`: for these very bytes), else it is granted nothing. An inspection installs the very bytes and request
+        that it showed. An update whose tools or imports changed has no tools until one of the three accepts that.
 
         Raises ComponentError, and PolicyError for a document that is refused; then nothing has changed.
         """
-        given = Acceptance(policy, accept_request, accept_changes, who)
+        given = Acceptance(policy, accept_request, accept_changes, who, alone)
         return (await self._kept().registry.install(source, given, name=name, digest=digest))[0]
 
     async def accept(

@@ -29,12 +29,16 @@ from sandbox.wit.tools import notes_of, tools_of
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What a person said: the document that they give instead, that they accept what is asked for, or the changed tools alone."""
+    """What a person said: the document that they give instead, that they accept what is asked for, or the changed tools alone.
+
+    With `alone`, what was accepted for other bytes of that name does not go on to these, whatever their tools are.
+    """
 
     policy: Given | None = None
     request: bool = False
     changes: bool = False
     by: str = LOCAL
+    alone: bool = False
 
     @property
     def of_changes(self) -> bool:
@@ -89,7 +93,8 @@ class Planning:
         old = self.store.installed_one(source.name)
         changes = self._changed(old, source, described)
         surface = source.digest if old is None or not changes or given.of_changes else old.surface
-        accepted = self._accepted(source, given) or self._accepted_before(source, old if surface == source.digest else None)
+        heir = old if surface == source.digest and not given.alone else None
+        accepted = self._accepted(source, given) or self._accepted_before(source, heir)
         if accepted is not None:
             # Raises where it is refused here, under the ceiling and beside the grants.
             self.changes.effective(source.name, source.digest, accepted)
@@ -136,7 +141,8 @@ class Planning:
         """Whether nothing of the request is left to decide."""
         if source.asked is None or given.request or given.policy is not None:
             return True
-        if old is not None and (old.request_text, Path(old.request_file).name) == (source.asked.text, source.asked.file):
+        same = old is not None and (old.request_text, Path(old.request_file).name) == (source.asked.text, source.asked.file)
+        if old is not None and same and not given.alone:
             return old.decided
         asked = judge(source.asked, self.documents, self.changes.around, source.name, source.digest)
         if accepted is None or asked.template is None:

@@ -45,7 +45,9 @@ async def ask_to_load(sandbox: Sandbox, asked: Load, who: str) -> Question:
     found = await _inspected(sandbox, asked)
 
     async def load() -> dict[str, Any]:
-        made = await sandbox.install(asked.path, name=found.name, digest=f"sha256:{found.digest}", accept_changes=True, who=who)
+        made = await sandbox.install(
+            asked.path, name=found.name, digest=f"sha256:{found.digest}", accept_changes=True, who=who, alone=True
+        )
         return _loaded(made, command if found.asked is not None else None)
 
     return Question(_question(found), load, command, same)
@@ -56,7 +58,7 @@ def _of_url(sandbox: Sandbox, asked: Load, who: str, command: str, same: str) ->
         raise GrantError("a URL needs the `digest` of what lies there", help="write `digest: sha256:…`")
 
     async def load() -> dict[str, Any]:
-        made = await sandbox.install(asked.path, name=asked.name, digest=asked.digest, who=who)
+        made = await sandbox.install(asked.path, name=asked.name, digest=asked.digest, who=who, alone=True)
         return _loaded(made, command)
 
     facts = {"From": asked.path, "SHA-256": asked.digest or "as the URL says", "Name": asked.name or "as its file"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import NotFound
+from sandbox.policy.load import load_policy
 from tests.server.builtin.conftest import NOES, YES, Mode, Person, Scene, modes
 from tests.support.components import files_component
 from tests.support.guests import guest
@@ -101,3 +102,24 @@ async def test_the_file_that_was_shown_is_the_one_that_is_loaded(scene: Scene, m
         await agent.refused("load_component", path=str(component))
     with pytest.raises(NotFound):
         scene.sandbox.get_policy("swapped")
+
+
+@modes
+@pytest.mark.parametrize("same_tools", [True, False])
+async def test_other_bytes_under_a_name_do_not_get_what_was_accepted_for_those_before(
+    scene: Scene, mode: Mode, same_tools: bool, tmp_path: Path
+) -> None:
+    name = f"heir-{same_tools}-{mode}".lower()
+    first, second = tmp_path / "first.wasm", tmp_path / "second.wasm"
+    first.write_bytes((files_component() if same_tools else guest("traps")).read_bytes())
+    second.write_bytes(files_component().read_bytes() + b"\x00\x02\x01x")  # a custom section `x`: the same tools, another digest
+    policy = load_policy(
+        f'version: "2.0"\npermissions: {{storage: {{allow: [{{uri: "fs://{scene.folder}/**", access: [read]}}]}}}}\n',
+        file="p.yaml",
+    )
+    await scene.sandbox.install(first, name=name, policy=policy)
+    async with scene.agent(mode, Person(YES)) as agent:
+        await agent.call("load_component", path=str(second), name=name)
+        denied = await agent.refused(f"{name}__read", path=str(scene.file))
+    assert denied["code"] == "filesystem_access_denied"
+    await scene.sandbox.unload(name)
