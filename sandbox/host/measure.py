@@ -68,18 +68,21 @@ class Tree:
             return path.startswith(self.folder.rstrip("/") + "/")
         return bool(self._rules.access(path))
 
-    def measure(self, most: int, below: str = "") -> int:
-        """What lies in it takes so many bytes; counting ends beyond `most`. `below` is a folder in it to begin at."""
+    def measure(self, most: int, below: str = "", *, shared: bool = True) -> int:
+        """What lies in it takes so many bytes; counting ends beyond `most`. `below` is a folder in it to begin at.
+
+        Without `shared`, a file that has more names takes a block.
+        """
         try:
             root = _open(_AT_FDCWD, below or self.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, _NO_SYMLINKS)
         except OSError:
             return 0  # nothing is there
         try:
-            return self._measure(root, below or self.folder, most)
+            return self._measure(root, below or self.folder, most, shared)
         finally:
             os.close(root)
 
-    def _measure(self, root: int, folder: str, most: int) -> int:
+    def _measure(self, root: int, folder: str, most: int, shared: bool) -> int:
         used = entries = 0
         pending, linked = ["."], set[tuple[int, int]]()
         while pending:
@@ -91,7 +94,7 @@ class Tree:
                 if stat.S_ISDIR(found.st_mode) and (self._whole or self._rules.visible(path)):
                     pending.append(place)
                 if self.holds(path):
-                    used += _once(found, linked)
+                    used += _once(found, linked) if shared or found.st_nlink < 2 else BLOCK
                 if used > most or entries > ENTRIES:
                     return max(used, most + BLOCK)
         return used

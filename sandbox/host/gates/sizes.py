@@ -132,22 +132,32 @@ class Sizes:
 
     @contextmanager
     def moving(self, old: str, new: str, found: os.stat_result) -> Iterator[None]:
-        """Around a move: what it takes goes from the trees it leaves to those that it comes to."""
+        """Around a move: what it takes goes from the trees it leaves to those that it comes to.
+
+        A file that has more names may stay behind under one of them: this one takes a block along.
+        """
         before, after = self._rules.place(old), self._rules.place(new)
         if before.trees == after.trees:
             yield
             return
-        size = cost_of(found)
+        size = leaving = cost_of(found)
         if stat.S_ISDIR(found.st_mode):
             size += self._below(old, before, after)
+            leaving += self._below(old, before, after, shared=False) if before.trees else 0
+        elif found.st_nlink > 1:
+            leaving = BLOCK
         with self._lock:
+            self._look()
+            known = self._open.get(identity(found))
+            if known is not None:
+                # What was counted so far: it may have grown since it was looked at, or has more names.
+                size, leaving = known.counted, BLOCK if found.st_nlink > 1 else known.counted
             self._judge(after, size)
         yield
         with self._lock:
-            self._count(before, -size)
+            self._count(before, -leaving)
             self._count(after, size)
-            known = self._open.get(identity(found))
-            if known is not None:
+            if known is not None and found.st_nlink < 2:
                 known.place = after
 
     def resizing(self, host: str, key: Identity, size: int) -> None:
@@ -219,12 +229,12 @@ class Sizes:
             self._more[number] += more
         self._bound()
 
-    def _below(self, old: str, before: Place, after: Place) -> int:
-        """What lies below a folder that is moved from one tree to another."""
+    def _below(self, old: str, before: Place, after: Place, *, shared: bool = True) -> int:
+        """What lies below a folder that is moved from one tree to another; of a file with more names all, or a block."""
         asked = after.asked if after.asked is not None else before.asked
         if asked is None:
             return 0
-        return Tree(whole(old)).measure(self.trees[asked].rule.max_total_bytes or 0)
+        return Tree(whole(old)).measure(self.trees[asked].rule.max_total_bytes or 0, shared=shared)
 
     def _look(self) -> None:
         """Take the sizes of what is open, let go of what is closed, and have the kernel hold the rest."""

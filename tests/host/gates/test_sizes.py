@@ -210,3 +210,45 @@ def test_a_tree_is_measured_without_following_links(tmp_path: Path) -> None:
     assert BLOCK < tree.measure(BLOCK) <= 4 * BLOCK
     assert Tree(sized(f"{tmp_path}/nothing/**", total=1 << 30)).measure(1 << 30) == 0
     assert Tree(sized(f"{tmp_path}/tree/away/**", total=1 << 30)).measure(1 << 30) == 0
+
+
+def two_trees(start: Start, tmp_path: Path) -> tuple[Guest, int, int]:
+    """A guest with a tree of six blocks, three of them taken, and one without a bound."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "one/file").write_bytes(bytes(3 * BLOCK))
+    rules = sized(f"{tmp_path}/one/**", total=6 * BLOCK), sized(f"{tmp_path}/other/**")
+    guest = start({"/one": tmp_path / "one", "/other": tmp_path / "other"}, *rules)
+    return guest, guest.mounts.index("/one"), guest.mounts.index("/other")
+
+
+def test_a_second_name_that_leaves_takes_no_more_than_itself_along(start: Start, tmp_path: Path) -> None:
+    """Alone, and in a folder: the file stays where its first name is."""
+    guest, one, other = two_trees(start, tmp_path)
+    assert guest.link(one, 0, "file", one, "second") == 0
+    assert guest.rename(one, "second", other, "second") == 0
+    assert guest.mkdir(one, "folder") == 0
+    assert guest.link(one, 0, "file", one, "folder/third") == 0
+    assert guest.rename(one, "folder", other, "folder") == 0
+    assert guest.stored() == [0]
+
+
+def test_a_file_that_leaves_frees_what_was_counted_of_it(start: Start, tmp_path: Path) -> None:
+    """What it grew by a moment ago, too: nobody has looked at it since."""
+    guest, one, other = two_trees(start, tmp_path)
+    handle = guest.open("new", O_CREATE, WRITE, one)
+    assert [guest.write_stream(handle, bytes(BLOCK), at * BLOCK) for at in range(3)] == [BLOCK] * 3
+    assert guest.rename(one, "new", other, "new") == 0
+    guest.drop(handle)
+    assert guest.stored() == [0]
+
+
+def test_a_second_name_elsewhere_does_not_lift_the_bound_of_an_open_file(start: Start, tmp_path: Path) -> None:
+    """It grows where it was opened, also when another name of it goes where there is no bound."""
+    guest, one, other = two_trees(start, tmp_path)
+    handle = guest.open("file", 0, WRITE, one)
+    assert guest.link(one, 0, "file", one, "second") == 0
+    assert guest.rename(one, "second", other, "second") == 0
+    assert [guest.write_stream(handle, bytes(BLOCK), at * BLOCK) for at in range(6)] == [BLOCK] * 6
+    assert guest.write_stream(handle, bytes(BLOCK), 6 * BLOCK) < 0
+    assert guest.stored() == [3 * BLOCK]
