@@ -1,7 +1,7 @@
 """The host as an object: load components, call their tools, read and change their policies.
 
 Everything that MCP and the command line do goes through `Sandbox`. It decides nothing itself: `sandbox.dispatch` carries a call,
-`sandbox.changes` makes a change hold, the store remembers, the record says what happened.
+`sandbox.changes.applying` makes a change hold, the store remembers, the record says what happened.
 
 Rules: a change is persisted and recorded before it is acknowledged; what it takes away stops running calls before it is
 acknowledged; a revoke holds even where it can no longer be recorded. Not for several threads: one event loop.
@@ -18,31 +18,31 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from sandbox.accepted import LOCAL, Accepted, Documents, Given
 from sandbox.admission import Authorizer, new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.audit.tail import tail
-from sandbox.changes import Changes
+from sandbox.changes.applying import Changes
+from sandbox.changes.granting import Granting
+from sandbox.changes.permissions import Permissions
 from sandbox.components import Components, Loaded, LoadedComponent
 from sandbox.control import MAX_LEFT_OUT, MAX_WHY, ControlSocket, Status, status_all
 from sandbox.dispatch import Call, Dispatch
-from sandbox.effective import Around
 from sandbox.errors import HostUnavailable, PolicyError, SandboxError
-from sandbox.granting import Granting
 from sandbox.host.host import Component, Host
 from sandbox.host.layers.report import LayerReport
 from sandbox.host.settings import HostSettings
-from sandbox.in_use import Secrets
-from sandbox.installing import Installing, Kept
-from sandbox.permissions import Permissions
-from sandbox.planning import Planning
+from sandbox.in_force.accepted import LOCAL, Accepted, Documents, Given
+from sandbox.in_force.effective import Around
+from sandbox.in_force.in_use import Secrets
 from sandbox.policy.load import load_policy_file
 from sandbox.policy.models import PolicyDocument
 from sandbox.receipt import Receipt
-from sandbox.registry import Registry
+from sandbox.registry.installing import Installing, Kept
+from sandbox.registry.planning import Planning
+from sandbox.registry.registry import Registry
+from sandbox.registry.standing import Standing
 from sandbox.remote import answers
 from sandbox.result import CallResult
-from sandbox.standing import Standing
 from sandbox.state import Clock, Home, Store
 from sandbox.state.secrets import SecretStore
 from sandbox.template.authority_hints import AuthorityHints, authority_hints

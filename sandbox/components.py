@@ -1,6 +1,6 @@
 """The components of a running host, their tools, and the calls that run: one table, changed only on the event loop's thread.
 
-Decides that a tool's name means one thing. What a component may do is `sandbox.effective`.
+Decides that a tool's name means one thing. What a component may do is `sandbox.in_force.effective`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from sandbox.effective import Effective
 from sandbox.errors import Code, ComponentError, NotFound
-from sandbox.sessions import Bound
+from sandbox.in_force.effective import Effective
+from sandbox.in_force.sessions import Bound
 from sandbox.template.template import WasiTemplate
 from sandbox.wit.tools import Tool
 from sandbox.wit.types import Digest

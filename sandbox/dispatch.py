@@ -28,7 +28,7 @@ from sandbox.components import Components, Loaded, Running
 from sandbox.errors import Code, HostUnavailable, NotFound, SandboxError
 from sandbox.host.ending import CalledOff
 from sandbox.host.outcome import Ending, Outcome, Usage
-from sandbox.in_use import InUse, Secrets
+from sandbox.in_force.in_use import InUse, Secrets
 from sandbox.result import CallResult, body_of, code_of
 from sandbox.state import Store, StoredDenial
 from sandbox.template.template import WasiTemplate

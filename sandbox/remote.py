@@ -15,9 +15,9 @@ from typing import Any
 
 from sandbox.control import MAX_LINE, ask, servers_in, status_all
 from sandbox.errors import Code, HostUnavailable, SandboxError
-from sandbox.inspection import ComponentView, tool_json
+from sandbox.in_force.views import PolicyView
+from sandbox.registry.inspection import ComponentView, tool_json
 from sandbox.result import CallResult
-from sandbox.views import PolicyView
 from sandbox.wit.tools import Tool
 
 MAX_ANSWER = 64 << 20

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.accepted import Accepted, Given
-from sandbox.effective import Effective, compile_effective
 from sandbox.errors import Code, SandboxError
-from sandbox.installing import Kept
+from sandbox.in_force.accepted import Accepted, Given
+from sandbox.in_force.effective import Effective, compile_effective
+from sandbox.registry.installing import Kept
 from sandbox.template.advice import Explained, Question, explained, under_ceiling
 from sandbox.template.compare import differences
 from sandbox.template.examples import Differences

@@ -24,9 +24,9 @@ from sandbox.cli.home import home_of
 from sandbox.cli.sections import section, with_section
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import ComponentError
-from sandbox.inspection import Inspection
 from sandbox.policy.file import read_policy_file
 from sandbox.policy.load import load_policy
+from sandbox.registry.inspection import Inspection
 from sandbox.wit.binary import PACKAGE_DOCS, POLICY
 from sandbox.wit.docs import PackageDocs, parse_package_docs
 

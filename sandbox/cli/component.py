@@ -1,7 +1,7 @@
 """`sandbox component`: install components, accept what they ask for, look at them, take them away.
 
 Decides how a component is shown before somebody accepts it, and when a person is asked. What an installation means is
-`sandbox.registry`.
+`sandbox.registry.registry`.
 
 Rules: what was shown is what is installed, bytes and request; nothing is accepted without a flag or a typed yes, and where
 nobody can be asked nothing is. No component is run.
@@ -24,9 +24,9 @@ from sandbox.cli.parser import refuse
 from sandbox.cli.policy.opening import given
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import ComponentError, SandboxError, unknown_component
-from sandbox.inspection import ComponentView, Inspection
+from sandbox.registry.inspection import ComponentView, Inspection
+from sandbox.registry.sources import components_in
 from sandbox.remote import components_loaded
-from sandbox.sources import components_in
 
 
 def command(arguments: Namespace, terminal: Terminal) -> int:

@@ -12,12 +12,12 @@ from argparse import Namespace
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
-from sandbox.accepted import Given, Waiving
 from sandbox.api import Sandbox
 from sandbox.cli.configured import configuration_of
 from sandbox.cli.home import home_of, leave_no_core_dump, policy_value
 from sandbox.components import LoadedComponent
 from sandbox.errors import Code, ComponentError, PolicyError, SandboxError
+from sandbox.in_force.accepted import Given, Waiving
 
 _log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sandbox.asked import Asked
 from sandbox.cli.terminal import Terminal
-from sandbox.inspection import ComponentView, Inspection
+from sandbox.registry.asked import Asked
+from sandbox.registry.inspection import ComponentView, Inspection
 from sandbox.wit.tools import Tool
 
 _WIDTH = 80

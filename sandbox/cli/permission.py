@@ -13,13 +13,15 @@ from dataclasses import asdict
 from typing import Any, NoReturn
 
 from sandbox.api import Sandbox
+from sandbox.changes.granting import About
+from sandbox.changes.proposals import Change
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import open_sandbox
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock, duration
 from sandbox.control import Status
 from sandbox.errors import Code, SandboxError
-from sandbox.granting import About
+from sandbox.in_force.views import grant_json
 from sandbox.policy.grants import (
     Grant,
     GrantKind,
@@ -28,9 +30,7 @@ from sandbox.policy.grants import (
     make_entry_network,
     make_entry_storage,
 )
-from sandbox.proposals import Change
 from sandbox.receipt import Receipt
-from sandbox.views import grant_json
 
 _KINDS: tuple[GrantKind, ...] = ("storage", "network", "environment", "resource")
 

@@ -21,7 +21,7 @@ from sandbox.cli.terminal import Terminal
 from sandbox.cli.values import arguments_from
 from sandbox.errors import Code, SandboxError
 from sandbox.host.outcome import Ending
-from sandbox.inspection import tool_json
+from sandbox.registry.inspection import tool_json
 from sandbox.remote import ServedTool, call_through, result_json, served
 
 _WIDTH = 100

@@ -1,7 +1,7 @@
 """What clients may read beside the tools: each component's description and policy, and the end of the record.
 
-Decides what a resource is called and what of it leaves this host. Leaves what a policy says to `sandbox.views`, who may read at
-all to the transport.
+Decides what a resource is called and what of it leaves this host. Leaves what a policy says to `sandbox.in_force.views`, and
+who may read at all to the transport.
 
     sandbox://record                        the last entries of the record
     sandbox://components/NAME               the component: its tools and what it says of itself

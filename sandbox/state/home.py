@@ -46,7 +46,7 @@ class Home:
 
     @property
     def components(self) -> Path:
-        """The bytes of the installed components, by digest: `sandbox.registry`."""
+        """The bytes of the installed components, by digest: `sandbox.registry.registry`."""
         return self.path / "components"
 
     @property

@@ -2,7 +2,7 @@
 
 Decides what a secret's value may be and that what is read is what was set: a value that was changed, moved to another name,
 removed or added by anybody without the key is noticed, and then nothing of the store is given. What a secret is used for, and
-who hides it, is `sandbox.in_use`; the key's file is `secret_key`, the cipher `sealing`.
+who hides it, is `sandbox.in_force.in_use`; the key's file is `secret_key`, the cipher `sealing`.
 
 Rules: one change at a time, over all processes; whole or not at all, and on the disk before it is acknowledged; read anew at
 every use, so a change holds at once in every process; bounded in number and size. Not noticed: an older copy of the whole file.

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from sandbox import NotFound, PolicyError, Sandbox
-from sandbox.accepted import Written
 from sandbox.audit import EventType, Severity
+from sandbox.in_force.accepted import Written
 from sandbox.state import Store
 from tests.api.conftest import begun, policy, recorded, until
 from tests.support.guests import guest

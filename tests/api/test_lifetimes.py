@@ -13,7 +13,7 @@ import pytest
 
 from sandbox import CallResult, GrantError, Sandbox
 from sandbox.host.outcome import Ending
-from sandbox.sessions import MAX_KEPT, lives, new_keeper
+from sandbox.in_force.sessions import MAX_KEPT, lives, new_keeper
 from tests.api.conftest import begun, policy, reads, recorded, until
 from tests.support.components import files_component
 from tests.support.guests import guest

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import pytest
 
 from sandbox import GrantError, NotFound, Sandbox
-from sandbox.granting import About
+from sandbox.changes.granting import About
+from sandbox.changes.proposals import Proposal
 from sandbox.policy.grants import GrantKind, make_entry
-from sandbox.proposals import Proposal
 from tests.api.conftest import policy, reads, recorded
 from tests.support.components import files_component
 

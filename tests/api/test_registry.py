@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import ComponentError, NotFound, PolicyError, Sandbox, load_policy, registry
+from sandbox import ComponentError, NotFound, PolicyError, Sandbox, load_policy
 from sandbox.errors import Code
 from sandbox.host.outcome import Ending
-from sandbox.inspection import ComponentView
+from sandbox.registry import registry
+from sandbox.registry.inspection import ComponentView
 from tests.api.conftest import begun, policy, recorded, until
 from tests.api.test_sharing import elsewhere
 from tests.support.guests import guest

@@ -14,9 +14,10 @@ import pytest
 import pytest_asyncio
 import trustme
 
-from sandbox import ComponentError, https
+from sandbox import ComponentError
 from sandbox.errors import Code
-from sandbox.sources import components_in, name_of, read_source
+from sandbox.registry import https
+from sandbox.registry.sources import components_in, name_of, read_source
 from tests.support.guests import guest
 from tests.support.variants import asking
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from sandbox.changes.granting import About
 from sandbox.cli.arguments import parse
-from sandbox.granting import About
 from sandbox.policy.grants import make_entry
 from tests.attacks.stage import Stage, policy
 from tests.support.serving import Lines, Serving, call, lines

@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 
 from sandbox.api import Sandbox
+from sandbox.changes.granting import About
 from sandbox.errors import GrantError, HostUnavailable
-from sandbox.granting import About
 from sandbox.host.outcome import Ending
 from sandbox.policy.grants import make_entry
 from sandbox.state import store

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from sandbox.accepted import Written
 from sandbox.errors import PolicyError, SandboxError
+from sandbox.in_force.accepted import Written
 from sandbox.policy.load import load_policy, load_policy_file
 from tests.attacks.stage import CANARY, NOTHING, Stage, attempts, policy, staged, value
 

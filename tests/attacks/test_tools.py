@@ -14,7 +14,7 @@ import pytest
 
 from sandbox import ComponentError, NotFound, Sandbox
 from sandbox.host.outcome import Ending
-from sandbox.inspection import ComponentView
+from sandbox.registry.inspection import ComponentView
 from sandbox.wit.reserved import RESERVED, plain, reserved
 from sandbox.wit.tools import tools_of
 from sandbox.wit.types import Digest, Export, Primitive, Record, World

@@ -6,13 +6,13 @@ import asyncio
 from argparse import Namespace
 from pathlib import Path
 
-from sandbox.accepted import Written
 from sandbox.cli.exits import Exit
 from sandbox.cli.home import policy_value
 from sandbox.cli.policy.opening import component_of, opened
 from sandbox.cli.policy.put import put
 from sandbox.cli.policy.reading import usage
 from sandbox.cli.terminal import Terminal
+from sandbox.in_force.accepted import Written
 from sandbox.policy.file import read_policy_file
 from sandbox.policy.migrate import Migrated, migrate
 from sandbox.policy.named import policy_text

@@ -5,12 +5,12 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from sandbox.accepted import Given, Waiving
 from sandbox.api import Sandbox
 from sandbox.cli.home import policy_value
 from sandbox.cli.hosting import open_sandbox
 from sandbox.cli.policy.reading import home_here
 from sandbox.errors import NotFound
+from sandbox.in_force.accepted import Given, Waiving
 
 
 def opened(arguments: Namespace) -> Sandbox:

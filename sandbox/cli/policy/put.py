@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 
-from sandbox.accepted import Given
 from sandbox.api import Sandbox
 from sandbox.cli.exits import Exit
 from sandbox.cli.policy.opening import given, opened
 from sandbox.cli.policy.showing import show_differences, show_receipt
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import PolicyError
+from sandbox.in_force.accepted import Given
 from sandbox.receipt import Receipt
 from sandbox.template.compare import differences
 from sandbox.template.examples import Differences

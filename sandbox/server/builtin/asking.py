@@ -27,7 +27,7 @@ from mcp import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from sandbox.attempts import Attempt
+from sandbox.changes.attempts import Attempt
 from sandbox.errors import GrantError, SandboxError
 from sandbox.server.clients import Caller, Context
 

@@ -1,6 +1,6 @@
 """`load_component`: a component is loaded after a person has seen what it is, and with nothing granted.
 
-Decides what is looked at before the question. Leaves what a component is and what an update means to `sandbox.registry`.
+Decides what is looked at before the question. Leaves what a component is and what an update means to `sandbox.registry.registry`.
 
 Rules: a file is read, never run, before the question, so that the person sees its digest, its tools and what it asks for, and
 that very file is loaded after a yes; of a file that cannot be loaded a client learns that and no more, since it named the path.
@@ -17,7 +17,7 @@ from typing import Any
 from sandbox.api import Sandbox
 from sandbox.components import LoadedComponent
 from sandbox.errors import ComponentError, GrantError, SandboxError
-from sandbox.inspection import Inspection
+from sandbox.registry.inspection import Inspection
 from sandbox.server.builtin.arguments import Load
 from sandbox.server.builtin.asking import Question
 from sandbox.server.builtin.questions import about_loading, digest

@@ -13,9 +13,9 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sandbox.changes.proposals import Proposal
 from sandbox.errors import GrantError
 from sandbox.policy.grants import Lifetime
-from sandbox.proposals import Proposal
 from sandbox.wit.docs import suspicions
 
 LONGEST = 6_000

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sandbox.inspection import ComponentView
+from sandbox.in_force.views import PolicyView
 from sandbox.policy.grants import Grant
 from sandbox.receipt import StoppedCall
+from sandbox.registry.inspection import ComponentView
 from sandbox.server.builtin.questions import digest
-from sandbox.views import PolicyView
 
 WRITTEN = "(as written)"
 

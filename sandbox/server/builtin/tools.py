@@ -26,7 +26,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from sandbox.admission import canonical_json, digest_of
 from sandbox.api import Sandbox
-from sandbox.attempts import Attempt
+from sandbox.changes.attempts import Attempt
 from sandbox.errors import Code, HostUnavailable, SandboxError
 from sandbox.policy.grants import Lifetime
 from sandbox.server.builtin.arguments import read

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.api import Sandbox
+from sandbox.changes.granting import About
+from sandbox.changes.proposals import Proposal
 from sandbox.errors import Code, GrantError, NotFound
-from sandbox.granting import About
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import Grant, GrantKind, Lifetime, make_entry
-from sandbox.proposals import Proposal
 from sandbox.server.builtin import arguments as a
 from sandbox.server.builtin import shown
 from sandbox.server.builtin.asking import Question, RefusedError

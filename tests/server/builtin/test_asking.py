@@ -9,7 +9,7 @@ from typing import Any
 import mcp.types as t
 import pytest
 
-from sandbox.granting import About
+from sandbox.changes.granting import About
 from sandbox.policy.grants import make_entry
 from sandbox.server.builtin.asking import MAX_OPEN, Asking, Question, RefusedError
 from tests.server.builtin.conftest import NOES, YES, Mode, Person, Scene, modes

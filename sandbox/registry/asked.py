@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from sandbox.accepted import Accepted, Documents
-from sandbox.effective import Around, kind_of
 from sandbox.errors import PolicyError
+from sandbox.in_force.accepted import Accepted, Documents
+from sandbox.in_force.effective import Around, kind_of
 from sandbox.policy.models import PolicyDocument
-from sandbox.sources import AskedText
+from sandbox.registry.sources import AskedText
 from sandbox.template.compile import CompiledPolicy, Note, compile_template
 from sandbox.template.template import WasiTemplate
 from sandbox.wit.types import Digest

@@ -1,7 +1,7 @@
 """What a person names as the source of a component: a file, a folder, a URL; and the policy that lies beside it.
 
 Decides what a word means and which bytes it stands for. Whether they are a component is `sandbox.host`'s to say; what the policy
-that they ask for would give is `sandbox.asked`.
+that they ask for would give is `sandbox.registry.asked`.
 
 Rules: a URL is fetched only where its digest is known, and is what that says or is refused; a file's policy is
 `NAME.policy.yaml` beside it, else the folder's `policy.yaml` where it is the folder's only component, else the section
@@ -19,8 +19,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from sandbox.errors import ComponentError, PolicyError
-from sandbox.https import fetch, shown
 from sandbox.policy.file import read_policy_file
+from sandbox.registry.https import fetch, shown
 from sandbox.wit.binary import DEFAULT_LIMIT, precheck, precheck_file
 from sandbox.wit.types import Digest
 

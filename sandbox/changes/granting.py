@@ -1,7 +1,7 @@
 """Change what a component may do: grant, revoke, put another document in place. The way in for every one of these.
 
 Decides that a change may be made at all: that it is well formed, inside the ceiling, about a component that is known, and on
-record. What it means for running calls is `sandbox.changes`.
+record. What it means for running calls is `sandbox.changes.applying`.
 
 Rules: what adds authority is recorded and on the disk before it is acknowledged, or it is not made; a revoke is made first and
 recorded after, so it holds even where the record cannot be written any more; other running servers are told at once, outside
@@ -19,20 +19,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from sandbox.accepted import DEFAULTS, NOBODY, Accepted, Documents, Given
 from sandbox.admission import new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
-from sandbox.changes import Changes
+from sandbox.changes.applying import Changes
 from sandbox.control import notify_all
-from sandbox.effective import Effective, deny_all
 from sandbox.errors import GrantError, PolicyError, SandboxError, unknown_component
+from sandbox.in_force.accepted import DEFAULTS, NOBODY, Accepted, Documents, Given
+from sandbox.in_force.effective import Effective, deny_all
+from sandbox.in_force.sessions import lives, new_keeper
+from sandbox.in_force.views import PolicyView, grant_json, view_of
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import Grant, GrantKind, Lifetime
 from sandbox.receipt import Receipt, ServerReceipt, StoppedCall
-from sandbox.sessions import lives, new_keeper
 from sandbox.state import PolicyVersion, Store, StoredComponent
 from sandbox.template.smallest import grant_for
-from sandbox.views import PolicyView, grant_json, view_of
 from sandbox.wit.types import Digest
 
 _LOG = logging.getLogger("sandbox")

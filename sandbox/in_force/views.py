@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.effective import Effective, LeftOut
+from sandbox.in_force.effective import Effective, LeftOut
 from sandbox.policy.grants import Grant
 from sandbox.template.compile import Note
 from sandbox.wit.types import Digest

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.effective import Effective
+from sandbox.changes.granting import About, Granting
 from sandbox.errors import GrantError
-from sandbox.granting import About, Granting
+from sandbox.in_force.effective import Effective
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import Grant, GrantKind
 from sandbox.policy.models import PolicyDocument

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sandbox.asked import Asked
 from sandbox.host.artefacts import Loaded as Described
-from sandbox.sources import Source
-from sandbox.surface import Change
+from sandbox.registry.asked import Asked
+from sandbox.registry.sources import Source
+from sandbox.registry.surface import Change
 from sandbox.wit.tools import Tool
 from sandbox.wit.types import Digest
 

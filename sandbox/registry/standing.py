@@ -18,20 +18,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.accepted import Accepted, Documents
 from sandbox.admission import Admission
-from sandbox.asked import judge
-from sandbox.changes import Changes
+from sandbox.changes.applying import Changes
 from sandbox.components import Components, Loaded, LoadedComponent, Running
 from sandbox.dispatch import Invoker
-from sandbox.effective import Effective, deny_all
 from sandbox.errors import ComponentError, HostUnavailable, SandboxError
 from sandbox.host.host import Host
 from sandbox.host.outcome import Outcome
-from sandbox.listing import MADE_BY, Listing, read, work_out
-from sandbox.sources import AskedText, asked_by
+from sandbox.in_force.accepted import Accepted, Documents
+from sandbox.in_force.effective import Effective, deny_all
+from sandbox.registry.asked import judge
+from sandbox.registry.listing import MADE_BY, Listing, read, work_out
+from sandbox.registry.sources import AskedText, asked_by
+from sandbox.registry.surface import Change, Surface, differences
 from sandbox.state import Installed, Store
-from sandbox.surface import Change, Surface, differences
 from sandbox.template.template import WasiTemplate
 from sandbox.wit.tools import tools_of
 from sandbox.wit.types import Digest, Export, World

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cachetools import LRUCache
 
-from sandbox.effective import Effective
+from sandbox.in_force.effective import Effective
 from sandbox.policy.grants import Grant
 
 MAX_KEPT = 64

@@ -1,7 +1,7 @@
 """The part of `Sandbox` that keeps components: what is installed, what waits for acceptance, which policies there were.
 
-Decides how all that is spelled in Python, and nothing else: what an installation means is `sandbox.registry` and
-`sandbox.planning`, what is shown of it here is `sandbox.standing`.
+Decides how all that is spelled in Python, and nothing else: what an installation means is `sandbox.registry.registry` and
+`sandbox.registry.planning`, what is shown of it here is `sandbox.registry.standing`.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sandbox.accepted import Given
+from sandbox.changes.granting import Granting
 from sandbox.components import Loaded, LoadedComponent
 from sandbox.errors import Code, NotFound, SandboxError
-from sandbox.granting import Granting
-from sandbox.inspection import ComponentView, Inspection, State
-from sandbox.planning import Acceptance
+from sandbox.in_force.accepted import Given
+from sandbox.in_force.views import PolicyView, view_of
 from sandbox.receipt import Receipt
-from sandbox.registry import Registry
-from sandbox.standing import Standing
+from sandbox.registry.inspection import ComponentView, Inspection, State
+from sandbox.registry.planning import Acceptance
+from sandbox.registry.registry import Registry
+from sandbox.registry.standing import Standing
 from sandbox.state import Installed, PolicyVersion
-from sandbox.views import PolicyView, view_of
 from sandbox.wit.docs import mentions
 from sandbox.wit.tools import Tool
 

@@ -1,6 +1,6 @@
 """The part of `Sandbox` that changes what components may do: grants, denies, revokes, and what comes before and after them.
 
-Decides how a grant is spelled in Python, and nothing else: that it may be made, and what it means, is `sandbox.granting`.
+Decides how a grant is spelled in Python, and nothing else: that it may be made, and what it means, is `sandbox.changes.granting`.
 
 Rules of every grant: it is persisted and recorded when the method returns, and holds from the next call; what a deny takes away
 stops running calls; `expires_in` is in seconds, `max_uses` in calls. `lifetime` is `lasting`, or `session` for the calls of the
@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from sandbox.attempts import Attempt, begin
-from sandbox.granting import About, Granting
+from sandbox.changes.attempts import Attempt, begin
+from sandbox.changes.granting import About, Granting
+from sandbox.changes.proposals import Proposal, TakenBack, grant, propose, take_back
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import (
     Grant,
@@ -25,7 +26,6 @@ from sandbox.policy.grants import (
     make_entry_resource,
     make_entry_storage,
 )
-from sandbox.proposals import Proposal, TakenBack, grant, propose, take_back
 from sandbox.receipt import Receipt
 
 Words = Literal["allow", "deny"]

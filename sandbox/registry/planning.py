@@ -13,16 +13,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sandbox.accepted import LOCAL, NOBODY, Accepted, Documents, Given
-from sandbox.asked import accepted_text, judge
-from sandbox.changes import Changes
+from sandbox.changes.applying import Changes
 from sandbox.errors import SandboxError
 from sandbox.host.artefacts import Loaded as Described
-from sandbox.inspection import Inspection, Read
-from sandbox.sources import Source
-from sandbox.standing import Standing
+from sandbox.in_force.accepted import LOCAL, NOBODY, Accepted, Documents, Given
+from sandbox.registry.asked import accepted_text, judge
+from sandbox.registry.inspection import Inspection, Read
+from sandbox.registry.sources import Source
+from sandbox.registry.standing import Standing
+from sandbox.registry.surface import Change, Surface, differences
 from sandbox.state import Installed, Store, StoredComponent
-from sandbox.surface import Change, Surface, differences
 from sandbox.template.difference import taken_away
 from sandbox.wit.tools import notes_of, tools_of
 

@@ -25,22 +25,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.accepted import LOCAL
 from sandbox.admission import new_request_id
 from sandbox.audit import Event, EventType, Redactor
-from sandbox.changes import Changes
+from sandbox.changes.applying import Changes
+from sandbox.changes.granting import Granting
 from sandbox.components import LoadedComponent
-from sandbox.describing import describe
 from sandbox.errors import ComponentError, unknown_component
-from sandbox.granting import Granting
 from sandbox.host.artefacts import Loaded as Described
 from sandbox.host.settings import HostSettings
-from sandbox.inspection import Inspection
-from sandbox.listing import MADE_BY, spell, work_out
-from sandbox.planning import Acceptance, Plan, Planning
+from sandbox.in_force.accepted import LOCAL
 from sandbox.receipt import Receipt
-from sandbox.sources import Source, read_source
-from sandbox.standing import Standing
+from sandbox.registry.describing import describe
+from sandbox.registry.inspection import Inspection
+from sandbox.registry.listing import MADE_BY, spell, work_out
+from sandbox.registry.planning import Acceptance, Plan, Planning
+from sandbox.registry.sources import Source, read_source
+from sandbox.registry.standing import Standing
 from sandbox.state import Described as StoredDescription
 from sandbox.state import Home, Installed, Store
 from sandbox.wit.binary import precheck_file

@@ -16,12 +16,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sandbox.accepted import Accepted
 from sandbox.audit import Redactor
 from sandbox.audit.folder import private_folder
 from sandbox.audit.patterns import telling
 from sandbox.errors import PolicyError, Problem, SandboxError
-from sandbox.in_use import Named, named_by
+from sandbox.in_force.accepted import Accepted
+from sandbox.in_force.in_use import Named, named_by
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import Grant, with_grants
 from sandbox.policy.models import PolicyDocument

@@ -17,16 +17,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from sandbox.accepted import Accepted, Documents
 from sandbox.admission import new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.components import Components, Loaded, Running
-from sandbox.effective import Around, Effective, compile_effective, deny_all, kept_by
 from sandbox.errors import SandboxError
 from sandbox.host.outcome import Ending
+from sandbox.in_force.accepted import Accepted, Documents
+from sandbox.in_force.effective import Around, Effective, compile_effective, deny_all, kept_by
+from sandbox.in_force.sessions import Bound, by_session
 from sandbox.policy.grants import Grant
 from sandbox.receipt import Held, StoppedCall
-from sandbox.sessions import Bound, by_session
 from sandbox.state import Store, StoredComponent
 from sandbox.state.authentic import StoreChangedError
 from sandbox.template.difference import taken_away
