@@ -37,7 +37,8 @@ async def fetch(url: str, *, limit: int, seconds: float = SECONDS) -> bytes:
         raise _failed(url, f"it took longer than {seconds:g}s") from None
     except ssl.SSLCertVerificationError as error:
         raise _failed(url, f"its certificate is not valid: {error.verify_message}") from None
-    except (OSError, h11.ProtocolError) as error:
+    except (OSError, ValueError, h11.ProtocolError) as error:
+        # ValueError: what a redirect names need not be a URL, nor a name that can be looked up.
         raise _failed(url, str(error) or type(error).__name__) from None
 
 
@@ -63,13 +64,19 @@ async def _follow(url: str, limit: int) -> bytes:
     raise _failed(url, f"it was redirected more than {REDIRECTS} times")
 
 
-def _target(url: str) -> SplitResult:
+def parsed(url: str) -> SplitResult:
+    """The parts of a URL, of whatever scheme. Raises ComponentError."""
     try:
         parts = urlsplit(url)
-        usable = bool(parts.hostname) and parts.port != 0
+        _ = parts.hostname, parts.port
     except ValueError:
         raise ComponentError("this is no URL", help="write `https://HOST/PATH.wasm#sha256=DIGEST`") from None
-    if parts.scheme != "https" or not usable:
+    return parts
+
+
+def _target(url: str) -> SplitResult:
+    parts = parsed(url)
+    if parts.scheme != "https" or not parts.hostname or parts.port == 0:
         raise ComponentError(f"`{shown(url)}` is not fetched: only https is", help="write `https://HOST/PATH.wasm#sha256=DIGEST`")
     if parts.username is not None or parts.password is not None:
         raise ComponentError("a URL with user information is not fetched", help="fetch the file yourself, and load that")

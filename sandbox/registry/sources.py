@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from sandbox.errors import ComponentError, PolicyError
 from sandbox.policy.file import read_policy_file
-from sandbox.registry.https import fetch, shown
+from sandbox.registry.https import fetch, parsed, shown
 from sandbox.wit.binary import DEFAULT_LIMIT, precheck, precheck_file
 from sandbox.wit.types import Digest
 
@@ -109,7 +109,7 @@ def _read_file(path: Path, name: str | None, digest: str | None) -> Source:
 
 
 async def _of_url(url: str, name: str | None, digest: str | None) -> Source:
-    fragment = urlsplit(url).fragment.strip()
+    fragment = parsed(url).fragment.strip()
     wanted = digest or fragment
     if not wanted:
         raise ComponentError(

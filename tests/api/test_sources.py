@@ -158,6 +158,21 @@ async def test_a_redirect_to_anything_but_https_is_not_followed(site: Site, loca
         await read_source(site.url("/old.wasm"), digest=DIGEST)
 
 
+@pytest.mark.parametrize("location", ["https://[", f"https://{'a' * 70}.test/", "https://a..b/", "//%00/"])
+async def test_a_redirect_to_what_is_no_url_is_a_network_error(site: Site, location: str) -> None:
+    site.answers["/old.wasm"] = to(location)
+    with pytest.raises(ComponentError, match="cannot be fetched") as refused:
+        await read_source(site.url("/old.wasm"), digest=DIGEST)
+    assert refused.value.code is Code.NETWORK_ERROR
+
+
+@pytest.mark.parametrize("url", ["https://[", "https://a:99999/x.wasm", "https://a..b/x.wasm"])
+async def test_what_is_no_url_is_refused(url: str) -> None:
+    for digest in (None, DIGEST):
+        with pytest.raises(ComponentError):
+            await read_source(url, digest=digest)
+
+
 async def test_redirects_are_followed_some_times_and_then_no_more(site: Site) -> None:
     site.answers |= {"/old.wasm": to("/traps.wasm"), "/loop.wasm": to("/loop.wasm")}
     assert (await read_source(site.url("/old.wasm"), digest=DIGEST)).digest == DIGEST
