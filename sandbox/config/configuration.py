@@ -60,8 +60,9 @@ class Configuration:
 
     @property
     def own_files(self) -> tuple[Path, ...]:
-        """The operator's files that no policy may name."""
-        return self.files if self.token_file is None else (*self.files, self.token_file)
+        """The operator's files that no policy may name: who writes the policy of others' defaults widens them."""
+        policies = (policy for policy in self.defaults.values() if isinstance(policy, Path))
+        return (*self.files, *policies, *(() if self.token_file is None else (self.token_file,)))
 
 
 def load_configuration(places: Places, environ: Mapping[str, str], flags: Flags = Flags()) -> Configuration:

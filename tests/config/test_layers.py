@@ -307,3 +307,14 @@ async def test_no_policy_may_name_the_configuration_the_key_or_the_tokens(here: 
                 await stage.load(
                     "escape_symlink", policy(f'uri: "fs://{folder}{"/**" if folder.is_dir() else ""}", access: [read]')
                 )
+
+
+def test_no_policy_may_name_the_file_of_anothers_default(here: Path) -> None:
+    """Who could write there would give the components that run by it whatever it likes."""
+    (here / "shared").mkdir()
+    (here / "shared" / "default.yaml").write_text('version: "2.0"\n')
+    (here / "config" / "sandbox" / "sandbox.yaml").write_text(f'defaults: {{"other": {here}/shared/default.yaml}}\n')
+    own = here / "own.yaml"
+    own.write_text(policy(f'uri: "fs://{here}/shared/**", access: [read, write]'))
+    done = sandbox("tool", "list", str(guest("traps")), "--policy", str(own), folder=here)
+    assert (done.returncode, "the host's own" in done.stderr) == (3, True), done.stderr
