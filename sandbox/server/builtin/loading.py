@@ -91,7 +91,7 @@ def _question(found: Inspection) -> str:
 
 def _loaded(made: LoadedComponent, command: str | None) -> dict[str, Any]:
     note = "list the tools again; nothing is granted to it"
-    accept = f"; what it asks for is accepted in a terminal: `{command} --accept-request`" if command is not None else ""
+    accept = f"; what it asks for is accepted in a terminal: `{command} --accept`" if command is not None else ""
     return {
         "component_id": made.name,
         "digest": digest(made.digest),

@@ -79,7 +79,7 @@ async def test_a_loaded_component_has_tools_and_no_permission_and_can_be_unloade
         assert "notes__read" in {tool.name for tool in (await agent.client.list_tools()).tools}
         denied = await agent.refused("notes__read", path=str(scene.file))
         assert denied["code"] == "filesystem_access_denied"
-        assert "--accept-request" in done["note"]
+        assert done["note"].endswith(" --accept`")
         await agent.call("unload-component", id="notes")
         assert "notes__read" not in {tool.name for tool in (await agent.client.list_tools()).tools}
     (shown,) = person.seen
