@@ -33,8 +33,14 @@ def moment(text: str, *, now: float) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
+        pass
+    else:
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    try:
         return datetime.fromtimestamp(now - duration(text), UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    except SandboxError as error:
+        told = f"{error.help}, or a time as `2026-11-22T19:17:05Z`"
+        raise SandboxError(error.message, help=told, code=Code.INVALID_ARGUMENTS) from None
 
 
 def clock(seconds: float | None) -> str:

@@ -45,7 +45,7 @@ def _object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_constant)
     except ValueError as error:
-        _refuse(f"the arguments are not JSON: {error}")
+        _refuse(f"the arguments are not JSON: {error}", help="write `KEY=value` for each, or all of them as one `{…}` in quotes")
     assert isinstance(value, dict)
     return value
 

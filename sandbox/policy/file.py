@@ -22,7 +22,7 @@ def read_policy_file(path: Path) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except FileNotFoundError:
-        raise _refused(path, "there is no such file", "name the policy's file", Code.POLICY_NOT_FOUND) from None
+        raise _refused(path, "there is no such file", "is its path right?", Code.POLICY_NOT_FOUND) from None
     except OSError as error:
         if path.is_symlink():
             raise _refused(path, "the file is a symlink", "name the file it leads to") from None
@@ -37,7 +37,7 @@ def read_policy_file(path: Path) -> bytes:
 
 def _refuse_foreign(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise _refused(path, "this is no regular file", "name the policy's file")
+        raise _refused(path, "this is no regular file", "name a file")
     if status.st_size > MAX_BYTES:
         raise _refused(path, f"{status.st_size} bytes are more than the {MAX_BYTES} of a policy", "split it")
     if status.st_nlink > 1:

@@ -150,7 +150,8 @@ class Standing:
 
     def waiting(self, row: Installed) -> tuple[str, ...]:
         """What waits for somebody's acceptance, in words."""
-        told = [f"it was updated, and has no tools until that is accepted: {change.line}" for change in self.updated(row)]
+        accept = f"`sandbox component accept {row.name}`"
+        told = [f"it was updated, and has no tools until {accept}: {change.line}" for change in self.updated(row)]
         if row.decided or row.request_text is None:
             return tuple(told)
         command = f"`sandbox component accept {row.name}` shows and accepts it"

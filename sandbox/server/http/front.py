@@ -155,7 +155,7 @@ class Front:
     def _by_its_kind(self, request: Request) -> Answer | None:
         kinds = request.all(b"content-type")
         if len(kinds) != 1 or kinds[0].partition(";")[0].strip().lower() != "application/json":
-            return Answer(415, "the body is `application/json`", CLOSE)
+            return Answer(415, "send the body as `Content-Type: application/json`", CLOSE)
         if request.all(b"content-encoding"):
             return Answer(415, "the body is sent as it is, without an encoding", CLOSE)
         length = request.one(b"content-length")

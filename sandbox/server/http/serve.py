@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -142,7 +143,10 @@ def _socket(listening: Listening) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         where = f"{listening.host}:{listening.port}"
-        raise HostUnavailable(f"cannot listen on {where}: {(error.strerror or str(error)).lower()}") from error
+        taken = error.errno == errno.EADDRINUSE
+        told = "address already in use" if taken else (error.strerror or str(error)).lower()
+        help_ = "`--port 0` takes a free port" if taken else None
+        raise HostUnavailable(f"cannot listen on {where}: {told}", help=help_) from error
 
 
 def _url(listening: Listening, listener: socket.socket) -> str:
