@@ -12,13 +12,14 @@ import errno
 import importlib
 import logging
 import os
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
 from sandbox.cli.arguments import parse, root
 from sandbox.cli.exits import Exit, exit_for
-from sandbox.cli.terminal import Terminal
+from sandbox.cli.terminal import Terminal, safe
 from sandbox.errors import SandboxError
 
 _HELP = {
@@ -86,4 +87,15 @@ def _reason(error: OSError) -> str:
 
 
 def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(stream=sys.stderr, level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Paragraphs("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+class _Paragraphs(logging.Formatter):
+    """A record as one paragraph. A client or a component may have written part of it: no character of it moves the terminal,
+    and no line of it looks like another record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's text."""
+        return re.sub(r"\n(?=\S)", "\n  ", safe(super().format(record), lines=True))

@@ -97,6 +97,8 @@ async def _of_file(path: Path, name: str | None, digest: str | None) -> Source:
 
 
 def _read_file(path: Path, name: str | None, digest: str | None) -> Source:
+    if "\0" in str(path):
+        raise ComponentError("no file's path has a NUL in it")
     path = path.expanduser().absolute()
     if path.is_dir():
         found = components_in(path)

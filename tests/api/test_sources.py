@@ -216,6 +216,12 @@ async def test_the_policy_within_a_component_by_url_is_read(site: Site, tmp_path
     assert source.asked.file == "sandbox-policy"
 
 
+@pytest.mark.parametrize("path", ["/srv/a\0.wasm", "file:///srv/a%00.wasm"])
+async def test_a_path_that_no_file_can_have_is_refused(path: str) -> None:
+    with pytest.raises(ComponentError, match="NUL"):
+        await read_source(path)
+
+
 async def test_a_files_digest_is_held_too(tmp_path: Path) -> None:
     with pytest.raises(ComponentError, match="another component"):
         await read_source(guest("traps"), digest="sha256:" + "0" * 64)

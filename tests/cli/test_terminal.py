@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from sandbox.cli.terminal import Terminal, safe
 from sandbox.errors import PolicyError, Problem, SandboxError
+from tests.support.guests import guest
+from tests.support.serving import program
 
 
 @pytest.mark.parametrize(
@@ -48,3 +52,14 @@ def test_an_error_is_data_where_data_is_json(capsys: pytest.CaptureFixture[str])
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"error": {"code": "invalid_format", "message": "no", "help": "yes"}}
     assert captured.err == ""
+
+
+def test_what_is_logged_cannot_command_the_terminal_or_look_like_another_line(tmp_path: Path) -> None:
+    name = tmp_path / "a\x1b]0;b\x07\nERROR sandbox: c" / "not-there.wasm"
+    words = [program(), "tool", "list", str(guest("traps")), str(name), "--home", str(tmp_path / "home")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("ERROR ")]
+    assert line.endswith("/a\\x1b]0;b\\x07")
+    assert "\n  ERROR sandbox: c/not-there.wasm is left out" in done.stderr
+    assert "\x1b" not in done.stderr
