@@ -114,6 +114,9 @@ Size = Annotated[str, AfterValidator(_size), Field(json_schema_extra={"pattern":
 Time = Annotated[str, AfterValidator(_time), Field(json_schema_extra={"pattern": units.TIME_PATTERN})]
 Rate = Annotated[str, AfterValidator(_rate), Field(json_schema_extra={"pattern": units.RATE_PATTERN})]
 Count = Annotated[int, AfterValidator(_positive), Field(json_schema_extra={"minimum": 1})]
+# The bound stands before the validator: behind one, pydantic writes it as `le` into the schema, which no editor knows.
+OpenFiles = Annotated[int, Field(le=65536), AfterValidator(_positive), Field(json_schema_extra={"minimum": 1})]
+Concurrency = Annotated[int, Field(le=1024), AfterValidator(_positive), Field(json_schema_extra={"minimum": 1})]
 Version = Annotated[str, AfterValidator(_version), Field(json_schema_extra={"const": "2.0"})]
 Version1 = Literal["1.0"]
 Host = Annotated[str, AfterValidator(hosts.parse_host)]

@@ -24,7 +24,7 @@ from sandbox.policy.entries import (
     StorageDeny,
     Strict,
 )
-from sandbox.policy.fields import Count, Rate, Size, Time, Version
+from sandbox.policy.fields import Concurrency, Count, OpenFiles, Rate, Size, Time, Version
 
 
 class Storage(Strict):
@@ -57,9 +57,9 @@ class ResourceLimits(Strict):
     fuel: Count | None = None
     output: Size | None = None
     stdio: Size | None = None
-    open_files: Annotated[Count, Field(le=65536)] | None = None
+    open_files: OpenFiles | None = None
     file_ops: Rate | None = None
-    concurrency: Annotated[Count, Field(le=1024)] | None = None
+    concurrency: Concurrency | None = None
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -108,6 +108,7 @@ def test_the_schema_is_a_schema_and_takes_the_full_document() -> None:
         ("version:", "versoin:"),
         ("access: [read]", "access: read"),
         ("memory: 64Mi", "memory: 64"),
+        ("open_files: 6", "open_files: 65537"),
         ("ports: any", "ports: 443"),
         ("mount: /data", "max_file_size: 1"),
         ("mount: /data", "mount:"),
