@@ -105,6 +105,11 @@ class PolicyError(SandboxError):
         return {**super().to_json(), "problems": [problem.to_json() for problem in self.problems]}
 
 
+def told_one_by_one(error: SandboxError) -> tuple[str, ...]:
+    """What is wrong, each problem with its help: a list of problems is not a list of lines."""
+    return tuple(map(str, error.problems)) if isinstance(error, PolicyError) else (str(error),)
+
+
 class ComponentError(SandboxError):
     """A component is refused before it runs: its size, its format, its imports or its exports."""
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from sandbox.errors import SandboxError
+from sandbox.errors import SandboxError, told_one_by_one
 from sandbox.policy.file import read_policy_file
 from sandbox.policy.models import PolicyDocument
 from sandbox.policy.named import policy_text
@@ -108,7 +108,7 @@ class Documents:
     def faulty(self, error: SandboxError, text: str = "", path: str = "", by: str = NOBODY) -> Accepted:
         """What stands for a document that cannot be read: nothing, and why."""
         nothing = self.nothing()
-        return replace(nothing, text=text, file=Path(path).name, path=path, by=by, problems=tuple(str(error).splitlines()))
+        return replace(nothing, text=text, file=Path(path).name, path=path, by=by, problems=told_one_by_one(error))
 
     def of_text(self, text: str, file: str, path: str = "", waive: tuple[str, ...] = ()) -> Accepted:
         """A document from its text; raises PolicyError with every problem."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from sandbox.audit import Redactor
 from sandbox.audit.folder import private_folder
 from sandbox.audit.patterns import telling
-from sandbox.errors import PolicyError, Problem, SandboxError
+from sandbox.errors import PolicyError, Problem, SandboxError, told_one_by_one
 from sandbox.in_force.accepted import Accepted
 from sandbox.in_force.in_use import Named, named_by
 from sandbox.policy.effect import Effect
@@ -165,7 +165,7 @@ def kept_by(
 
 def deny_all(accepted: Accepted, digest: Digest, error: SandboxError) -> Effective:
     """What holds where the document and its grants cannot be compiled any more: nothing."""
-    return replace(_empty(accepted, digest), problems=tuple(str(error).splitlines()))
+    return replace(_empty(accepted, digest), problems=told_one_by_one(error))
 
 
 def _empty(accepted: Accepted, digest: Digest) -> Effective:

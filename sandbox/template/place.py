@@ -121,7 +121,8 @@ def _base(uri: uris.StorageUri, shown: str, around: Surroundings) -> str:
         return _expansion("~", around.home, shown)
     value = around.environment.get(uri.variable or "")
     if value is None:
-        raise Refusal(f"{quoted(shown)}: the host has no variable `{uri.variable}`", "set it to an absolute path")
+        told = f"set it where this is started: `{uri.variable}=/path sandbox …`"
+        raise Refusal(f"{quoted(shown)}: the host has no variable `{uri.variable}`", told)
     return _expansion(f"${{{uri.variable}}}", value, shown)
 
 
