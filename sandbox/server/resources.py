@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -159,13 +160,12 @@ def _without_value(grant: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_places(record: dict[str, Any]) -> dict[str, Any]:
-    """A record for a client: where a component lies on this host is the operator's."""
+    """A record for a client: where a component or its policy lies here is the operator's; a policy goes by its last name."""
     detail = record.get("detail")
-    return (
-        {**record, "detail": {key: value for key, value in detail.items() if key != "path"}}
-        if isinstance(detail, dict)
-        else record
-    )
+    if not isinstance(detail, dict):
+        return record
+    shown = {key: value for key, value in detail.items() if key not in {"path", "source"}}
+    return {**record, "detail": shown | ({"file": Path(str(shown["file"])).name} if "file" in shown else {})}
 
 
 def _listed(uri: str) -> t.Resource:

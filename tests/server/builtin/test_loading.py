@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import mcp.types as t
 import pytest
 
 from sandbox.errors import NotFound
@@ -123,3 +125,20 @@ async def test_other_bytes_under_a_name_do_not_get_what_was_accepted_for_those_b
         denied = await agent.refused(f"{name}__read", path=str(scene.file))
     assert denied["code"] == "filesystem_access_denied"
     await scene.sandbox.unload(name)
+
+
+@modes
+async def test_the_record_does_not_tell_a_client_where_a_component_and_its_policy_lie(
+    scene: Scene, mode: Mode, tmp_path: Path
+) -> None:
+    component, policy = tmp_path / f"placed-{mode}.wasm", tmp_path / "policy.yaml"
+    component.write_bytes(guest("traps").read_bytes())
+    policy.write_text('version: "2.0"\n')
+    made = await scene.sandbox.install(component, policy=policy)
+    async with scene.agent(mode) as agent:
+        told = (await agent.client.read_resource(f"sandbox://components/{made.name}/record")).contents[0]
+    await scene.sandbox.unload(made.name)
+    assert isinstance(told, t.TextResourceContents)
+    assert [record["event"] for record in json.loads(told.text)] == ["component_loaded", "policy_loaded"]
+    assert str(tmp_path) not in told.text
+    assert '"file": "policy.yaml"' in told.text
