@@ -48,7 +48,8 @@ async def test_ten_thousand_refusals_are_counted_and_few_are_kept(stage: Stage) 
     """The record says how many there were, not how many it holds."""
     folder = stage.folder / "w"
     folder.mkdir()
-    await stage.load("escape_steps", policy(storage=f'uri: "fs://{folder}/given/**", access: [read], mount: /w'))
+    rule = f'uri: "fs://{folder}/given/**", access: [read], mount: /w'
+    await stage.load("escape_steps", policy(storage=rule, limits="file_ops: 1000000/s"))
     steps = [{**STEP, "mount": "/", "path": f"etc/{number}"} for number in range(10_000)]
     result = await stage.sandbox.call("escape_steps__take", {"steps": steps})
     assert result.outcome.ok
