@@ -246,6 +246,22 @@ def test_a_link_to_a_configuration_stays_a_link(user: Path) -> None:
     assert json.loads((user / "dotfiles.json").read_text()).keys() == {"theme", "mcpServers"}
 
 
+@pytest.mark.parametrize(
+    ("link", "target"), [(".cursor", "."), (".cursor/mcp.json", "mine.json"), (".cursor/mcp.json", "new.json")]
+)
+def test_a_link_in_a_project_leads_nowhere_out_of_it(user: Path, link: str, target: str) -> None:
+    (user / "mine.json").write_text("{}")
+    place = user / "project" / link
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(user / target)
+    before = everything(user)
+    for command in ("install", "uninstall"):
+        done = sandbox(command, "cursor", "--scope", "project")
+        assert (done.returncode, "out of the project" in done.stderr) == (2, True)
+    assert everything(user) == before
+    assert (user / "mine.json").read_text() == "{}"
+
+
 def test_what_is_not_installed_is_said_so(user: Path) -> None:
     assert "`sandbox` is not there" in sandbox("uninstall", "gemini").stdout
     assert everything(user) == set()

@@ -87,6 +87,8 @@ def _change(name: str, arguments: Namespace, entry: dict[str, Any] | None, termi
     found = client(name)
     scope, place = scoped(name, arguments.scope)
     file = Machine(sys.platform, Path.home(), os.environ, Path.cwd()).find(place)
+    if scope == "project":
+        _refuse_outside(file)
     entry = None if entry is None else {**found.entry, **entry}
     old = content(file)
     there = entry_of(file, old or "", found.key, arguments.name)
@@ -99,6 +101,17 @@ def _change(name: str, arguments: Namespace, entry: dict[str, Any] | None, termi
         told |= {"written": True, "backup": None if kept is None else str(kept)}
     _tell(told, found.then, old or "", new, arguments, terminal)
     return Exit.OK
+
+
+def _refuse_outside(file: Path) -> None:
+    """A link in one's own home is one's own; one in a project came with the project, and leads where its author likes."""
+    target = file.resolve()
+    if not target.is_relative_to(Path.cwd().resolve()):
+        raise SandboxError(
+            f"{file}: a link leads out of the project, to `{target}`",
+            help="put a plain file in its place, or change that file by hand: `--print` shows the entry",
+            code=Code.INVALID_ARGUMENTS,
+        )
 
 
 def _refuse_another(file: Path, arguments: Namespace, there: Any, entry: dict[str, Any] | None) -> None:
