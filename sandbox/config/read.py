@@ -18,6 +18,7 @@ from sandbox.policy.file import read_policy_file
 from sandbox.policy.load import load_tree
 from sandbox.policy.models import PolicyDocument
 from sandbox.policy.problems import in_order, nothing_written, validate
+from sandbox.policy.refusal import did_you_mean
 from sandbox.policy.tree import Path as Keys
 from sandbox.policy.tree import Place, Tree, read_tree
 
@@ -41,11 +42,17 @@ def read_text(text: bytes | str, *, file: str) -> Layer:
     problems += not_yet(tree)
     problems += nothing_written(plain, tree)
     document, found = validate(Document, plain, tree)
-    problems += [problem for problem in found if problem.where not in {one.where for one in problems}]
+    problems += [_helped(problem) for problem in found if problem.where not in {one.where for one in problems}]
     if problems or tree.problems or document is None:
         raise PolicyError(in_order([*tree.problems, *problems]), code=Code.INVALID_FORMAT if tree.problems else None)
     origins = {key: tree.where(tuple(key.split("."))) for key in DEFAULTS}
     return Layer({one.key: one for one in settings_of(document, origins)}, ceiling)
+
+
+def _helped(problem: Problem) -> Problem:
+    """An unknown key may be meant for the ceiling, which is a document of its own and none of this model's fields."""
+    near = did_you_mean(problem.path, [CEILING]) if problem.message.startswith("unknown key") else None
+    return replace(problem, help=near) if near else problem
 
 
 def not_yet(tree: Tree) -> list[Problem]:

@@ -191,3 +191,7 @@ def test_the_problems_of_every_layer_come_together(tmp_path: Path) -> None:
         "$SANDBOX_WORKERS_MAX",
         "nowhere",
     ]
+
+
+def test_a_misspelled_ceiling_is_told_what_it_was_meant_to_be() -> None:
+    assert helps("celing: {}") == ["did you mean `ceiling`?"]
