@@ -107,7 +107,8 @@ def _name_of(name: str, names: Iterable[str]) -> str:
         return name if name in known else ending[0]
     near = difflib.get_close_matches(name, [*known, *(each.partition("__")[2] for each in known)], n=1)
     listed = ", ".join(f"`{each}`" for each in known[:_NAMED]) + (", …" if len(known) > _NAMED else "")
-    meant = f"did you mean `{near[0]}`?" if near else f"the tools are {listed or 'none'}"
+    others = f"the tools are {listed}" if listed else "`sandbox component load FILE.wasm` installs a component with tools"
+    meant = f"did you mean `{near[0]}`?" if near else others
     raise SandboxError(f"there is no tool `{name}`", help=meant, code=Code.TOOL_NOT_FOUND)
 
 
