@@ -75,7 +75,7 @@ class Terminal:
 
     def data(self, value: object, *, indented: bool = False) -> None:
         """Write one JSON document; for `--json`. For a person, or to be copied, it is `indented`."""
-        print(json_format.dumps(value, indent=2 if indented or sys.stdout.isatty() else None))
+        print(json_format.dumps(value, indent=2 if indented or sys.stdout.isatty() else None), flush=True)
 
     def line(self, text: object = "", *, colour: str = "") -> None:
         """Write one line of data; in `colour` (`red`, `green`, `yellow`) for a person at a terminal."""

