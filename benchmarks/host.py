@@ -30,7 +30,7 @@ from typing import Any
 from wasmtime import Engine, Store, WasiConfig
 from wasmtime.component import Component, Linker
 
-from sandbox.admission import Admission, Authorizer, CallRequest, RequestId
+from sandbox.admission import Admission, Authorizer, CallRequest, RequestId, Subject
 from sandbox.host.compiler.world import describe
 from sandbox.host.engine import make_engine
 from sandbox.host.gates import Gates, passthrough_text
@@ -108,8 +108,8 @@ def in_the_worker(path: Path, function: str, arguments: dict[str, Any]) -> dict[
 
 
 def _admit(component: Loaded) -> Admission:
-    request = CallRequest(RequestId(str(next(_NUMBERS))), "local", "tool", "component", component.digest, "", "")
-    admission = Authorizer().admit(request, 0.0).admission
+    request = CallRequest(RequestId(str(next(_NUMBERS))), Subject.local(), "tool", "component", component.digest)
+    admission = Authorizer().admit(request, now=0.0).admission
     assert admission is not None
     return admission
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from sandbox.admission import Authorizer, CallRequest, digest_of, new_request_id
+from sandbox.admission import Authorizer, CallRequest, Subject, digest_of, new_request_id
 from sandbox.api import Sandbox
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.host.outcome import Ending
@@ -88,8 +88,10 @@ async def called(home: Path) -> dict[str, float]:
             assert (await sandbox.call(tool.name, {"x": 5})).outcome.ok
 
         async def invoked() -> None:
-            request = CallRequest(new_request_id(), "local", tool.name, loaded.name, loaded.digest, "", template.generation)
-            admission = Authorizer().admit(request, 0.0).admission
+            request = CallRequest(
+                new_request_id(), Subject.local(), tool.name, loaded.name, loaded.digest, "", template.generation
+            )
+            admission = Authorizer().admit(request, now=0.0).admission
             assert admission is not None
             outcome = await host.invoke(admission, template, tool.export, {"x": 5}, call_id=request.request_id)
             assert outcome.ending is Ending.RETURNED

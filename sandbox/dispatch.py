@@ -19,10 +19,21 @@ import dataclasses
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Any, Protocol
 
-from sandbox.admission import Admission, Authorizer, CallRequest, Decision, Ruling, canonical_json, digest_of, new_request_id
+from sandbox.admission import (
+    Admission,
+    Authorizer,
+    CallRequest,
+    Decision,
+    Ruling,
+    Subject,
+    canonical_json,
+    digest_of,
+    new_request_id,
+)
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.components import Components, Loaded, Running
 from sandbox.errors import Code, HostUnavailable, NotFound, SandboxError
@@ -31,6 +42,7 @@ from sandbox.host.outcome import Ending, Outcome, Usage
 from sandbox.in_force.in_use import InUse, Secrets
 from sandbox.result import CallResult, body_of, code_of
 from sandbox.state import Store, StoredDenial
+from sandbox.template.smallest import SmallestGrant
 from sandbox.template.template import WasiTemplate
 from sandbox.wit.tools import Tool
 from sandbox.wit.types import Export
@@ -40,7 +52,7 @@ MAX_KEPT = 16
 
 _USAGE = tuple(each.name for each in dataclasses.fields(Usage))
 _used = attrgetter(*_USAGE)
-_KILLED = {Ending.REVOKED, Ending.CANCELLED}
+_KILLED = {Ending.REVOKED, Ending.CANCELLED, Ending.KILLED}
 
 
 class Invoker(Protocol):
@@ -72,7 +84,10 @@ class Call:
 
 @dataclass(slots=True)
 class Dispatch:
-    """The procedure, and what it carries a call through. `refresh` applies what changed in the store."""
+    """The procedure, and what it carries a call through. `refresh` applies what changed in the store.
+
+    `why_not` says of what would permit a denied effect why it could not hold here.
+    """
 
     components: Components
     authorizer: Authorizer
@@ -82,6 +97,7 @@ class Dispatch:
     clock: Callable[[], float]
     refresh: Callable[[], Awaitable[None]]
     secrets: Secrets
+    why_not: Callable[[Loaded, SmallestGrant], str | None]
 
     async def call(self, call: Call) -> CallResult:
         """Carry a call through.
@@ -109,7 +125,8 @@ class Dispatch:
             del self.components.running[call.call_id]
         outcome = attempt.in_use.told(outcome)
         kept = self._end(attempt, outcome)
-        body = body_of(outcome, kept, request_id=attempt.request.request_id, template=attempt.template)
+        why_not = partial(self.why_not, attempt.component)
+        body = body_of(outcome, kept, request_id=attempt.request.request_id, template=attempt.template, why_not=why_not)
         return CallResult(outcome, attempt.request.request_id, body, attempt.grants)
 
     async def _admitted(self, call: Call) -> _Attempt:
@@ -120,7 +137,7 @@ class Dispatch:
             found = self.components.find(call.tool)
             request = self._request(call, found)
             now = self.clock()
-            verdict = self.authorizer.admit(request, now)
+            verdict = self.authorizer.admit(request, now=now)
             if found is None or verdict.admission is None:
                 raise self._refused(request, call, verdict.decision, found)
             component, tool = found
@@ -139,12 +156,15 @@ class Dispatch:
         try:
             digest = digest_of(canonical_json(call.arguments))
         except (ValueError, TypeError) as error:
-            request = CallRequest(new_request_id(), call.subject, call.tool, "", None, "", "", call.session)
+            request = CallRequest(new_request_id(), Subject.local(call.subject), call.tool, session=call.session)
             decision = Decision(Ruling.DENY, ("arguments-are-json",), f"the arguments are not JSON: {error}")
             raise self._refused(request, call, decision, found) from None
         name, component = (found[0].name, found[0].digest) if found is not None else ("", None)
         generation = found[0].effective_for(call.session).template.generation if found is not None else ""
-        return CallRequest(new_request_id(), call.subject, call.tool, name, component, digest, generation, call.session)
+        subject = Subject.local(call.subject)
+        return CallRequest(
+            new_request_id(), subject, call.tool, name, component, digest, generation, call.session, arguments=call.arguments
+        )
 
     def _refused(self, request: CallRequest, call: Call, decision: Decision, found: object) -> SandboxError:
         """The error of a call that is not admitted; it is recorded first."""
@@ -179,7 +199,7 @@ class Dispatch:
                 component=attempt.component.name,
                 digest=attempt.component.digest,
                 tool=attempt.request.tool,
-                subject=attempt.request.subject,
+                subject=attempt.request.subject_id,
                 request_id=attempt.request.request_id,
                 denial=denial,
             )
@@ -234,7 +254,7 @@ class _Attempt:
 def _who(request: CallRequest) -> dict[str, Any]:
     return {
         "audit_id": request.request_id,
-        "subject": request.subject or None,
+        "subject": request.subject_id or None,
         "session": request.session or None,
         "component": request.component or None,
         "digest": request.digest or None,

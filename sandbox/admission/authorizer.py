@@ -9,11 +9,14 @@ this guards against forgetting, not against an attacker who already runs here.)
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from sandbox.admission.request import CallRequest, Decision, RequestId, Ruling
+from sandbox.admission.decision import Decision, Ruling
+from sandbox.admission.request import CallRequest, RequestId
+from sandbox.admission.usage import UNKNOWN, Usage
 from sandbox.errors import SandboxError
 from sandbox.wit.types import Digest
 
@@ -51,7 +54,7 @@ class Admission:
     @property
     def subject(self) -> str:
         """Who asked."""
-        return self._request.subject
+        return self._request.subject.id
 
     @property
     def tool(self) -> str:
@@ -109,16 +112,23 @@ DOCUMENTS: dict[str, tuple[Rule, ...]] = {"permissive": (_tool_is_loaded, _anyon
 
 
 class Authorizer:
-    """Evaluates requests against one admission document. Raises SandboxError for a document that does not exist."""
+    """Evaluates requests against one admission document. Raises SandboxError for a document that does not exist.
 
-    def __init__(self, document: str = "permissive") -> None:
+    `checks` are asked beside the document; `clock` tells the time, in seconds since 1970, where nobody says it.
+    """
+
+    def __init__(
+        self, document: str = "permissive", checks: tuple[Rule, ...] = (), *, clock: Callable[[], float] = time.time
+    ) -> None:
         if document not in DOCUMENTS:
             raise SandboxError(f"there is no admission document `{document}`", help="write `permissive`")
         self.document = document
-        self._rules = DOCUMENTS[document]
+        self._rules = (*DOCUMENTS[document], *checks)
+        self._clock = clock
 
-    def evaluate(self, request: CallRequest, now: float) -> Decision:
+    def evaluate(self, request: CallRequest, usage: Usage = UNKNOWN, now: float | None = None) -> Decision:  # noqa: ARG002 - not yet looked at
         """Decide about `request` at `now`; pure. Deny wins, and a request that no rule allows is denied."""
+        now = self._clock() if now is None else now
         said = [self._ask(rule, request, now) for rule in self._rules]
         for effect in (Ruling.DENY, Ruling.ALLOW):
             matching = [decision for decision in said if decision is not None and decision.effect is effect]
@@ -126,9 +136,10 @@ class Authorizer:
                 return Decision(effect, tuple(name for one in matching for name in one.rules), matching[0].reason)
         return Decision(Ruling.DENY, ("default",), "no rule allows it")
 
-    def admit(self, request: CallRequest, now: float) -> Verdict:
+    def admit(self, request: CallRequest, usage: Usage = UNKNOWN, now: float | None = None) -> Verdict:
         """Decide, and make the admission of a request that is allowed."""
-        decision = self.evaluate(request, now)
+        now = self._clock() if now is None else now
+        decision = self.evaluate(request, usage, now)
         return Verdict(decision, Admission(request, decision, now, key=_KEY) if decision.allowed else None)
 
     @staticmethod

@@ -1,7 +1,7 @@
-"""What is asked, and what was decided: the values that go into the authorizer and come out of it.
+"""What is asked: the value that goes into the authorizer.
 
-Decides nothing. The arguments themselves stay outside: a decision is bound to their digest, so what was admitted is byte
-for byte what runs. Rule: every value is frozen and holds nothing that a later step could change.
+Decides nothing. A decision is bound to the digest of the arguments, so what was admitted is byte for byte what runs. Rule: the
+value is frozen, and nobody changes the arguments behind it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NewType
 
+from sandbox.admission.subject import Subject, nothing
 from sandbox.wit.types import Digest
 
 RequestId = NewType("RequestId", str)
@@ -45,39 +46,41 @@ def digest_of(canonical: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class CallRequest:
-    """One call that somebody asks for.
+class Resource:
+    """What a request is about: a name of parts (`reports/2026/q3`), and what the application knows of it."""
 
-    `digest` is None where no loaded component has a tool of that name: such a request is decided and recorded like any
-    other. `generation` is that of the template the call would run under.
-    """
-
-    request_id: RequestId
-    subject: str
-    tool: str
-    component: str
-    digest: Digest | None
-    arguments_digest: str
-    generation: str
-    session: str | None = None
+    name: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=nothing, hash=False)
 
 
-class Ruling(StrEnum):
-    """What is decided about a call."""
-
-    ALLOW = "allow"
-    DENY = "deny"
+NO_RESOURCE = Resource()
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """The answer to one request, with the names of the rules that decided and one line that says why."""
+class CallRequest:
+    """One call that somebody asks for; an application without components names an action and a resource instead of a tool.
 
-    effect: Ruling
-    rules: tuple[str, ...]
-    reason: str
+    `digest` is None where no loaded component has a tool of that name: such a request is decided and recorded like any
+    other. `generation` is that of the template the call would run under. `arguments` are the canonical decoded values.
+    `action` is the caller's word for what is done; `kinds` are the kinds of action that the template makes possible.
+    `metadata` (address, user agent, trace) is what the caller says of itself: it gives no rights.
+    """
+
+    request_id: RequestId
+    subject: Subject
+    tool: str = ""
+    component: str = ""
+    digest: Digest | None = None
+    arguments_digest: str = ""
+    generation: str = ""
+    session: str | None = None
+    action: str = ""
+    resource: Resource = NO_RESOURCE
+    arguments: Mapping[str, Any] = field(default_factory=nothing, hash=False)
+    metadata: Mapping[str, Any] = field(default_factory=nothing, hash=False)
+    kinds: tuple[str, ...] = ()
 
     @property
-    def allowed(self) -> bool:
-        """Whether the call may run."""
-        return self.effect is Ruling.ALLOW
+    def subject_id(self) -> str:
+        """The name of who asks."""
+        return self.subject.id

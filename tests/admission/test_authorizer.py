@@ -19,6 +19,7 @@ from sandbox.admission import (
     CallRequest,
     Decision,
     Ruling,
+    Subject,
     authorizer,
     canonical_json,
     digest_of,
@@ -32,11 +33,13 @@ NOW = 1_800_000_000.0
 
 @pytest.fixture
 def request_() -> CallRequest:
-    return CallRequest(new_request_id(), "local", "files__read", "files", Digest("d" * 64), digest_of(b"{}"), "generation")
+    return CallRequest(
+        new_request_id(), Subject.local(), "files__read", "files", Digest("d" * 64), digest_of(b"{}"), "generation"
+    )
 
 
 def test_a_call_of_a_tool_that_is_not_loaded_is_denied(request_: CallRequest) -> None:
-    verdict = Authorizer().admit(replace(request_, digest=None), NOW)
+    verdict = Authorizer().admit(replace(request_, digest=None), now=NOW)
     assert verdict.admission is None
     assert verdict.decision == Decision(Ruling.DENY, ("tool-is-loaded",), "no loaded component has this tool")
 
@@ -51,7 +54,7 @@ def test_an_error_in_a_check_is_a_denial(request_: CallRequest, monkeypatch: pyt
         raise KeyError(request.tool)
 
     monkeypatch.setitem(authorizer.DOCUMENTS, "permissive", (*authorizer.DOCUMENTS["permissive"], broken))
-    verdict = Authorizer().admit(request_, NOW)
+    verdict = Authorizer().admit(request_, now=NOW)
     assert verdict.admission is None
     assert verdict.decision.rules == ("broken",)
     assert "files__read" not in verdict.decision.reason
@@ -59,7 +62,7 @@ def test_an_error_in_a_check_is_a_denial(request_: CallRequest, monkeypatch: pyt
 
 def test_what_no_rule_allows_is_denied(request_: CallRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(authorizer.DOCUMENTS, "permissive", ())
-    assert Authorizer().evaluate(request_, NOW).effect is Ruling.DENY
+    assert Authorizer().evaluate(request_, now=NOW).effect is Ruling.DENY
 
 
 def test_nobody_else_makes_an_admission(request_: CallRequest) -> None:
@@ -78,7 +81,7 @@ def test_not_even_the_authorizer_makes_one_of_a_denial(request_: CallRequest) ->
 
 
 def test_an_admission_cannot_be_changed_copied_or_pickled(request_: CallRequest) -> None:
-    admission = Authorizer().admit(request_, NOW).admission
+    admission = Authorizer().admit(request_, now=NOW).admission
     assert admission is not None
     with pytest.raises(AttributeError):
         admission.tool = "other"  # type: ignore[misc]
@@ -91,14 +94,14 @@ def test_an_admission_cannot_be_changed_copied_or_pickled(request_: CallRequest)
 
 SNIPPET = """
 from sandbox.admission import Admission, Authorizer, CallRequest
-from sandbox.admission.request import Decision
+from sandbox.admission.decision import Decision
 
 def invoke(admission: Admission) -> None: ...
 
 def forgot(request: CallRequest) -> None:
     invoke(request)
-    invoke(Authorizer().evaluate(request, 0.0))
-    invoke(Authorizer().admit(request, 0.0).admission)
+    invoke(Authorizer().evaluate(request, now=0.0))
+    invoke(Authorizer().admit(request, now=0.0).admission)
     invoke(Admission())
 """
 
@@ -115,7 +118,7 @@ def test_forgetting_the_check_is_a_type_error(tmp_path: Path) -> None:
 
 
 def test_an_allowed_call_carries_what_was_decided(request_: CallRequest) -> None:
-    admission = Authorizer().admit(request_, NOW).admission
+    admission = Authorizer().admit(request_, now=NOW).admission
     assert admission is not None
     assert (admission.request_id, admission.subject, admission.tool) == (request_.request_id, "local", "files__read")
     assert (admission.component, admission.arguments_digest, admission.generation) == ("d" * 64, digest_of(b"{}"), "generation")
@@ -123,7 +126,7 @@ def test_an_allowed_call_carries_what_was_decided(request_: CallRequest) -> None
 
 
 def test_the_same_request_gets_the_same_answer(request_: CallRequest) -> None:
-    assert Authorizer().evaluate(request_, NOW) == Authorizer().evaluate(request_, NOW)
+    assert Authorizer().evaluate(request_, now=NOW) == Authorizer().evaluate(request_, now=NOW)
 
 
 @pytest.mark.parametrize("value", [{"x": float("nan")}, [float("inf")]])

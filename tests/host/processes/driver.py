@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sandbox.admission import Admission, Authorizer, CallRequest, RequestId
+from sandbox.admission import Admission, Authorizer, CallRequest, RequestId, Subject
 from sandbox.host.host import Component, Host
 from sandbox.host.outcome import Outcome
 from sandbox.template.template import Limits, WasiTemplate
@@ -28,8 +28,8 @@ def limits(**values: Any) -> Limits:
 
 def admit(component: Component) -> Admission:
     """The admission of one call."""
-    request = CallRequest(RequestId(str(next(_NUMBERS))), "local", "tool", "component", component.digest, "", "")
-    admission = Authorizer().admit(request, 0.0).admission
+    request = CallRequest(RequestId(str(next(_NUMBERS))), Subject.local(), "tool", "component", component.digest)
+    admission = Authorizer().admit(request, now=0.0).admission
     assert admission is not None
     return admission
 
