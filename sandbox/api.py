@@ -155,6 +155,7 @@ class Sandbox(Permissions, Installing, Workshop):
             clock=self._clock,
             refresh=self._changes.refresh,
             secrets=Secrets(SecretStore.of(self._home, self._environment)),
+            why_not=self._changes.why_not,
         )
         self._open = True
         self._look_at_the_clock()

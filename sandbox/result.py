@@ -6,6 +6,7 @@ words, the command that a person runs. Never a host path the guest did not say, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from sandbox.errors import Code
 from sandbox.host.outcome import Denial, Ending, Outcome
 from sandbox.state.rows import StoredDenial
 from sandbox.template.advice import taking_out
-from sandbox.template.smallest import grant_for
+from sandbox.template.smallest import SmallestGrant, grant_for
 from sandbox.template.template import WasiTemplate
 
 _CODES = {
@@ -25,12 +26,14 @@ _CODES = {
     Ending.CRASHED: Code.CRASHED,
     Ending.CANCELLED: Code.CANCELLED,
     Ending.REVOKED: Code.REVOKED,
+    Ending.KILLED: Code.KILLED,
     Ending.UNAVAILABLE: Code.UNAVAILABLE,
 }
 
 _SAID = {ending: f"the call ended: {ending.value.replace('_', ' ')}" for ending in Ending} | {
     Ending.GUEST_ERROR: "the tool reported an error",
     Ending.REVOKED: "a permission that the call held was revoked while it ran",
+    Ending.KILLED: "the call was killed",
     Ending.CANCELLED: "the call was cancelled",
     Ending.CRASHED: "the tool crashed",
 }
@@ -67,12 +70,16 @@ def code_of(outcome: Outcome) -> Code | None:
     return _CODES[outcome.ending] if denial is None else denial.code
 
 
+WhyNot = Callable[[SmallestGrant], str | None]
+"""Why a grant could not hold on this host, in words for a client; None where it could."""
+
+
 def body_of(
-    outcome: Outcome, kept: tuple[StoredDenial, ...], *, request_id: str, template: WasiTemplate
+    outcome: Outcome, kept: tuple[StoredDenial, ...], *, request_id: str, template: WasiTemplate, why_not: WhyNot
 ) -> dict[str, Any] | None:
     """The machine-readable body of a call that failed, or None. `kept` are its denials with their ids.
 
-    `error` is the guest's own `err`, where it returned one.
+    `error` is the guest's own `err`, where it returned one. `why_not` is asked of what would be suggested.
     """
     if outcome.ok:
         return None
@@ -82,13 +89,16 @@ def body_of(
     if stored is None:
         message = outcome.message or _SAID[outcome.ending]
         return {"code": _CODES[outcome.ending].value, "message": message, **said, "request_id": request_id}
-    body = {**denial_body(stored, template), **said, "request_id": request_id}
-    others = [denial_body(one, template) for one in kept if one is not stored][:MAX_LISTED]
+    body = {**denial_body(stored, template, why_not), **said, "request_id": request_id}
+    others = [denial_body(one, template, why_not) for one in kept if one is not stored][:MAX_LISTED]
     return {**body, "also_denied": others} if others else body
 
 
-def denial_body(stored: StoredDenial, template: WasiTemplate) -> dict[str, Any]:
-    """One denial as a client may see it, with the smallest grant that would allow it, where one could."""
+def denial_body(stored: StoredDenial, template: WasiTemplate, why_not: WhyNot) -> dict[str, Any]:
+    """One denial as a client may see it, with the smallest grant that would allow it, where one could.
+
+    Where this host refuses that grant, nothing is suggested: what is missing stands there with the reason.
+    """
     denial = stored.denial
     body: dict[str, Any] = {"code": denial.code.value, "message": _message(denial), "tried": dict(denial.target)}
     if (secret := denial.target.get("secret")) is not None:
@@ -96,9 +106,12 @@ def denial_body(stored: StoredDenial, template: WasiTemplate) -> dict[str, Any]:
     smallest = grant_for(denial, template)
     if smallest is None:
         return {**body, **_to_be_taken_out(denial), "denial_id": stored.id}
-    command = f"sandbox permission grant {stored.component} --from-denial {stored.id}"
     shown = smallest.for_client
-    return {**body, "missing": {"kind": smallest.kind, **shown}, "grant": shown, "command": command, "denial_id": stored.id}
+    body["missing"] = {"kind": smallest.kind, **shown}
+    if (refused := why_not(smallest)) is not None:
+        return {**body, "help": refused, "denial_id": stored.id}
+    command = f"sandbox permission grant {stored.component} --from-denial {stored.id}"
+    return {**body, "grant": shown, "command": command, "denial_id": stored.id}
 
 
 def _to_be_taken_out(denial: Denial) -> dict[str, Any]:

@@ -23,13 +23,14 @@ from sandbox.components import Components, Loaded, Running
 from sandbox.errors import SandboxError
 from sandbox.host.outcome import Ending
 from sandbox.in_force.accepted import Accepted, Documents
-from sandbox.in_force.effective import Around, Effective, compile_effective, deny_all, kept_by
+from sandbox.in_force.effective import Around, Effective, compile_effective, deny_all, kept_by, why_not_granted
 from sandbox.in_force.sessions import Bound, by_session
 from sandbox.policy.grants import Grant
 from sandbox.receipt import Held, StoppedCall
 from sandbox.state import Store, StoredComponent
 from sandbox.state.authentic import StoreChangedError
 from sandbox.template.difference import taken_away
+from sandbox.template.smallest import SmallestGrant
 from sandbox.template.template import WasiTemplate
 from sandbox.wit.types import Digest
 
@@ -158,6 +159,10 @@ class Changes:
         free, bound = by_session(grant for grant in stored if grant.id != without)
         mine = bound.get(session, ()) if session is not None else ()
         return compile_effective(self.around, name, digest, accepted, (*free, *mine, *more), now)
+
+    def why_not(self, component: Loaded, wanted: SmallestGrant) -> str | None:
+        """Why granting this would be refused here, in words for a client; None where it would not."""
+        return why_not_granted(self.around, component.name, component.digest, component.effective, wanted.kind, wanted.entry)
 
     def close(self) -> None:
         """Wake no more."""

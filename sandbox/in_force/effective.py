@@ -15,6 +15,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from sandbox.audit import Redactor
 from sandbox.audit.folder import private_folder
@@ -23,12 +24,12 @@ from sandbox.errors import PolicyError, Problem, SandboxError, told_one_by_one
 from sandbox.in_force.accepted import Accepted
 from sandbox.in_force.in_use import Named, named_by
 from sandbox.policy.effect import Effect
-from sandbox.policy.grants import Grant, with_grants
+from sandbox.policy.grants import Grant, GrantKind, with_grants
 from sandbox.policy.models import PolicyDocument
 from sandbox.state.home import Home
 from sandbox.state.secret_key import own_places
 from sandbox.template.cache import TemplateCache
-from sandbox.template.compile import CompiledPolicy, Note
+from sandbox.template.compile import CompiledPolicy, Note, compile_template
 from sandbox.template.environment import EnvironmentRules
 from sandbox.template.place import Kind
 from sandbox.template.template import WasiTemplate
@@ -50,6 +51,17 @@ class Around:
     def own(self) -> tuple[str, ...]:
         """What no policy may name: the home, the user's configuration and key, the files named for this host."""
         return (*self.home.own, *own_places(self.environment), *self.own_files)
+
+    def place(self, name: str, policy: str) -> dict[str, Any]:
+        """What compiling a document of the component `name` that lies at `policy` needs to know of this host; makes nothing."""
+        return {
+            "data_folder": str(self.home.data_place(name)),
+            "home": str(Path.home()),
+            "host_environment": self.environment,
+            "protected": (*self.own, *((os.path.realpath(policy),) if policy else ())),
+            "resolve": os.path.realpath,
+            "kind": kind_of,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,21 +190,42 @@ def secret_values(template: WasiTemplate, environment: Mapping[str, str]) -> tup
 
 
 def _compile(around: Around, name: str, digest: Digest, document: PolicyDocument, accepted: Accepted) -> CompiledPolicy:
+    around.home.data(name)  # a component that something was accepted for has its folder
     return around.cache.compile(
-        document,
-        digest=digest,
-        name=name,
-        ceiling=around.ceiling,
-        data_folder=str(around.home.data(name)),
-        home=str(Path.home()),
-        host_environment=around.environment,
-        protected=(
-            *around.own,
-            *((os.path.realpath(accepted.path),) if accepted.path else ()),
-        ),
-        resolve=os.path.realpath,
-        kind=kind_of,
+        document, digest=digest, name=name, ceiling=around.ceiling, **around.place(name, accepted.path)
     )
+
+
+CEILING_REFUSES = "what this host allows at most does not include it: whoever runs this host would have to widen the ceiling"
+HOST_REFUSES = "no grant can give it on this host: it is the host's own, or leads to where no policy may reach"
+
+
+def why_not_granted(
+    around: Around, name: str, digest: Digest, effective: Effective, kind: GrantKind, entry: Mapping[str, Any]
+) -> str | None:
+    """Why an allow of this entry could not hold here, whatever else is granted; None where it could.
+
+    For whoever is told how to permit something, a client too: it names no path. Cheap: of the document nothing is compiled.
+    """
+    if effective.problems:
+        return f"nothing is granted while its policy cannot hold here: `sandbox policy get {name}` shows why"
+    accepted = effective.accepted
+    grant = Grant("asked", name, digest, kind, entry, who="", created_at=0.0)
+    alone = with_grants(PolicyDocument(version="2.0"), (grant,), 0.0)
+    if not _refuses(around, name, digest, alone, accepted, around.ceiling):
+        return None
+    return HOST_REFUSES if _refuses(around, name, digest, alone, accepted, None) else CEILING_REFUSES
+
+
+def _refuses(
+    around: Around, name: str, digest: Digest, alone: PolicyDocument, accepted: Accepted, ceiling: PolicyDocument | None
+) -> bool:
+    try:
+        # Not through the cache: what was denied once is no document that comes again.
+        compiled = compile_template(alone, digest=digest, name=name, ceiling=ceiling, **around.place(name, accepted.path))
+    except PolicyError:
+        return True
+    return bool(_narrowed(compiled.warnings))
 
 
 def kind_of(path: str) -> Kind:

@@ -8,7 +8,6 @@ Rules: nothing is made on the disk for a component that nobody has accepted; wha
 
 from __future__ import annotations
 
-import os
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, Literal
 
 from sandbox.errors import PolicyError
 from sandbox.in_force.accepted import Accepted, Documents
-from sandbox.in_force.effective import Around, kind_of
+from sandbox.in_force.effective import Around
 from sandbox.policy.models import PolicyDocument
 from sandbox.registry.sources import AskedText
 from sandbox.template.compile import CompiledPolicy, Note, compile_template
@@ -106,18 +105,7 @@ def _compiled(
     document: PolicyDocument, around: Around, asked: AskedText, name: str, digest: Digest, ceiling: PolicyDocument | None
 ) -> CompiledPolicy:
     # Not `effective`: that makes the component's data folder, and nobody has accepted it yet.
-    return compile_template(
-        document,
-        digest=digest,
-        name=name,
-        ceiling=ceiling,
-        data_folder=str(around.home.data_place(name)),
-        home=str(Path.home()),
-        host_environment=around.environment,
-        protected=(*around.own, *((os.path.realpath(asked.path),) if asked.path else ())),
-        resolve=os.path.realpath,
-        kind=kind_of,
-    )
+    return compile_template(document, digest=digest, name=name, ceiling=ceiling, **around.place(name, asked.path))
 
 
 def _beside_refused(

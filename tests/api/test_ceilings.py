@@ -66,6 +66,41 @@ async def test_a_grant_that_no_running_server_gives_is_withdrawn_and_refused(
     assert events[1]["reason"] == "no running server gives it"
 
 
+async def test_a_denial_suggests_no_grant_that_this_host_would_refuse(
+    narrow: Sandbox, other: Path, home: Path, folder: Path
+) -> None:
+    """Above the ceiling, and on the host's own folder: what is missing is told, no command that would end in an error."""
+    for path, said in [(f"{other}/b.txt", "what this host allows at most"), (f"{home}/audit/x", "the host's own")]:
+        body = (await read(narrow, path)).body
+        assert body is not None
+        assert body["missing"] == {"kind": "storage", "path": path, "access": ["read"]}
+        assert "command" not in body
+        assert "grant" not in body
+        assert said in body["help"]
+        with pytest.raises(GrantError):
+            await narrow.grant_from_denial(body["denial_id"])
+        assert str(folder) not in json.dumps(body), "what the ceiling gives is nobody's business"
+
+
+async def test_a_denial_inside_the_ceiling_suggests_the_grant_that_is_made(narrow: Sandbox, folder: Path) -> None:
+    body = (await read(narrow, f"{folder}/a.txt")).body
+    assert body is not None
+    assert body["command"].endswith(body["denial_id"])
+    assert "help" not in body
+    await narrow.grant_from_denial(body["denial_id"])
+    assert (await read(narrow, f"{folder}/a.txt")).outcome.ok
+
+
+async def test_where_the_policy_does_not_hold_a_denial_says_that_first(home: Path, folder: Path, tmp_path: Path) -> None:
+    needs = policy(tmp_path, "{storage: {allow: [{uri: 'fs://${PLACE}/**', access: [read]}]}}")
+    async with Sandbox(home, environment={}) as server:
+        await server.load(files_component(), policy=needs, lenient=True)
+        body = (await read(server, f"{folder}/a.txt")).body
+    assert body is not None
+    assert "command" not in body
+    assert "`sandbox policy get files`" in body["help"]
+
+
 async def test_a_grant_that_one_of_two_servers_gives_stays_and_the_other_says_why_not(
     narrow: Sandbox, terminal: Sandbox, home: Path, folder: Path, other: Path
 ) -> None:
