@@ -42,6 +42,7 @@ class Code(StrEnum):
     TRAPPED = "trapped"
     CRASHED = "crashed"
     REVOKED = "revoked"
+    KILLED = "killed"
     CANCELLED = "cancelled"
     UNAVAILABLE = "unavailable"
 

@@ -23,9 +23,11 @@ _CRASHED = "the tool crashed"
 _ELEMENT_BYTES = 48
 _COUNTABLE = 1 << 63
 
+_ENDINGS = frozenset(Ending)
 _ORDERED = {
     Ending.REVOKED: "the call was stopped: a permission that it ran under was taken away",
     Ending.CANCELLED: "the call was cancelled",
+    Ending.KILLED: "the call was killed",
     Ending.UNAVAILABLE: "the host is closing",
 }
 
@@ -60,19 +62,24 @@ def unavailable(message: str) -> Outcome:
     return Outcome(Ending.UNAVAILABLE, message=message)
 
 
-def stopped(ending: Ending) -> Outcome:
-    """The outcome of a call that was stopped before it began."""
-    return Outcome(ending, message=_ORDERED.get(ending, "the call was stopped"))
+def stopped(reason: str, because: str = "") -> Outcome:
+    """The outcome of a call that was stopped before it began: for an ending, or for a limit by its name."""
+    ending, message, limit = _stopped(reason, because)
+    return Outcome(ending, message=message, limit=limit)
+
+
+def _stopped(reason: str, because: str) -> tuple[Ending, str, str | None]:
+    if reason not in _ENDINGS:
+        return Ending.LIMIT, because or f"`{reason}` was reached", reason
+    ending = Ending(reason)
+    return ending, because or _ORDERED.get(ending, "the call was stopped"), None
 
 
 def _ending(ended: Ended, limits: Limits) -> tuple[Ending, str, str | None, Any]:
     if ended.killed_for == "wall_time":
         return Ending.LIMIT, spell(limits, "wall_time_ms"), "wall_time", None
-    if ended.killed_for == "max_total_size":
-        return Ending.LIMIT, ended.over, "max_total_size", None
     if ended.killed_for is not None:
-        ending = Ending(ended.killed_for)
-        return ending, _ORDERED.get(ending, "the call was stopped"), None, None
+        return *_stopped(ended.killed_for, ended.because), None
     if ended.done is None:
         if ended.status in _BY_CPU:
             return Ending.LIMIT, spell(limits, "cpu_time_ms"), "cpu_time", None
@@ -145,4 +152,5 @@ def _gateway_denials(events: list[dict[str, Any]]) -> Iterable[Denial]:
         elif event.get("decision") == "cap":
             # The guest saw a reset, which says nothing: this says what was reached.
             cap = {"resource": event.get("resource"), "limit": event.get("limit")}
-            yield Denial(Code.RESOURCE_LIMIT_EXCEEDED, cap, str(event.get("reason") or "a cap of the gateway was reached"))
+            reason = str(event.get("reason") or "a cap of the gateway was reached")
+            yield Denial(Code.RESOURCE_LIMIT_EXCEEDED, cap, reason, event.get("origin"))

@@ -31,14 +31,16 @@ from sandbox.host import wire
 from sandbox.host.artefacts import Artefacts
 from sandbox.host.breaker import Breaker
 from sandbox.host.cache import Variant
-from sandbox.host.ending import CalledOff, outcome_of, stopped, unavailable
+from sandbox.host.ending import CalledOff, outcome_of, unavailable
 from sandbox.host.forker import Forker
 from sandbox.host.layers.report import LayerReport
 from sandbox.host.outcome import Ending, Outcome
 from sandbox.host.outward import Outward
 from sandbox.host.pool import Key, Pool
 from sandbox.host.process import Ended, Worker
+from sandbox.host.running import Running, RunningCall, RunningCalls, Stopped
 from sandbox.host.settings import HostSettings
+from sandbox.host.suspension import Why
 from sandbox.host.trees import Trees
 from sandbox.host.turns import QueueFull, Turns
 from sandbox.template.environment import EnvironmentRules
@@ -74,39 +76,6 @@ class Component:
     policy_section: bytes | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class RunningCall:
-    """A call that runs or waits; `started` is of the event loop's clock."""
-
-    call_id: str
-    template: WasiTemplate
-    started: float
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """A call that was stopped, and how long it took from the order until its process was dead.
-
-    With `connections_only` it runs on, and that long it took until its connections were cut.
-    """
-
-    call_id: str
-    ms: float
-    connections_only: bool = False
-
-
-@dataclass(slots=True)
-class _Running:
-    template: WasiTemplate
-    started: float
-    worker: Worker | None = None
-    stopped_for: Ending | None = None
-    stored: list[tuple[int, int]] = field(default_factory=list)
-    """What the trees of the template held when it began."""
-    done: dict[str, Any] | None = None
-    """Its worker's last word."""
-
-
 class Host:
     """One host: its zygotes, workers, compiler and gateway. `start` before use, `close` after."""
 
@@ -116,11 +85,11 @@ class Host:
         self._turns = Turns(longest=settings.queue)
         self._components: dict[Digest, Component] = {}
         self._exports: dict[Digest, list[dict[str, Any]]] = {}
-        self._running: dict[str, _Running] = {}
+        self._running = RunningCalls(lambda worker: self._outward.reset(worker))
         self._unpreparable: set[Digest] = set()
         self._trees = Trees()
         self._layers = LayerReport()
-        self._counts = dict.fromkeys(("calls", "crashes", "kills", "retries"), 0)
+        self._counts = dict.fromkeys(("calls", "crashes", "retries"), 0)
         self._state = "new"
 
     async def start(self) -> None:
@@ -188,7 +157,7 @@ class Host:
         pause = self._breaker.refused_for(digest, loop.time())
         if pause:
             return unavailable(f"the tool keeps crashing and is not called for another {pause:.0f}s")
-        running = self._running[call_id] = _Running(template, loop.time())
+        running = self._running[call_id] = Running(template, loop.time())
         self._counts["calls"] += 1
         try:
             async with self._turns.turn((digest, template.tenant), template.limits.concurrency):
@@ -198,13 +167,27 @@ class Host:
             line = template.limits.origin("concurrency")
             return unavailable(f"too many calls wait: `concurrency` is {template.limits.concurrency} ({line})")
         finally:
-            del self._running[call_id]
+            self._running.end(call_id)
             self._trees.end(call_id, running.done)
 
-    async def stop(self, call_ids: Sequence[str], ending: Ending = Ending.REVOKED) -> tuple[Stopped, ...]:
-        """Kill the workers of these calls; returns once they are dead. Calls that do not run are left out."""
-        found = [(call_id, self._running[call_id]) for call_id in call_ids if call_id in self._running]
-        return tuple(await asyncio.gather(*(self._stop(call_id, running, ending) for call_id, running in found)))
+    async def stop(self, call_ids: Sequence[str], reason: str = Ending.REVOKED, because: str = "") -> tuple[Stopped, ...]:
+        """Kill the workers of these calls; returns once they are dead. Calls that do not run are left out.
+
+        `reason` is an `Ending`, or the name of a limit that was reached; `because` a sentence about it, for the outcome.
+        """
+        return await self._running.stop(call_ids, reason, because)
+
+    def pause(self, call_id: str, why: Why, *, within_s: float) -> bool:
+        """Hold a call up, as `sandbox.host.suspension` says, for so many seconds at most: then it is ended. Whether it runs."""
+        return self._running.pause(call_id, why, within_s)
+
+    def resume(self, call_id: str, why: Why) -> bool:
+        """Hold a call for this reason no more; whether it was held for it."""
+        return self._running.resume(call_id, why)
+
+    def paused(self) -> dict[str, frozenset[Why]]:
+        """The calls that are held up, and what each is held for."""
+        return self._running.paused()
 
     async def narrow(self, call_id: str, template: WasiTemplate) -> Stopped | None:
         """Hold a running call to the network rules of `template` from now on, its connections cut; it goes on without them.
@@ -223,7 +206,8 @@ class Host:
             if await self._outward.narrow(worker, template):
                 ms = (asyncio.get_running_loop().time() - ordered) * 1000
                 return Stopped(call_id, round(ms, 3), connections_only=True)
-        return await self._stop(call_id, running, Ending.REVOKED)
+        (killed,) = await self._running.stop([call_id], Ending.REVOKED)
+        return killed
 
     def running(self) -> tuple[RunningCall, ...]:
         """The calls that run or wait."""
@@ -240,17 +224,24 @@ class Host:
     def metrics(self) -> dict[str, int]:
         """Counters since the start, and how many workers there are now."""
         restarts = sum(forker.restarts for forker in self._forkers.values())
-        return {**self._counts, **self._pool.counts, "running": len(self._running), "zygote_restarts": restarts}
+        return {
+            **self._counts,
+            "kills": self._running.kills,
+            **self._pool.counts,
+            "running": len(self._running),
+            "zygote_restarts": restarts,
+        }
 
     async def _run(
-        self, running: _Running, export: Export, arguments: Mapping[str, Any], call_id: str, secrets: Mapping[str, str]
+        self, running: Running, export: Export, arguments: Mapping[str, Any], call_id: str, secrets: Mapping[str, str]
     ) -> Outcome:
         """Steps 3 to 5; again with another worker where the one we had could not begin."""
         template = running.template
         unready = 0
         for _ in range(_ATTEMPTS):
-            if running.stopped_for is not None:
-                return stopped(running.stopped_for)
+            await running.may_begin()
+            if running.stopped is not None:
+                return running.stopped
             try:
                 worker = await self._pool.acquire(Key(template))
             except _NotReadyError:
@@ -261,11 +252,11 @@ class Host:
                 break
             except SandboxError as error:
                 return unavailable(error.message)
-            if running.stopped_for is not None:
+            if running.stopped is not None:
                 self._pool.release(worker)
-                return stopped(running.stopped_for)
+                return running.stopped
             running.worker = worker
-            ended = await self._call(worker, template, export, arguments, call_id, secrets, running.stored)
+            ended = await self._call(running, worker, export, arguments, call_id, secrets)
             running.worker, running.done = None, ended.done
             if ended.stale or ended.preparing:
                 self._outward.drop(worker, call_id)
@@ -277,14 +268,14 @@ class Host:
 
     async def _call(
         self,
+        running: Running,
         worker: Worker,
-        template: WasiTemplate,
         export: Export,
         arguments: Mapping[str, Any],
         call_id: str,
         secrets: Mapping[str, str],
-        stored: Sequence[tuple[int, int]],
     ) -> Ended:
+        template, stored = running.template, running.stored
         limits = template.limits
         environment = _variables(template.environment, self._settings.environment, secrets) if template.environment else ()
         order = {"call": call_id, "export": export.wit_id, "environment": environment, "arguments": arguments, "stored": stored}
@@ -299,6 +290,7 @@ class Host:
             self._pool.release(worker)
             return Ended(done={"ending": Ending.INVALID_ARGUMENTS, "message": refused, "limit": None})
         self._outward.begin(worker, call_id, secrets)
+        running.begins()
         ending = worker.begin(
             frame, wall_ms=limits.wall_time_ms, stdio_bytes=limits.stdio_bytes, output_bytes=limits.output_bytes
         )
@@ -308,6 +300,8 @@ class Host:
             worker.kill(Ending.CANCELLED)
             events = self._outward.drop(worker, call_id)
             raise CalledOff(outcome_of(worker.so_far(), limits, events), *error.args) from None
+        finally:
+            running.leaves()
         if ended.done is not None and not ended.done.get("last"):
             self._pool.release(worker)
         else:
@@ -320,18 +314,6 @@ class Host:
             self._counts["crashes"] += 1
             self._breaker.crashed(template.component, asyncio.get_running_loop().time())
         return outcome
-
-    async def _stop(self, call_id: str, running: _Running, ending: Ending) -> Stopped:
-        ordered = asyncio.get_running_loop().time()
-        running.stopped_for = running.stopped_for or ending
-        worker = running.worker
-        if worker is None:
-            return Stopped(call_id, 0.0)
-        worker.kill(ending)
-        self._outward.reset(worker)
-        self._counts["kills"] += 1
-        died = await asyncio.shield(worker.dead)
-        return Stopped(call_id, round((died - ordered) * 1000, 3))
 
     async def _spawn(self, fuel: bool) -> Worker:
         variant = Variant.FUEL if fuel else Variant.PLAIN

@@ -25,6 +25,7 @@ class Ending(StrEnum):
     CRASHED = "crashed"
     CANCELLED = "cancelled"
     REVOKED = "revoked"
+    KILLED = "killed"
     UNAVAILABLE = "unavailable"
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from typing import Any
 
 from sandbox.host.channel import Channel
 from sandbox.host.output import Notes, Output
+from sandbox.host.suspension import WallTime
 
 MAX_DENIALS = 100
 DENIAL_BYTES = 128 << 10
@@ -46,8 +48,8 @@ class Ended:
     """Of a worker that died because the host's side of the call got no more memory: the bytes it asked for."""
     preparing: bool = False
     """Whether it died before it could have begun the call: preparing an instance."""
-    over: str = ""
-    """Of a worker that was killed because a tree grew too large: the sentence about it."""
+    because: str = ""
+    """Of a worker that was killed: the sentence about it, where whoever ordered it said one."""
     denials: list[dict[str, Any] | None] = field(default_factory=list)
     stdout: str = ""
     stderr: str = ""
@@ -82,7 +84,7 @@ class Worker:
         self._reported = False
         self._call: asyncio.Future[Ended] | None = None
         self._ended = Ended()
-        self._began = 0.0
+        self._stopped = self._standing = False
         self._rested_at = 0.0
         self._egress: socket.socket | None = spare.egress
         self._stdout, self._stderr = Output(spare.stdout, self._loop), Output(spare.stderr, self._loop)
@@ -122,11 +124,12 @@ class Worker:
             return call
         self._call = call
         self._ended = Ended()
-        self._began = self._loop.time()
         self._stdout.begin(stdio_bytes)
         self._stderr.begin(stdio_bytes)
         self._channel.set_limit(_EXPANSION * output_bytes + _FRAME_SLACK)
-        self._timer = self._loop.call_later(wall_ms / 1000, self.kill, "wall_time")
+        self._wall_time = WallTime(wall_ms / 1000, functools.partial(self.kill, "wall_time"))
+        if self._standing:
+            self._wall_time.stand()
         self._channel.send_encoded(frame)
         return call
 
@@ -136,22 +139,31 @@ class Worker:
         self._finish()
         return self._ended
 
-    def kill(self, reason: str) -> None:
-        """End it now; the first reason is the one that counts."""
+    def hold(self, *, stopped: bool, standing: bool) -> None:
+        """Have its process stopped or going, and the wall time of its call standing or counting; as `Suspension` says."""
+        self._standing = standing
+        if self._call is not None:
+            (self._wall_time.stand if standing else self._wall_time.go)()
+        if stopped is not self._stopped:
+            self._stopped = stopped
+            self._send(signal.SIGSTOP if stopped else signal.SIGCONT)
+
+    def kill(self, reason: str, because: str = "") -> None:
+        """End it now; the first reason is the one that counts, with its sentence."""
         if self.killed_for is None:
-            self.killed_for = reason
-        self._send_kill()
+            self.killed_for, self._ended.because = reason, because
+        self._send(signal.SIGKILL)
 
     def kill_quietly(self) -> None:
         """End a worker that has nothing to say any more: it closed its socket, broke the framing, or is not needed."""
-        self._send_kill()
+        self._send(signal.SIGKILL)
 
     def spawned(self, pidfd: int) -> None:
         """The zygote has forked it."""
         self._pidfd = pidfd
         self._loop.add_reader(pidfd, self._died)
         if self.killed_for is not None or self._channel.closed:
-            self._send_kill()
+            self._send(signal.SIGKILL)
 
     def exited(self, status: int | None, cpu_ms: float | None) -> None:
         """The zygote has reaped it, or is gone, or could not fork it."""
@@ -160,10 +172,10 @@ class Worker:
             self.dead_at = self._loop.time()
         self._settle()
 
-    def _send_kill(self) -> None:
+    def _send(self, number: signal.Signals) -> None:
         if self._pidfd is not None and self.dead_at is None:
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def _died(self) -> None:
         assert self._pidfd is not None
@@ -213,8 +225,7 @@ class Worker:
         elif "stored" in message:
             said = self.on_stored(message["stored"])
             if said is not None:
-                self._ended.over = said
-                self.kill("max_total_size")
+                self.kill("max_total_size", said)
         elif "stale" in message:
             self._ended.stale = True
             self._finish()
@@ -241,9 +252,8 @@ class Worker:
         if self._call is None:
             return
         call, self._call = self._call, None
-        self._timer.cancel()
         ended = self._ended
-        ended.wall_ms = (self._loop.time() - self._began) * 1000
+        ended.wall_ms = self._wall_time.end() * 1000
         ended.stdout, ended.stderr = self._stdout.end(), self._stderr.end()
         if ended.done is None and not ended.stale:
             ended.status, ended.killed_for = self.status, self.killed_for
