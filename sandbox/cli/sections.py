@@ -29,8 +29,23 @@ def with_section(wasm: bytes, name: str, content: bytes) -> bytes:
             without += wasm[at:start]
             at = end
     without += wasm[at:]
-    body = _leb128(len(name.encode())) + name.encode() + content
-    return bytes(without) + b"\0" + _leb128(len(body)) + body
+    return bytes(without) + custom_section(name, content)
+
+
+def custom_section(name: str, content: bytes) -> bytes:
+    """A custom section as bytes."""
+    body = leb128(len(name.encode())) + name.encode() + content
+    return b"\0" + leb128(len(body)) + body
+
+
+def leb128(value: int) -> bytes:
+    """An unsigned integer as WebAssembly writes it."""
+    out = bytearray()
+    while True:
+        value, low = value >> 7, value & 0x7F
+        out.append(low | (0x80 if value else 0))
+        if not value:
+            return bytes(out)
 
 
 def _customs(wasm: bytes) -> Iterator[tuple[bytes, int, int, int]]:
@@ -45,15 +60,6 @@ def _customs(wasm: bytes) -> Iterator[tuple[bytes, int, int, int]]:
             length, name = _read_leb128(wasm, body)
             yield wasm[name : name + length], at, name + length, end
         at = end
-
-
-def _leb128(value: int) -> bytes:
-    out = bytearray()
-    while True:
-        value, low = value >> 7, value & 0x7F
-        out.append(low | (0x80 if value else 0))
-        if not value:
-            return bytes(out)
 
 
 def _read_leb128(data: bytes, at: int) -> tuple[int, int]:

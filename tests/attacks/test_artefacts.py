@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.api import Sandbox
+from sandbox.cli.sections import leb128
 from sandbox.errors import ComponentError, HostUnavailable
 from sandbox.host.outcome import Ending
 from tests.attacks.stage import Stage, ended, policy, staged, value
@@ -169,20 +170,12 @@ async def test_a_cache_that_others_may_write_is_not_used(tmp_path: Path) -> None
 def bomb(functions: int) -> bytes:
     """A component around a core module of that many empty functions: small to store, long to compile."""
 
-    def leb(number: int) -> bytes:
-        out = bytearray()
-        while True:
-            number, low = number >> 7, number & 0x7F
-            out.append(low | (0x80 if number else 0))
-            if not number:
-                return bytes(out)
-
     def section(kind: int, body: bytes) -> bytes:
-        return bytes([kind]) + leb(len(body)) + body
+        return bytes([kind]) + leb128(len(body)) + body
 
     types = section(1, b"\x01\x60\x00\x00")
-    declared = section(3, leb(functions) + b"\x00" * functions)
-    bodies = section(10, leb(functions) + b"\x02\x00\x0b" * functions)
+    declared = section(3, leb128(functions) + b"\x00" * functions)
+    bodies = section(10, leb128(functions) + b"\x02\x00\x0b" * functions)
     module = b"\0asm\x01\0\0\0" + types + declared + bodies
     return b"\0asm\x0d\0\x01\0" + section(1, module)
 

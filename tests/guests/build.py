@@ -25,7 +25,10 @@ FREESTANDING = ["clang", "--target=wasm32", "-O2", "-mbulk-memory", "-nostdlib",
 HOSTED = ["clang", "--target=wasm32-wasi", "-mexec-model=reactor", "-O2"]
 
 sys.path.insert(0, str(COMPONENTS))
-from attach_docs import SECTION, custom_section, with_section  # noqa: E402 - it lies beside the components
+from attach_docs import docs_of  # noqa: E402 - it lies beside the components
+
+from sandbox.cli.sections import with_section  # noqa: E402
+from sandbox.wit.binary import PACKAGE_DOCS  # noqa: E402
 
 
 def run(*command: str | Path) -> bytes:
@@ -54,8 +57,8 @@ def compiled(folder: Path, work: Path, adapter: Path | None) -> bytes:
     adapt = ["--adapt", f"wasi_snapshot_preview1={adapter}"] if hosted else []
     run("wasm-tools", "component", "new", embedded, *adapt, "-o", work / "whole.wasm")
     bare = run("wasm-tools", "strip", "--all", work / "whole.wasm")
-    docs = custom_section(run("wasm-tools", "component", "wit", wit, "--wasm"), SECTION)
-    return bare if docs is None else with_section(bare, SECTION, docs)
+    docs = docs_of(wit)
+    return bare if docs is None else with_section(bare, PACKAGE_DOCS, docs)
 
 
 def assembled(folder: Path) -> bytes:
@@ -68,7 +71,7 @@ def assembled(folder: Path) -> bytes:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return with_section(bare, SECTION, module.SECTION)
+    return with_section(bare, PACKAGE_DOCS, module.SECTION)
 
 
 def main() -> None:

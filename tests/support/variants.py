@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sandbox.cli.sections import with_section
+from sandbox.wit.binary import POLICY
 from tests.support.guests import guest
-
-
-def with_section(data: bytes, name: str, content: bytes) -> bytes:
-    """A component with one more custom section at its end."""
-    body = bytes([len(name)]) + name.encode() + content
-    return data + b"\x00" + _leb(len(body)) + body
 
 
 def asking(folder: Path, name: str, policy: str, file: str | None = None) -> Path:
     """The guest `name` with a policy inside that it asks for."""
-    return _written(folder, file or name, with_section(guest(name).read_bytes(), "sandbox-policy", policy.encode()))
+    return _written(folder, file or name, with_section(guest(name).read_bytes(), POLICY, policy.encode()))
 
 
 def rebuilt(folder: Path, name: str, file: str | None = None) -> Path:
@@ -36,12 +32,3 @@ def _written(folder: Path, name: str, data: bytes) -> Path:
     path = folder / f"{name}.wasm"
     path.write_bytes(data)
     return path
-
-
-def _leb(value: int) -> bytes:
-    found = bytearray()
-    while True:
-        value, low = value >> 7, value & 0x7F
-        found.append(low | (0x80 if value else 0))
-        if not value:
-            return bytes(found)

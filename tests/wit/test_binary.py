@@ -13,6 +13,7 @@ import pytest
 from wasmtime import Engine, WasmtimeError, wat2wasm
 from wasmtime.component import Component
 
+from sandbox.cli.sections import custom_section, leb128
 from sandbox.errors import Code, ComponentError
 from sandbox.host.engine import make_engine
 from sandbox.wit.binary import COMPONENT, MAX_DOCS, MAX_POLICY, MAX_SECTIONS, precheck, precheck_file
@@ -21,19 +22,6 @@ from tests.host.values.guests import component
 
 GOOD = bytes(wat2wasm(component([("one", Primitive("u8")), ("two", ListOf(Primitive("string")))])))
 CORE = bytes(wat2wasm("(module)"))
-
-
-def leb(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*out, number])
-
-
-def custom(name: bytes, content: bytes) -> bytes:
-    body = leb(len(name)) + name + content
-    return b"\0" + leb(len(body)) + body
 
 
 def zipped() -> bytes:
@@ -124,7 +112,9 @@ def precheck_ends(data: bytes, at: int) -> bool:
 
 def test_a_component_is_its_digest_and_its_sections() -> None:
     docs, policy = b"\x01{}", b"version: '2.0'"
-    data = GOOD + custom(b"package-docs", docs) + custom(b"sandbox-policy", policy) + custom(b"producers", b"x")
+    data = (
+        GOOD + custom_section("package-docs", docs) + custom_section("sandbox-policy", policy) + custom_section("producers", b"x")
+    )
     found = precheck(data)
     assert (found.package_docs, found.policy, found.size) == (docs, policy, len(data))
     assert found.digest == hashlib.sha256(data).hexdigest()
@@ -133,19 +123,19 @@ def test_a_component_is_its_digest_and_its_sections() -> None:
 
 def test_two_policies_in_one_component_are_refused() -> None:
     with pytest.raises(ComponentError, match="two `sandbox-policy` sections"):
-        precheck(GOOD + custom(b"sandbox-policy", b"a") + custom(b"sandbox-policy", b"b"))
+        precheck(GOOD + custom_section("sandbox-policy", b"a") + custom_section("sandbox-policy", b"b"))
 
 
-@pytest.mark.parametrize(("name", "limit"), [(b"package-docs", MAX_DOCS), (b"sandbox-policy", MAX_POLICY)])
-def test_a_section_of_the_hosts_is_bounded(name: bytes, limit: int) -> None:
-    precheck(GOOD + custom(name, bytes(limit)))
+@pytest.mark.parametrize(("name", "limit"), [("package-docs", MAX_DOCS), ("sandbox-policy", MAX_POLICY)])
+def test_a_section_of_the_hosts_is_bounded(name: str, limit: int) -> None:
+    precheck(GOOD + custom_section(name, bytes(limit)))
     with pytest.raises(ComponentError, match="too large"):
-        precheck(GOOD + custom(name, bytes(limit + 1)))
+        precheck(GOOD + custom_section(name, bytes(limit + 1)))
 
 
 def test_a_section_inside_a_nested_component_is_not_the_components() -> None:
-    inner = COMPONENT + custom(b"sandbox-policy", b"allow everything")
-    assert precheck(GOOD + b"\x04" + leb(len(inner)) + inner).policy is None
+    inner = COMPONENT + custom_section("sandbox-policy", b"allow everything")
+    assert precheck(GOOD + b"\x04" + leb128(len(inner)) + inner).policy is None
 
 
 def test_a_component_above_the_limit_is_refused() -> None:
@@ -163,7 +153,7 @@ def test_a_sparse_file_of_two_gigabytes_is_refused_unread(tmp_path: Path) -> Non
 
 def test_a_huge_custom_section_is_refused_by_size(tmp_path: Path) -> None:
     path = tmp_path / "huge.wasm"
-    path.write_bytes(GOOD + custom(b"x", bytes(200 * 2**20)))
+    path.write_bytes(GOOD + custom_section("x", bytes(200 * 2**20)))
     with pytest.raises(ComponentError, match="larger than 67108864 bytes"):
         precheck_file(path)
 
@@ -176,7 +166,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
 
     def small(descriptor: int) -> os.stat_result:
         found = real(descriptor)
-        path.write_bytes(GOOD + custom(b"x", bytes(10_000)))
+        path.write_bytes(GOOD + custom_section("x", bytes(10_000)))
         return found
 
     with pytest.MonkeyPatch.context() as patch:
