@@ -100,11 +100,11 @@ class Suspension:
             held.hold(stopped=False, standing=False)
 
     def close(self) -> None:
-        """Hold nothing any more."""
+        """Hold a call no more that has no worker: it never had one, or has left it."""
         for timer in self._until.values():
             timer.cancel()
         self._until.clear()
-        self._apply()
+        self._wake()
 
     def pause(self, why: Why, within_s: float) -> None:
         """Hold the call for this reason too, at most so many seconds from now; again, it is from now."""
@@ -137,7 +137,10 @@ class Suspension:
         if self._held is not None:
             self._held.hold(stopped=self._stopped, standing=not _STANDS.isdisjoint(self._until))
         if not self._stopped:
-            waiting, self._lifted = self._lifted, []
-            for turn in waiting:
-                if not turn.done():
-                    turn.set_result(None)
+            self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._lifted = self._lifted, []
+        for turn in waiting:
+            if not turn.done():
+                turn.set_result(None)
