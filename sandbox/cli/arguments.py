@@ -17,7 +17,7 @@ from typing import Any
 from sandbox.cli.authoring import building, starting
 from sandbox.cli.keeping import keeping
 from sandbox.cli.operating import operating
-from sandbox.cli.parser import EXITS, Parser, naming, refuse
+from sandbox.cli.parser import EXITS, Parser, count, naming, refuse
 from sandbox.cli.parser import Commands as _Commands
 from sandbox.cli.parser import group as _group
 from sandbox.cli.parser import leaf as _leaf
@@ -25,15 +25,6 @@ from sandbox.cli.permitting import permitting
 from sandbox.cli.policy.words import policies
 from sandbox.cli.serving import builtin, serving
 
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-_count.__name__ = "number"  # argparse names the type in its message
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -135,7 +126,7 @@ def _audit(commands: _Commands) -> None:
     listing.add_argument("--event", metavar="TYPE", help="tool_invoke, tool_success, tool_failure, access_denied, …")
     listing.add_argument("--call", metavar="ID", help="all events of one call, by its id in the last column")
     listing.add_argument("--since", metavar="TIME", help="an ISO time, or how long ago: 10m, 2h")
-    listing.add_argument("--limit", type=_count, default=100, metavar="N", help="the newest N (default: 100)")
+    listing.add_argument("--limit", type=count, default=100, metavar="N", help="the newest N (default: 100)")
     _leaf(group, "verify", "audit", "check that no event was changed, moved or removed", "nothing more", (0, 0))
 
 

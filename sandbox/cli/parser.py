@@ -78,27 +78,39 @@ def _near(word: str, known: Collection[str]) -> str:
     return f"did you mean `{near[0]}`? " if near else ""
 
 
+def count(text: str) -> int:
+    """The type of an option that counts something: at least one of it."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+count.__name__ = "number"  # argparse names the type in its message
+
+
 def leaf(
     commands: Commands,
     name: str,
     module: str,
     summary: str,
     wanted: str,
-    count: tuple[int, int | None],
+    words: tuple[int, int | None],
     *,
     completes: str = "file",
 ) -> Parser:
     """Declare one command, answered by `sandbox.cli.MODULE`.
 
-    `wanted` says what its words are and `count` how many there may be; `completes` what kind of thing a word names.
+    `wanted` says what its words are and `words` how many there may be; `completes` what kind of thing a word names.
     """
     parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=EXITS)
-    words = parser.add_argument(
-        "words", nargs="*", metavar=wanted.replace("`", ""), help=argparse.SUPPRESS if count[1] == 0 else None
+    none = words[1] == 0
+    written = parser.add_argument(
+        "words", nargs="*", metavar=wanted.replace("`", ""), help=argparse.SUPPRESS if none else None
     )
-    naming(words, "nothing" if count[1] == 0 else completes)
+    naming(written, "nothing" if none else completes)
     spelled = parser.prog.removeprefix("sandbox ")
-    parser.set_defaults(parser=parser, module=module, action=name, wanted=wanted, word_count=count, spelled=spelled)
+    parser.set_defaults(parser=parser, module=module, action=name, wanted=wanted, word_count=words, spelled=spelled)
     parser.add_argument("--json", action="store_true", help="answer as one JSON document")
     parser.add_argument(
         "--home",

@@ -5,7 +5,7 @@ Decides words and options alone, as `sandbox.cli.arguments` does for the others.
 
 from __future__ import annotations
 
-from sandbox.cli.parser import Commands, Parser, group, leaf
+from sandbox.cli.parser import Commands, Parser, count, group, leaf
 
 _KINDS = "`COMPONENT storage URI | network HOST | environment KEY[=VALUE] | resource LIMIT=VALUE …`, or `--from-denial ID`"
 
@@ -42,14 +42,4 @@ def _granting(grant: Parser) -> None:
         "--lasting", action="store_const", dest="lifetime", const="lasting", help="until it is revoked (the default)"
     )
     grant.add_argument("--expires-in", metavar="TIME", help="ends by itself: 30s, 10m, 2h, 7d")
-    grant.add_argument("--max-uses", type=_count, metavar="N", help="ends after so many calls")
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-_count.__name__ = "number"  # argparse names the type in its message
+    grant.add_argument("--max-uses", type=count, metavar="N", help="ends after so many calls")

@@ -23,13 +23,18 @@ async def serve(sandbox: Sandbox, wire: Wire, loading: asyncio.Task[None], own: 
         loading.result()
     serving = asyncio.create_task(_serve(sandbox, wire, loading, own))
     try:
-        await asyncio.wait({loading, serving}, return_when=asyncio.FIRST_COMPLETED)
-        if loading.done():
-            loading.result()
-        await serving
+        await served(serving, loading)
     finally:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+
+
+async def served(serving: asyncio.Task[None], loading: asyncio.Task[None]) -> None:
+    """Wait for the end of `serving`, or for a failure of `loading`, whichever comes first."""
+    await asyncio.wait({loading, serving}, return_when=asyncio.FIRST_COMPLETED)
+    if loading.done():
+        loading.result()
+    await serving
 
 
 async def _serve(sandbox: Sandbox, wire: Wire, loading: asyncio.Task[None], own: OwnTools | None) -> None:

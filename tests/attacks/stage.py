@@ -18,6 +18,7 @@ from sandbox.api import Sandbox
 from sandbox.host.outcome import Ending
 from sandbox.policy.load import load_policy
 from sandbox.result import CallResult
+from tests.support.components import files_component
 from tests.support.guests import guest
 
 NEIGHBOUR = "traps__fine"
@@ -103,6 +104,12 @@ class Stage:
             await self.sandbox.update_component_policy(name, policy)
         else:
             await self.sandbox.load(guest(name), policy=policy)
+
+    async def load_for_clients(self, *names: str) -> None:
+        """Load guests, and the component `files`, none of which may touch anything: what a client is shown."""
+        for name in names:
+            await self.load(name)
+        await self.sandbox.load(files_component(), policy="deny-all")
 
     async def call(self, tool: str, **arguments: Any) -> CallResult:
         """One call of the attacker, as any client makes it."""

@@ -15,7 +15,6 @@ import yaml
 
 from sandbox.server.builtin import BuiltinTools
 from tests.attacks.stage import Stage, staged
-from tests.support.components import files_component
 from tests.support.conformance import ConformanceServer
 from tests.support.http import Served, served
 from tests.support.node import OLDEST, installed, node_version, run
@@ -35,8 +34,7 @@ pytestmark = [
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with staged(tmp_path_factory.mktemp("conformance")) as stage:
-        await stage.load("every_type")
-        await stage.sandbox.load(files_component(), policy="deny-all")
+        await stage.load_for_clients("every_type")
         yield stage
 
 

@@ -20,7 +20,6 @@ from mcp.client.streamable_http import streamable_http_client
 from sandbox.api import Sandbox
 from sandbox.server.http.tokens import tokens_of
 from tests.attacks.stage import Stage, staged
-from tests.support.components import files_component
 from tests.support.guests import guest
 from tests.support.http import Served, served
 
@@ -35,9 +34,7 @@ POLICY = "sandbox://components/files/policy"
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with staged(tmp_path_factory.mktemp("http")) as stage:
-        for name in ("prints", "exhaust_sleep"):
-            await stage.load(name)
-        await stage.sandbox.load(files_component(), policy="deny-all")
+        await stage.load_for_clients("prints", "exhaust_sleep")
         yield stage
 
 

@@ -10,7 +10,6 @@ import pytest
 import pytest_asyncio
 
 from tests.attacks.stage import Stage, staged
-from tests.support.components import files_component
 from tests.support.http import Answer, Served, served
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -21,8 +20,7 @@ SLEEP = "exhaust_sleep__sleep"
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with staged(tmp_path_factory.mktemp("plain")) as stage:
-        await stage.load("exhaust_sleep")
-        await stage.sandbox.load(files_component(), policy="deny-all")
+        await stage.load_for_clients("exhaust_sleep")
         yield stage
 
 

@@ -36,9 +36,7 @@ clients = pytest.mark.parametrize(("script", "mode"), MODES)
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with staged(tmp_path_factory.mktemp("typescript")) as stage:
-        for name in ("every_type", "exhaust_sleep"):
-            await stage.load(name)
-        await stage.sandbox.load(files_component(), policy="deny-all")
+        await stage.load_for_clients("every_type", "exhaust_sleep")
         yield stage
 
 

@@ -28,6 +28,7 @@ from sandbox.server.http.connections import IDLE_SECONDS, MAX_HEAD_BYTES, Guarde
 from sandbox.server.http.front import MAX_BODY_BYTES, Front, Rules
 from sandbox.server.http.names import LOOPBACK, Names, named
 from sandbox.server.http.plain import PlainCalls
+from sandbox.server.serve import served
 from sandbox.server.server import SandboxServer
 
 GRACE_SECONDS = 5
@@ -54,15 +55,11 @@ async def serve_http(server: SandboxServer, listening: Listening, *, ready: Call
     Raises SandboxError for a place where it may not listen without a token, HostUnavailable where it cannot.
     """
     with _socket(listening) as listener:
-        loading = server.loading
         front = _front(server, listening, listener)
         serving = asyncio.create_task(_serve(front, server, listener, stop))
         ready(_url(listening, listener))
         try:
-            await asyncio.wait({loading, serving}, return_when=asyncio.FIRST_COMPLETED)
-            if loading.done():
-                loading.result()
-            await serving
+            await served(serving, server.loading)
         finally:
             stop.set()
             await asyncio.gather(serving, return_exceptions=True)
