@@ -1,8 +1,9 @@
 """Every field of a policy that is enforced: a document with it, a guest that runs into it, and what that gives.
 
 A new field arrives with its row here; `test_enforcement.py` runs the rows and holds their names against the schema.
-`{folder}` is a folder with `w/x` and `w/private/x` in it, `{port}` a web server on 127.0.0.1, `{tls}` one that answers with
-what it was asked; `a.test` and `b.test` lead there. `row/set` is a secret, `row/missing` is none.
+`{folder}` is a folder with `w/x` and `w/private/x` in it, `{port}` a web server on 127.0.0.1, `{slow}` one that takes its time,
+`{long}` one that says much, `{tls}` one that answers with what it was asked; `a.test` and `b.test` lead there.
+`row/set` is a secret, `row/missing` is none.
 """
 
 from __future__ import annotations
@@ -59,6 +60,12 @@ def get(url: str, method: str = "GET") -> Call:
     return Call("request", {**parts, "headers": [], "body": ""})
 
 
+def posting(body: str) -> Call:
+    """Send a body."""
+    asked = get("http://a.test:{port}/", "POST")
+    return Call(asked.tool, {**asked.arguments, "body": body})
+
+
 def storage(name: str, rules: str, refused: Call, allowed: Call, guest: str = "escape_traversal") -> Row:
     """A row of the section `storage`."""
     return Row(f"permissions.storage.{name}", policy(rules), guest, refused, NOT_PERMITTED, allowed)
@@ -85,6 +92,15 @@ def credential(name: str, added: str, message: str, allowed: Call | None = None)
     lines = f"host: a.test, ports: any, protocols: [https], credential: {{{added}}}\nhost: b.test, ports: any\n{LOOPBACK}"
     asked = get("https://a.test:{tls}/")
     return Row(f"permissions.network.allow.credential.{name}", policy(network=lines), "escape_network", asked, message, allowed)
+
+
+def limited(name: str, limits: str, message: str, refused: Call | None = None, at_once: int = 1) -> Row:
+    """A row of a network line's limits."""
+    lines = f"host: a.test, ports: any, protocols: [http], limits: {{{limits}}}\nhost: b.test, ports: any\n{LOOPBACK}"
+    asked, other = get("http://a.test:{port}/"), get("http://b.test:{port}/")
+    document = policy(network=lines)
+    field = f"permissions.network.allow.limits.{name}"
+    return Row(field, document, "escape_network", refused or asked, message, other, at_once)
 
 
 HERE = "http://127.0.0.1:{port}/"
@@ -129,6 +145,11 @@ ROWS = (
     network("allow.protocols", LOOPBACK.replace(", https", ""), get("https://127.0.0.1:{port}/"), get(HERE)),
     network("allow.methods", f"{LOOPBACK}, methods: [GET]", get(HERE, "POST"), get(HERE)),
     network("allow.paths", f'{LOOPBACK}, paths: ["/v1/**"]', get(HERE + "v1/../admin"), get(HERE + "v1/x")),
+    limited("requests", "requests: 1/h", "`requests` is reached: 1/h", at_once=2),
+    limited("connections", "connections: 1", "`connections` is reached: 1 at a time", get("http://a.test:{slow}/"), at_once=3),
+    limited("request_bytes", "request_bytes: 1Ki", "a request body beyond 1024 bytes", posting("x" * 2000)),
+    limited("response_bytes", "response_bytes: 1Ki", "an answer beyond 1024 bytes", get("http://a.test:{long}/")),
+    limited("timeout", "timeout: 50ms", "`timeout` is reached: 50ms", get("http://a.test:{slow}/")),
     credential(
         "secret",
         "secret: row/missing, header: X-Row",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import ssl
+import time
 import types
 import typing
 from collections.abc import AsyncIterator, Iterator
@@ -98,6 +100,33 @@ def port() -> Iterator[int]:
     server.close()
 
 
+@pytest.fixture(scope="module")
+def slow() -> Iterator[int]:
+    """A web server that takes its time."""
+    server = upstream.start(answer_late)
+    yield server.port
+    server.close()
+
+
+def answer_late(sock: socket.socket) -> None:
+    upstream.read_head(sock)
+    time.sleep(0.5)
+    sock.sendall(upstream.answer(b"late"))
+
+
+@pytest.fixture(scope="module")
+def long() -> Iterator[int]:
+    """A web server that says much."""
+    server = upstream.start(answer_much)
+    yield server.port
+    server.close()
+
+
+def answer_much(sock: socket.socket) -> None:
+    upstream.read_head(sock)
+    sock.sendall(upstream.answer(b"x" * 5000))
+
+
 def placed(value: Any, **places: Any) -> Any:
     """A text, or the texts in a value, with the row's places filled in."""
     if isinstance(value, str):
@@ -118,9 +147,9 @@ def said(result: CallResult) -> str:
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.field.removeprefix("permissions."))
-async def test_the_field_is_enforced(stage: Stage, port: int, tls: int, row: Row) -> None:
+async def test_the_field_is_enforced(stage: Stage, port: int, slow: int, long: int, tls: int, row: Row) -> None:
     """What runs into the line gets its words; what keeps to it gets through."""
-    places = {"folder": stage.folder, "port": port, "tls": tls}
+    places = {"folder": stage.folder, "port": port, "slow": slow, "long": long, "tls": tls}
     name = row.field.removeprefix("permissions.").replace(".", "-")
     document = load_policy(placed(row.document, **places), file="policy.yaml")
     await stage.sandbox.load(guest(row.guest), policy=document, name=name)

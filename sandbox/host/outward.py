@@ -50,7 +50,7 @@ class Outward:
         with egress:
             channel = self._running().channel
             channel.send({"attach": worker.id}, (egress.fileno(),))
-        channel.send({"rules": worker.id, "network": network_to_wire(template.network)})
+        channel.send(_rules(worker, template))
         self._attached.add(worker.id)
         named = frozenset(rule.credential.secret for rule in template.network if rule.credential is not None)
         if named:
@@ -73,7 +73,7 @@ class Outward:
         child = self._child
         if child is None or not child.alive or worker.id not in self._attached:
             return False
-        child.channel.send({"rules": worker.id, "network": network_to_wire(template.network)})
+        child.channel.send(_rules(worker, template))
         child.channel.send({"reset": worker.id})
         # Frames are answered in order: once this one is, the others hold.
         return await self._flush(_FLUSH_SECONDS) and child.alive
@@ -157,6 +157,12 @@ class Outward:
                 flushed.set_result(None)
         lost, self._attached = frozenset(self._attached), set()
         self._on_lost(lost)
+
+
+def _rules(worker: Worker, template: WasiTemplate) -> dict[str, Any]:
+    """By which rules a worker goes out, and whose limits its requests count under: all of a component's are counted together."""
+    key = f"{template.tenant}/{template.component}"
+    return {"rules": worker.id, "network": network_to_wire(template.network), "component": key}
 
 
 def _spell(address: str, port: int) -> str:

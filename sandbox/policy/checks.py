@@ -9,15 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sandbox.policy import uris
-from sandbox.policy.entries import EnvironmentAllow, EnvironmentDeny, NetworkAllow, NetworkEntry, StorageAllow, StorageDeny
+from sandbox.policy.entries import (
+    EnvironmentAllow,
+    EnvironmentDeny,
+    NetworkAllow,
+    NetworkEntry,
+    StorageAllow,
+    StorageAsk,
+    StorageDeny,
+    StorageEntry,
+)
 from sandbox.policy.globs import Segments, name_covers
+from sandbox.policy.http_limits import stricter
 from sandbox.policy.network_cover import Targets, network_covers
 from sandbox.policy.overlap import Covering, Work
 from sandbox.policy.refusal import quoted
-
-StorageEntry = StorageAllow | StorageDeny
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +39,18 @@ class Entries:
     network_deny: tuple[tuple[int, NetworkEntry], ...] = ()
     environment_allow: tuple[tuple[int, EnvironmentAllow], ...] = ()
     environment_deny: tuple[tuple[int, EnvironmentDeny], ...] = ()
+    storage_ask: tuple[tuple[int, StorageAsk], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something about one allow entry: its section, its place in the list, what and what to write."""
+    """Something about one entry: its section, its place in the list, what and what to write."""
 
     section: str
     at: int
     message: str
     help: str | None = None
+    effect: Literal["allow", "ask"] = "allow"
 
 
 def contradictions(entries: Entries) -> Iterator[Finding]:
@@ -49,7 +60,7 @@ def contradictions(entries: Entries) -> Iterator[Finding]:
     yield from _network_restrictions(entries.network_allow, work)
     yield from _two_credentials(entries.network_allow, work)
     yield from _two_values(entries.environment_allow)
-    yield from _two_folders(entries.storage_allow)
+    yield from _two_folders(entries)
 
 
 def doubts(entries: Entries) -> Iterator[Finding]:
@@ -103,10 +114,21 @@ def _grows(allow: StorageAllow) -> bool:
 def _network_restrictions(allows: Sequence[tuple[int, NetworkAllow]], work: Work) -> Iterator[Finding]:
     targets = Targets([allow for _, allow in allows])
     for number, (at, narrow) in enumerate(allows):
-        for other in targets.of(narrow) if _restricts(narrow) else ():
+        for other in targets.of(narrow) if _restricts(narrow) or narrow.limits is not None else ():
             work.spend()
             wide = allows[other][1]
-            if other != number and network_covers(wide, narrow) and not network_covers(narrow, wide, target=False):
+            if other == number or not network_covers(wide, narrow):
+                continue
+            looser = stricter(narrow.bounds, wide.bounds)
+            if looser is not None:
+                yield Finding(
+                    "network",
+                    at,
+                    f"`{looser}` of {quoted(narrow.target)} reads like a restriction but is none: {wide.origin} is looser",
+                    f"write a `{looser}` there that is no looser, or take one of the two lines out",
+                )
+                break
+            if not network_covers(narrow, wide, target=False) and _restricts(narrow):
                 yield Finding(
                     "network",
                     at,
@@ -148,27 +170,38 @@ def _two_values(allows: Sequence[tuple[int, EnvironmentAllow]]) -> Iterator[Find
             yield Finding("environment", at, f"{quoted(allow.key)} has another value at {first.origin}", "keep one of the two")
 
 
-def _two_folders(allows: Sequence[tuple[int, StorageAllow]]) -> Iterator[Finding]:
-    seen: dict[str, tuple[StorageAllow, object]] = {}
-    for at, allow in allows:
+def _two_folders(entries: Entries) -> Iterator[Finding]:
+    seen: dict[str, tuple[StorageEntry, object]] = {}
+    for at, allow in (*entries.storage_allow, *entries.storage_ask):
         if allow.mount is None:
             continue
         uri = uris.parse_uri(allow.uri)
         place = (uri.anchor, uri.variable, {uris.static_prefix(pattern)[0] for pattern in uri.expanded})
         first, where = seen.setdefault(allow.mount, (allow, place))
         if where != place:
-            yield Finding(
-                "storage", at, f"{quoted(allow.mount)} is another folder at {first.origin}", "mount one of them elsewhere"
-            )
+            effect: Literal["allow", "ask"] = "ask" if isinstance(allow, StorageAsk) else "allow"
+            said = f"{quoted(allow.mount)} is another folder at {first.origin}"
+            yield Finding("storage", at, said, "mount one of them elsewhere", effect)
 
 
 def _shadowed_storage(entries: Entries, work: Work) -> Iterator[Finding]:
     covering = Covering([_patterns(deny) for _, deny in entries.storage_deny], work)
+    for at, entry in (*entries.storage_allow, *entries.storage_ask):
+        denies = [entries.storage_deny[number][1] for number in covering.of(_patterns(entry))]
+        if set(entry.access) <= {word for deny in denies for word in deny.access}:
+            lines, asks = ", ".join(deny.origin for deny in denies), isinstance(entry, StorageAsk)
+            said = f"{quoted(entry.uri)} is {'asked about' if asks else 'allowed'} in vain: the deny at {lines} takes all of it"
+            yield Finding("storage", at, said, effect="ask" if asks else "allow")
+    yield from _shadowed_by_ask(entries, work)
+
+
+def _shadowed_by_ask(entries: Entries, work: Work) -> Iterator[Finding]:
+    covering = Covering([_patterns(ask) for _, ask in entries.storage_ask], work)
     for at, allow in entries.storage_allow:
-        denies = [entries.storage_deny[number][1] for number in covering.of(_patterns(allow))]
-        if set(allow.access) <= {word for deny in denies for word in deny.access}:
-            lines = ", ".join(deny.origin for deny in denies)
-            yield Finding("storage", at, f"{quoted(allow.uri)} is allowed in vain: the deny at {lines} takes all of it")
+        asks = [entries.storage_ask[number][1] for number in covering.of(_patterns(allow))]
+        if set(allow.access) <= {word for ask in asks for word in ask.access}:
+            lines = ", ".join(ask.origin for ask in asks)
+            yield Finding("storage", at, f"{quoted(allow.uri)} is allowed in vain: the ask at {lines} has a person asked first")
 
 
 def _shadowed_network(entries: Entries, work: Work) -> Iterator[Finding]:
@@ -216,7 +249,7 @@ def _wide_network(at: int, allow: NetworkEntry) -> Iterator[Finding]:
         yield Finding("network", at, f"{quoted(allow.host)} is this machine", help_)
 
 
-def _patterns(entry: StorageEntry) -> tuple[Segments, ...]:
+def _patterns(entry: StorageEntry | StorageDeny) -> tuple[Segments, ...]:
     """The patterns of an entry, each below the name of its anchor: only what has the same one is compared."""
     uri = uris.parse_uri(entry.uri)
     return tuple((f"{uri.anchor}:{uri.variable}", *pattern) for pattern in uri.expanded)

@@ -16,17 +16,21 @@ from sandbox.policy.fields import (
     ACCESS_WORDS,
     AccessWords,
     Cidr,
+    Concurrency,
     Host,
     Key,
     Methods,
     Mount,
     Ports,
     Protocols,
+    Requests,
     Size,
+    Time,
     Uri,
     UrlPaths,
     Value,
 )
+from sandbox.policy.http_limits import HttpLimits
 from sandbox.policy.refusal import Refusal, quoted
 
 
@@ -40,30 +44,39 @@ class Entry(Strict):
     """One line of authority, and where it was written: `file:line:column`, or `grant <id>`."""
 
     _origin: str = PrivateAttr("")
+    _granted: bool = PrivateAttr(False)
 
     @property
     def origin(self) -> str:
         """The line or grant behind this entry."""
         return self._origin
 
+    @property
+    def granted(self) -> bool:
+        """Whether a person gave it while the component was in use: such an allow is the answer to an ask."""
+        return self._granted
+
     def from_line(self, origin: str) -> Self:
         """This entry, told where it comes from."""
         self._origin = origin
         return self
+
+    def from_grant(self, origin: str) -> Self:
+        """This entry, told which grant it is of."""
+        self._granted = True
+        return self.from_line(origin)
 
     def plain(self) -> dict[str, Any]:
         """The entry as it would be written: plain data, without what was left out."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
-class StorageAllow(Entry):
-    """Files and folders that may be touched: a uri, what may be done, and the guest's name for them."""
+class StorageEntry(Entry):
+    """Files and folders that a guest may reach: a uri, what may be done, and the guest's name for them."""
 
     uri: Uri
     access: AccessWords
     mount: Mount | None = None
-    max_file_size: Size | None = None
-    max_total_size: Size | None = None
 
     @model_validator(mode="after")
     def _grantable(self) -> Self:
@@ -72,6 +85,22 @@ class StorageAllow(Entry):
             for pattern in uri.expanded:
                 uris.refuse_ungrantable(self.uri, uris.static_prefix(pattern)[0])
         return self
+
+    @property
+    def sizes(self) -> tuple[int | None, int | None]:
+        """The longest file and the most that all it matches may take, in bytes; None where nobody wrote it."""
+        return None, None
+
+
+class StorageAsk(StorageEntry):
+    """Files and folders about which a person is asked at the moment of use."""
+
+
+class StorageAllow(StorageEntry):
+    """Files and folders that may be touched."""
+
+    max_file_size: Size | None = None
+    max_total_size: Size | None = None
 
     @model_validator(mode="after")
     def _bounds_what_it_gives(self) -> Self:
@@ -130,10 +159,37 @@ class Credential(Strict):
     format: Format = "{secret}"
 
 
-class NetworkAllow(NetworkEntry):
-    """Hosts that may be asked, and the credential that goes along: to one host by its name, over https alone."""
+class WrittenLimits(Strict):
+    """What the requests of a line may use: in number and at a time all of the component's together, in size and time each."""
 
+    requests: Requests | None = None
+    connections: Concurrency | None = None
+    request_bytes: Size | None = None
+    response_bytes: Size | None = None
+    timeout: Time | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            names = ", ".join(f"`{name}`" for name in type(self).model_fields)
+            raise Refusal("the limits name none", f"write one of {names}, or take them out")
+        return self
+
+
+class NetworkAllow(NetworkEntry):
+    """Hosts that may be asked, what that may use, and a credential that goes along: to one host by its name, over https alone."""
+
+    limits: WrittenLimits | None = None
     credential: Credential | None = None
+
+    @model_validator(mode="after")
+    def _limits_what_is_counted(self) -> Self:
+        if self.limits is not None and not set(self.protocols or ()) <= {"https", "http"}:
+            told = "requests are counted and measured of http and https alone"
+            raise Refusal(
+                f"{told}, and the line allows another protocol", "write two lines, `limits` beside `protocols: [https]`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _keeps_its_credential(self) -> Self:
@@ -147,6 +203,16 @@ class NetworkAllow(NetworkEntry):
                 "a credential goes over https alone: plain http shows it to everyone on the way", "write `protocols: [https]`"
             )
         return self
+
+    @property
+    def bounds(self) -> tuple[HttpLimits, ...]:
+        """What its requests may use, in numbers; nothing where it has no limits."""
+        if (written := self.limits) is None:
+            return ()
+        count, seconds = (None, 1) if written.requests is None else units.parse_requests(written.requests)
+        request, answer = (size and units.parse_size(size) for size in (written.request_bytes, written.response_bytes))
+        timeout = written.timeout and units.parse_time(written.timeout)
+        return (HttpLimits(self.origin, count, seconds, written.connections, request or None, answer or None, timeout or None),)
 
 
 class EnvironmentAllow(Entry):

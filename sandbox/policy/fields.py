@@ -104,6 +104,11 @@ def _rate(text: str) -> str:
     return text
 
 
+def _requests(text: str) -> str:
+    units.parse_requests(text)
+    return text
+
+
 Distinct = AfterValidator(_distinct)
 AccessWord = Annotated[str, AfterValidator(parse_access), Field(json_schema_extra={"enum": list(ACCESS_WORDS)})]
 Protocol = Annotated[str, AfterValidator(_protocol), Field(json_schema_extra={"enum": list(PROTOCOLS)})]
@@ -113,6 +118,7 @@ Uri = Annotated[str, AfterValidator(_uri), Field(examples=["fs:///srv/data/**"],
 Size = Annotated[str, AfterValidator(_size), Field(json_schema_extra={"pattern": units.SIZE_PATTERN})]
 Time = Annotated[str, AfterValidator(_time), Field(json_schema_extra={"pattern": units.TIME_PATTERN})]
 Rate = Annotated[str, AfterValidator(_rate), Field(json_schema_extra={"pattern": units.RATE_PATTERN})]
+Requests = Annotated[str, AfterValidator(_requests), Field(json_schema_extra={"pattern": units.REQUESTS_PATTERN})]
 Count = Annotated[int, AfterValidator(_positive), Field(json_schema_extra={"minimum": 1})]
 # The bound stands before the validator: behind one, pydantic writes it as `le` into the schema, which no editor knows.
 OpenFiles = Annotated[int, Field(le=65536), AfterValidator(_positive), Field(json_schema_extra={"minimum": 1})]

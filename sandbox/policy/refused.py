@@ -23,9 +23,7 @@ NOT_YET: dict[Path, str] = {
     ("scope",): "documents for several components are read by a later version; give each component its own",
     ("components",): "documents for several components are read by a later version; give each component its own",
     ("shared_permissions",): "documents for several components are read by a later version; give each component its own",
-    ("permissions", ANY, "ask"): "nobody would be asked; write an allow or a deny, or grant at run time",
     ("permissions", "state"): "there is no key-value store; take it out",
-    ("permissions", "network", "allow", ANY, "limits"): "the gateway caps every request alike; take it out",
     ("permissions", "resources", "limits", "cpu"): "nothing holds a share of a core; write `cpu_time: 2s` instead",
 }
 """Fields of version "2.0" by their path, and what to do instead."""
@@ -44,6 +42,14 @@ NOT_YET_1: dict[Path, str] = {
 }
 """Fields of version "1.0" alone."""
 
+NOBODY_IS_ASKED: dict[Path, str] = {
+    ("permissions", "network", "ask"): "a person is asked about files alone; write an allow, or grant the host at run time",
+    ("permissions", "environment", "ask"): (
+        "WASI hands the environment over before the guest runs, so there is no moment of use; write an allow or a deny"
+    ),
+}
+"""Where POLICY has no `ask`."""
+
 IMPOSSIBLE: dict[Path, str] = {
     ("permissions", "ipc"): "ipc",
     ("permissions", "runtime", "docker"): "runtime.docker",
@@ -61,6 +67,9 @@ def strip_refused(
             raise PolicyError((Problem(f"{tree.file}:1:1", "", f"{quoted(field)} cannot be waived", one_of(field, WAIVABLE)),))
     data = copy.deepcopy(data)
     problems = [tree.problem(path, *_not_yet(path, why), key=True) for path, why in _take(data, _table(version_1))]
+    for path, why in _take(data, NOBODY_IS_ASKED):
+        said, _, help_ = why.partition("; ")
+        problems.append(tree.problem(path, f"`ask` is refused here: {said}", help_, key=True))
     waivers: list[Waiver] = []
     for path, field in _take(data, IMPOSSIBLE):
         if field in waive:

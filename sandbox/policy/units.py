@@ -1,7 +1,8 @@
 """Sizes and times as a policy writes them, and as numbers.
 
 A number without its unit is refused: `64` may mean bytes, pages or megabytes, and a limit that is misread is no limit.
-Sizes are binary (`Ki`, `Mi`, `Gi`), as in Kubernetes; times are `ms`, `s`, `m`, `h`; rates are `/s`.
+Sizes are binary (`Ki`, `Mi`, `Gi`), as in Kubernetes; times are `ms`, `s`, `m`, `h`; rates are `/s`,
+of requests `/s`, `/min`, `/h`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from sandbox.policy.refusal import Refusal, quoted
 _SIZE = re.compile(r"([1-9][0-9]{0,11})(Ki|Mi|Gi)", re.ASCII)
 _TIME = re.compile(r"([1-9][0-9]{0,8})(ms|s|m|h)", re.ASCII)
 _RATE = re.compile(r"([1-9][0-9]{0,6})/s", re.ASCII)
+_REQUESTS = re.compile(r"([1-9][0-9]{0,4})/(s|min|h)", re.ASCII)
 _BYTES = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
 MAX_BYTES = 1 << 40
@@ -21,6 +24,7 @@ MAX_MILLISECONDS = 24 * 3_600_000
 SIZE_PATTERN = r"^[1-9][0-9]{0,11}(Ki|Mi|Gi)$"
 TIME_PATTERN = r"^[1-9][0-9]{0,8}(ms|s|m|h)$"
 RATE_PATTERN = r"^[1-9][0-9]{0,6}/s$"
+REQUESTS_PATTERN = r"^[1-9][0-9]{0,4}/(s|min|h)$"
 
 
 def parse_size(text: str) -> int:
@@ -51,6 +55,22 @@ def parse_rate(text: str) -> int:
     if match is None:
         raise Refusal(f"{quoted(text)} is no rate", "write a whole number a second: `1000/s`")
     return int(match[1])
+
+
+def parse_requests(text: str) -> tuple[int, int]:
+    """`60/min` as a number and the seconds in which so many may be made; raises `Refusal`."""
+    match = _REQUESTS.fullmatch(text)
+    if match is None:
+        raise Refusal(
+            f"{quoted(text)} is no rate of requests", "write a whole number up to 99999, and `/s`, `/min` or `/h`: `60/min`"
+        )
+    return int(match[1]), _SECONDS[match[2]]
+
+
+def show_requests(count: int, seconds: int) -> str:
+    """A rate of requests as a policy writes it."""
+    unit = next(name for name, held in _SECONDS.items() if held == seconds)
+    return f"{count}/{unit}"
 
 
 def show_size(size: int) -> str:

@@ -7,12 +7,13 @@ still given by a wider one, is not taken away.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from sandbox.policy.checks import unbounded
 from sandbox.policy.globs import NotExpressibleError, Segments, covers, intersect, name_covers, name_intersect
 from sandbox.policy.hosts import ANY_PORT
+from sandbox.policy.http_limits import stricter
 from sandbox.policy.network_cover import cidr_covers, host_covers, path_patterns
 from sandbox.template.limits import FIELDS
 from sandbox.template.template import Access, Effect, EnvironmentRule, FileRule, Limits, NetworkRule, WasiTemplate
@@ -68,6 +69,7 @@ def network_rule_covers(wide: NetworkRule, narrow: NetworkRule) -> bool:
         and (wide.methods is None or (narrow.methods is not None and set(narrow.methods) <= set(wide.methods)))
         and _paths_cover(wide.paths, narrow.paths)
         and narrow.credential in (None, wide.credential)
+        and stricter(wide.limits, narrow.limits) is None
     )
 
 
@@ -77,15 +79,32 @@ def _lost(
     covers_rule: Callable[[_Rule, _Rule], bool],
     meet: Callable[[_Rule, _Rule], bool],
 ) -> bool:
-    """Whether an allow went without another that covers it, or a deny came that no old one covers and that meets an allow."""
-    gone = _without(old, new, Effect.ALLOW)
-    given = [rule for rule in new if rule.effect is Effect.ALLOW]
-    if not all(any(covers_rule(rule, lost) for rule in given) for lost in gone):
+    """Whether an allow or an ask went without another that covers it, or a deny or an ask came that meets what was given."""
+    gone = _without(old, new, Effect.ALLOW) + _without(old, new, Effect.ASK)
+    if not all(_still_given(lost, new, covers_rule, meet) for lost in gone):
         return True
-    denied = [rule for rule in old if rule.effect is Effect.DENY]
-    held = [rule for rule in old if rule.effect is Effect.ALLOW]
-    come = [deny for deny in _without(new, old, Effect.DENY) if not any(covers_rule(rule, deny) for rule in denied)]
-    return any(meet(rule, deny) for deny in come for rule in held)
+    held = [rule for rule in old if rule.effect is not Effect.DENY]
+    free = [rule for rule in held if rule.effect is Effect.ALLOW and not _granted(rule)]
+    return any(
+        any(meet(rule, come) for rule in met)
+        for effect, met in ((Effect.DENY, held), (Effect.ASK, free))
+        for come in _without(new, old, effect)
+        if not any(rule.effect is effect and covers_rule(rule, come) for rule in old)
+    )
+
+
+def _still_given(
+    lost: _Rule, new: tuple[_Rule, ...], covers_rule: Callable[[_Rule, _Rule], bool], meet: Callable[[_Rule, _Rule], bool]
+) -> bool:
+    """Whether a rule covers the one that went: an ask covers an ask alone, and no answer that it would ask for again."""
+    wide = [rule for rule in new if rule.effect in (Effect.ALLOW, lost.effect) and covers_rule(rule, lost)]
+    if not _granted(lost) or any(_granted(rule) for rule in wide):
+        return bool(wide)
+    return bool(wide) and not any(rule.effect is Effect.ASK and meet(lost, rule) for rule in new)
+
+
+def _granted(rule: FileRule | NetworkRule | EnvironmentRule) -> bool:
+    return isinstance(rule, FileRule) and rule.granted
 
 
 def _without(rules: Iterable[_Rule], others: Iterable[_Rule], effect: Effect) -> list[_Rule]:
@@ -95,7 +114,9 @@ def _without(rules: Iterable[_Rule], others: Iterable[_Rule], effect: Effect) ->
 
 
 def _meaning(rule: FileRule | NetworkRule | EnvironmentRule) -> tuple[object, ...]:
-    return tuple(getattr(rule, name) for name in rule.__dataclass_fields__ if name != "origin")
+    parts = (getattr(rule, name) for name in rule.__dataclass_fields__ if name not in ("origin", "limits"))
+    limits = rule.limits if isinstance(rule, NetworkRule) else ()
+    return (*parts, *(replace(each, origin="") for each in limits))
 
 
 def _segments(rule: FileRule) -> Segments:

@@ -16,10 +16,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
+from sandbox.policy.hosts import ANY_PORT
 from sandbox.template.addresses import Address, Network, SpecialRange, forms, is_metadata, special_range
 from sandbox.template.authority import AuthorityError, normalise_host
 from sandbox.template.network_index import Attempt, Bucket, Index, Rule
-from sandbox.template.template import Effect, NetworkRule
+from sandbox.template.template import Effect, HttpLimits, NetworkRule
 from sandbox.template.url_path import is_request_target, normalise_path
 
 __all__ = ["NetworkDecision", "NetworkRules"]
@@ -44,11 +45,12 @@ class NetworkRules:
     Raises ValueError for a rule that cannot be compared: a host that is not in its one spelling, a glob that is not closed.
     """
 
-    __slots__ = ("_allow", "_deny", "_with_credential")
+    __slots__ = ("_allow", "_deny", "_limited", "_with_credential")
 
     def __init__(self, rules: tuple[NetworkRule, ...]) -> None:
         self._allow = Index(rules, Effect.ALLOW)
         self._deny = Index(rules, Effect.DENY)
+        self._limited = any(rule.limits for rule in rules)
         self._with_credential = Index((rule for rule in rules if rule.credential is not None), Effect.ALLOW)
 
     @property
@@ -75,11 +77,35 @@ class NetworkRules:
         found = self._with_credential.all(self._with_credential.by_host(attempt), attempt)
         return tuple(dict.fromkeys(rule.rule for rule in found))
 
+    def limits(self, scheme: str, host: str, port: int, method: str, path: str) -> tuple[tuple[HttpLimits, ...], ...]:
+        """The limits of each rule that allows a request, one of which has to have room; nothing where a rule has none."""
+        if not self._limited:
+            return ()
+        name, address = normalise_host(host)
+        attempt = Attempt(scheme, name, port, method.upper(), normalise_path(path), address)
+        buckets = (*self._allow.by_host(attempt), *(() if address is None else self._allow.by_address(address)))
+        found = tuple(dict.fromkeys(rule.rule.limits for rule in self._allow.all(buckets, attempt)))
+        return () if () in found else found
+
     def decide_address(
         self, host: str, port: int, address: Address, *, scheme: str | None = None, method: str = "GET", path: str = "/"
     ) -> NetworkDecision:
         """May `address` be dialled for a request to `host` that `decide` allowed. Asked of every answer to a name lookup."""
         return self._decide_address(Attempt(scheme, host, port, method.upper(), normalise_path(path), address), address)
+
+    def doors(self, scheme: str, host: str, addresses: Iterable[Address] = ()) -> tuple[int, ...]:
+        """One port of each stretch of ports that the rules tell apart, for a host and the addresses that it leads to.
+
+        What is refused at all of them is refused at every port.
+        """
+        attempt = Attempt(scheme, host, 0, "GET", "/", None)
+        forms_ = [form for address in addresses for form in forms(address)]
+        first: set[int] = set()
+        for index in (self._allow, self._deny):
+            buckets = (*index.by_host(attempt), *(bucket for form in forms_ for bucket in index.by_address(form)))
+            for low, high in (bounds for bucket in buckets for rule in bucket for bounds in rule.rule.ports or ANY_PORT):
+                first |= {low, high + 1}
+        return tuple(sorted(port for port in first if port <= ANY_PORT[0][1]))
 
     def _decide(self, attempt: Attempt) -> NetworkDecision:
         if (denied := self._deny.first(self._deny.by_host(attempt), attempt)) is not None:

@@ -79,7 +79,7 @@ class Bucket:
 
     def add(self, rule: NetworkRule) -> None:
         """File a rule; one that repeats another adds nothing."""
-        key = (rule.ports, rule.protocols, rule.methods, rule.paths, rule.credential)
+        key = (rule.ports, rule.protocols, rule.methods, rule.paths, rule.credential, rule.limits)
         if key in self._seen:
             return
         self._seen.add(key)

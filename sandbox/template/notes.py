@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sandbox.policy.models import PolicyDocument
-from sandbox.policy.units import show_size
+from sandbox.policy.units import show_requests, show_size, show_time
 from sandbox.template.limits import FIELDS, show_limit
 from sandbox.template.report import Note
-from sandbox.template.template import Effect, EnvironmentRule, FileRule, Limits, NetworkRule, WasiTemplate
+from sandbox.template.template import Effect, EnvironmentRule, FileRule, HttpLimits, Limits, NetworkRule, WasiTemplate
 
 _FILES = "filesystem gate (open, stat, list, create, rename, link, remove), then the preopen and Landlock"
 _SIZES = "filesystem gate and RLIMIT_FSIZE; several files at once by a watcher within 100 ms"
+_FILE_ASK = "a person, asked by the filesystem gate when it is used: no answer is a no; the preopen and Landlock are open"
 _FILE_DENY = "filesystem gate; the folder that holds it cannot be renamed"
 _NETWORK = "HTTP gate in the worker, and again the egress gateway for the address that it dials"
 _NETWORK_DENY = "HTTP gate and egress gateway, before any allow"
+_HTTP_LIMITS = "egress gateway: counted over all calls of the component, measured on the way"
 _ENVIRONMENT = "the guest's environment holds these names and no other"
 _CREDENTIAL = f"{_NETWORK}, which adds the header: the guest never has the value"
 _FROM_STORE = "the host, at each call, from the secret store; no record holds the value"
@@ -44,7 +46,7 @@ def notes_of(template: WasiTemplate, document: PolicyDocument) -> tuple[Note, ..
 
 def _files(rules: tuple[FileRule, ...]) -> Iterator[Note]:
     for rule in rules:
-        how = _FILES if rule.effect is Effect.ALLOW else _FILE_DENY
+        how = {Effect.ALLOW: _FILES, Effect.ASK: _FILE_ASK, Effect.DENY: _FILE_DENY}[rule.effect]
         yield Note(rule.origin, f"{rule.effect} {', '.join(rule.access.words)} on {rule.pattern}", how)
         for name, most in (("max_file_size", rule.max_file_bytes), ("max_total_size", rule.max_total_bytes)):
             if most is not None:
@@ -59,7 +61,25 @@ def _network(rules: tuple[NetworkRule, ...]) -> Iterator[Note]:
         parts += ["paths " + ", ".join(rule.paths)] if rule.paths is not None else []
         parts += [f"with the secret {added.secret} in {added.header}"] if (added := rule.credential) is not None else []
         how = _CREDENTIAL if added is not None else _NETWORK
+        yield from (
+            Note(held.origin, f"{limits} on {rule.host or rule.cidr}", _HTTP_LIMITS)
+            for held in rule.limits
+            for limits in _limited(held)
+        )
         yield Note(rule.origin, ", ".join(parts), how if rule.effect is Effect.ALLOW else _NETWORK_DENY)
+
+
+def _limited(limits: HttpLimits) -> Iterator[str]:
+    if limits.requests is not None:
+        yield f"requests {show_requests(limits.requests, limits.seconds)}"
+    if limits.connections is not None:
+        yield f"connections {limits.connections} at a time"
+    if limits.request_bytes is not None:
+        yield f"request_bytes {show_size(limits.request_bytes)}"
+    if limits.response_bytes is not None:
+        yield f"response_bytes {show_size(limits.response_bytes)}"
+    if limits.timeout_ms is not None:
+        yield f"timeout {show_time(limits.timeout_ms)}"
 
 
 def _environment(rules: tuple[EnvironmentRule, ...]) -> Iterator[Note]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntFlag
 
 from sandbox.policy.effect import Effect as Effect
+from sandbox.policy.http_limits import HttpLimits as HttpLimits
 from sandbox.wit.types import Digest
 
 
@@ -43,11 +44,12 @@ class Preopen:
 
 @dataclass(frozen=True, slots=True)
 class FileRule:
-    """One storage entry: a normalised absolute host path or glob, and what it allows or denies.
+    """One storage entry: a normalised absolute host path or glob, and what it allows, asks about or denies.
 
     In `pattern`, `*` and `?` stay within one name, `**` is any depth, `{a,b}` and `[a-z]` choose; `/x/**` is `/x` and all
     below it. `origin` is the policy line (`policy.yaml:7:9`) or grant id that it comes from. The sizes, of one file and of all
-    that the rule matches, are of an allow; None where nobody wrote one.
+    that the rule matches, are of an allow; None where nobody wrote one. What was `granted`, a person gave while the component
+    was in use: an ask does not ask about it again.
     """
 
     effect: Effect
@@ -56,6 +58,7 @@ class FileRule:
     origin: str
     max_file_bytes: int | None = None
     max_total_bytes: int | None = None
+    granted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class NetworkRule:
     """One network entry; exactly one of `host` (exact, `*.suffix` or `*`) and `cidr` is given.
 
     `ports` are inclusive ranges, None for any; `methods` upper case, None for any; `paths` globs on the decoded,
-    dot-free path, None for any.
+    dot-free path, None for any. `limits` are the line's own and those of the ceilings' lines above it: each of them holds.
     """
 
     effect: Effect
@@ -84,6 +87,7 @@ class NetworkRule:
     paths: tuple[str, ...] | None
     origin: str
     credential: Credential | None = None
+    limits: tuple[HttpLimits, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ def _rules(entry: NetworkEntry, effect: Effect) -> Iterator[NetworkRule]:
     protocols, ranges = entry.protocols or PROTOCOLS, entry.port_ranges
     ports = None if ranges in (None, ANY_PORT) else ranges
     added = _credential(entry)
-    rule = NetworkRule(effect, entry.host, entry.cidr, ports, protocols, entry.methods, entry.paths, entry.origin, added)
+    target = (entry.host, entry.cidr, ports, protocols, entry.methods, entry.paths)
+    rule = NetworkRule(effect, *target, entry.origin, added, entry.bounds if isinstance(entry, NetworkAllow) else ())
     if effect is Effect.DENY or ranges is not None:
         yield rule
         return
@@ -86,7 +87,9 @@ def _common(rule: NetworkRule, limit: NetworkRule) -> NetworkRule | None:
     # A ceiling that names a credential allows that one and none; one that names none leaves it to the document.
     if rule.credential is not None and limit.credential not in (None, rule.credential):
         return None
-    return NetworkRule(rule.effect, host, cidr, ports, protocols, methods, paths, rule.origin, rule.credential)
+    # Not one stricter limit out of two: a ceiling's line counts for all lines that it allows together.
+    limits = tuple(dict.fromkeys((*rule.limits, *limit.limits)))
+    return NetworkRule(rule.effect, host, cidr, ports, protocols, methods, paths, rule.origin, rule.credential, limits)
 
 
 def _narrower_host(one: str | None, other: str | None) -> str | None:

@@ -15,6 +15,7 @@ from sandbox.template.template import (
     Effect,
     EnvironmentRule,
     FileRule,
+    HttpLimits,
     Limits,
     NetworkRule,
     Preopen,
@@ -58,9 +59,10 @@ def _environment_rule(row: list[Any]) -> EnvironmentRule:
 
 
 def _network_rule(row: list[Any]) -> NetworkRule:
-    effect, *rest, credential = row
+    effect, *rest, credential, limits = row
     added = None if credential is None else _value(Credential, credential)
-    return _value(NetworkRule, [Effect(effect), *rest, added])
+    held = tuple(_value(HttpLimits, each) for each in limits)
+    return _value(NetworkRule, [Effect(effect), *rest, added, held])
 
 
 def _row(value: Any) -> list[Any]:

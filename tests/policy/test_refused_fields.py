@@ -26,7 +26,6 @@ TWO = [
     ("permissions: {network: {ask: []}}", "ask"),
     ("permissions: {environment: {ask: []}}", "ask"),
     ("permissions: {state: {keyvalue: {max_size: 10Mi}}}", "state"),
-    (NETWORK % "limits: {requests: 60/min}", "limits"),
     ("permissions: {resources: {limits: {cpu: 500m}}}", "cpu"),
     (NETWORK % "protocols: [tcp]", "tcp"),
     (NETWORK % "protocols: [https, udp]", "udp"),

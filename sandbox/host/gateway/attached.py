@@ -26,6 +26,7 @@ from sandbox.host.gateway.exchange import Exchange
 from sandbox.host.gateway.peer import READ_BYTES, Peer, Stream
 from sandbox.host.gateway.refusal import Refused
 from sandbox.host.gateway.request import Announcement, Ending, Outside
+from sandbox.host.gateway.uses import Uses
 from sandbox.template.network import NetworkRules
 
 MESSAGE_BYTES = 128 << 10
@@ -45,6 +46,7 @@ class Worker:
         self, egress: socket.socket, outside: Outside, record: Callable[[Ending], None], gone: Callable[[], None]
     ) -> None:
         self.rules = NetworkRules(())
+        self.uses = Uses()
         self.caps = Caps()
         self._egress = egress
         self._outside = outside
@@ -68,9 +70,9 @@ class Worker:
         """Whether it has more connections than its cap."""
         return len(self._connections) > self.caps.connections
 
-    def set_rules(self, rules: NetworkRules, caps: Caps) -> None:
-        """Judge by these from now on; what is on the way and no longer allowed is cut."""
-        self.rules, self.caps = rules, caps
+    def set_rules(self, rules: NetworkRules, caps: Caps, uses: Uses) -> None:
+        """Judge by these from now on, and count in `uses`; what is on the way and no longer allowed is cut."""
+        self.rules, self.caps, self.uses = rules, caps, uses
         for task, exchange in tuple(self._exchanges.items()):
             try:
                 exchange.judge_again()

@@ -1,7 +1,7 @@
 """One request of a guest, carried to its target and back.
 
 1. claim what the worker announced for it; the request on the wire only carries a token, a number, fields and a body
-2. judge it by the worker's rules, once more; find the credentials that go along
+2. judge it by the worker's rules, once more; find the credentials that go along; count it under its line's limits
 3. resolve, judge every address, dial one of them
 4. carry the request and the answer, both at once, within the caps
 5. tell the record how it ended, before the guest can know
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import ceil
 from typing import Any
 
 import h11
@@ -23,11 +24,13 @@ from sandbox.host.gateway.caps import FRAMING_BYTES, INFORMATIONAL
 from sandbox.host.gateway.credentials import credentials_of, fields_of
 from sandbox.host.gateway.dial import Target, checked_addresses, dial, judge_address
 from sandbox.host.gateway.peer import Peer
-from sandbox.host.gateway.refusal import Cut, Failed, GuestGone, NotSent, Refused, TimedOut
+from sandbox.host.gateway.refusal import Cut, Failed, GuestGone, Limited, NotSent, Refused, TimedOut
 from sandbox.host.gateway.request import Announcement, Ending, Outside, Owner
+from sandbox.host.gateway.uses import Taken
+from sandbox.policy.units import show_time
 from sandbox.template.addresses import Address
 from sandbox.template.authority import AuthorityError, normalise_authority
-from sandbox.template.template import Credential
+from sandbox.template.template import Credential, HttpLimits
 
 _LAST_WORDS_SECONDS = 2.0
 _SHOWN = 300
@@ -42,6 +45,8 @@ class Exchange:
         self._guest = guest
         self._outside = outside
         self._record = record
+        # A worker may be held to other rules while this is on the way: it ends where it was counted.
+        self._uses = owner.uses
         self._upstream: Peer | None = None
         self._target: Target | None = None
         self._address: Address | None = None
@@ -49,6 +54,8 @@ class Exchange:
         self._deadline = 0.0
         self._readings: tuple[Target, ...] = ()
         self._credentials: tuple[Credential, ...] = ()
+        self._taken = Taken(())
+        self._caps = owner.caps
         self.ending = Ending()
 
     async def run(self, request: h11.Request) -> bool:
@@ -59,7 +66,7 @@ class Exchange:
             self._end("allow", "the guest closed the connection before the answer was complete")
             self.reset()
         except NotSent as refusal:
-            if isinstance(refusal, Cut):
+            if isinstance(refusal, Limited):
                 self.ending.resource, self.ending.limit = refusal.resource, refusal.limit
             self.ending.secret = refusal.secret
             self._end(refusal.decision, refusal.reason, refusal.origin, refusal.address)
@@ -67,6 +74,7 @@ class Exchange:
         finally:
             if self._upstream is not None:
                 self._upstream.close()
+            self._uses.release(self._taken)
         return self._guest.http.our_state is h11.DONE and self._guest.http.their_state is h11.DONE
 
     def cut(self, reason: str, refusal: Refused | None = None, *, decision: str = "deny") -> None:
@@ -95,17 +103,30 @@ class Exchange:
         self._target = self._read_target(announced)
         self._readings = self._judge_request(self._target, request)
         self._credentials = credentials_of(self._owner.rules, self._readings)
+        self._go_under_limits(request)
         added = fields_of(self._credentials, await self._owner.secrets_of(announced.call)) if self._credentials else []
-        caps = self._owner.caps
+        most = self._taken.timeout_ms
+        try:
+            async with asyncio.timeout(None if most is None else most / 1000) as whole:
+                await self._exchange(self._target, request, added)
+        except (TimeoutError, TimedOut) as error:
+            # What gives up at the same moment does so because of it.
+            if most is None or not whole.expired():
+                raise
+            reason = f"`timeout` is reached: {show_time(most)}"
+            raise Limited(reason, "timeout", most, self._taken.origin("timeout_ms", most), status=504) from error
+
+    async def _exchange(self, target: Target, request: h11.Request, added: headers.Headers) -> None:
+        caps = self._caps
         try:
             async with asyncio.timeout(caps.connect_ms / 1000):
-                upstream = await self._connect(self._target)
+                upstream = await self._connect(target)
         except TimeoutError as error:
             raise TimedOut(f"no connection within {caps.connect_ms} ms") from error
         self._deadline = asyncio.get_running_loop().time() + caps.total_ms / 1000
         try:
             async with asyncio.timeout(caps.idle_ms / 1000) as self._clock:
-                await self._send_head(upstream, self._target, request, added)
+                await self._send_head(upstream, target, request, added)
                 await self._pump(upstream)
         except TimeoutError as error:
             raise TimedOut(f"no end within {caps.total_ms} ms, or no byte for {caps.idle_ms} ms") from error
@@ -141,6 +162,22 @@ class Exchange:
         for reading in readings:
             self._judge_target(reading)
         return tuple(readings)
+
+    def _go_under_limits(self, request: h11.Request) -> None:
+        """Count the request under the limits of a line that allows it. Raises `Limited`, and `Refused`."""
+        first, *others = map(self._limits, self._readings)
+        if any(set(other) != set(first) for other in others):
+            raise Refused("the request can be read in two ways, and other limits hold for one of them")
+        self._taken = self._uses.take(first, asyncio.get_running_loop().time())
+        self._caps = self._taken.caps(self._owner.caps)
+        most = self._caps.request_bytes
+        if not headers.is_chunked(request.headers) and headers.length_of(request.headers) > most:
+            origin = self._taken.origin("request_bytes", most)
+            raise Limited(f"a request body beyond {most} bytes", "request_bytes", most, origin, status=413)
+
+    def _limits(self, target: Target) -> tuple[tuple[HttpLimits, ...], ...]:
+        at = target.authority
+        return self._owner.rules.limits(target.scheme, at.host, at.port, target.method, target.path)
 
     def _judge_target(self, target: Target) -> None:
         authority = target.authority
@@ -185,9 +222,10 @@ class Exchange:
             event = await self._from_guest()
             if isinstance(event, h11.Data):
                 self.ending.bytes_out += len(event.data)
-                cap = self._owner.caps.request_bytes
+                cap = self._caps.request_bytes
                 if self.ending.bytes_out > cap:
-                    raise Cut(f"a request body beyond {cap} bytes", "request_bytes", cap)
+                    origin = self._taken.origin("request_bytes", cap)
+                    raise Cut(f"a request body beyond {cap} bytes", "request_bytes", cap, origin)
                 event = h11.Data(data=event.data)
             try:
                 await upstream.send(event)
@@ -253,13 +291,14 @@ class Exchange:
         self._progress()
 
     def _count_answer(self, upstream: Peer, size: int) -> None:
-        cap = self._owner.caps.response_bytes
+        cap = self._caps.response_bytes
+        origin = self._taken.origin("response_bytes", cap)
         self.ending.bytes_in += size
         if self.ending.bytes_in > cap:
-            raise Cut(f"an answer beyond {cap} bytes", "response_bytes", cap)
+            raise Cut(f"an answer beyond {cap} bytes", "response_bytes", cap, origin)
         if upstream.received > 2 * cap + FRAMING_BYTES:
             reason = f"an answer of {upstream.received} bytes for a body of {self.ending.bytes_in}"
-            raise Cut(reason, "response_bytes", cap)
+            raise Cut(reason, "response_bytes", cap, origin)
 
     def _progress(self) -> None:
         if self._clock is not None:
@@ -283,6 +322,8 @@ class Exchange:
             self._upstream.reset()
         body = refusal.body()
         fields = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
+        if isinstance(refusal, Limited) and refusal.retry_after_s is not None:
+            fields.append(("retry-after", str(ceil(refusal.retry_after_s))))
         try:
             async with asyncio.timeout(_LAST_WORDS_SECONDS):
                 await self._guest.send(h11.Response(status_code=refusal.status, headers=fields))

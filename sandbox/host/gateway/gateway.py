@@ -1,6 +1,7 @@
 """The gateway's conversation with the server: which workers there are, by which rules, and how each request ended.
 
-    server → gateway   {"attach": worker} with its egress socket · {"rules": worker, "network": […], "caps": {…}} ·
+    server → gateway   {"attach": worker} with its egress socket ·
+                       {"rules": worker, "network": […], "component": key, "caps": {…}} ·
                        {"secrets": worker, "call": id, "values": {name: value}} · {"reset": worker} · {"detach": worker} ·
                        {"ended": worker, "call": id} · {"flush": n}
     gateway → server   {"event": {"worker", "call", "n", "decision", "scheme", "host", "port", "address", "method", "path",
@@ -8,6 +9,8 @@
                        {"gone": worker}
 
 `address` is the one that was dialled, or of a denial the one that was refused (null where it was not the address).
+
+`component` tells whose limits the requests of a worker count under.
 
 Rules: a worker without rules reaches nothing; frames are answered in order, so `flushed` comes after every event of a request
 whose answer a guest has seen; when the server goes, everything ends.
@@ -27,6 +30,7 @@ from sandbox.host.gateway.caps import Caps
 from sandbox.host.gateway.dial import trust_store
 from sandbox.host.gateway.request import Ending, Outside
 from sandbox.host.gateway.resolver import make_resolver
+from sandbox.host.gateway.uses import Uses
 from sandbox.template.network import NetworkRules
 from sandbox.template.wire import network_from_wire
 
@@ -41,6 +45,7 @@ class Gateway:
     def __init__(self, control: socket.socket, outside: Outside) -> None:
         self._outside = outside
         self._workers: dict[WorkerId, Worker] = {}
+        self._uses: dict[str, Uses] = {}
         self.closed = asyncio.Event()
         self._channel = Channel(control, self._on_frame, self._on_close, limit=_RULES_BYTES)
 
@@ -50,7 +55,7 @@ class Gateway:
                 self._attach(worker, descriptors)
                 return
             case {"rules": int() | str() as worker, "network": list() as rules}:
-                self._set_rules(worker, rules, message.get("caps") or {})
+                self._set_rules(worker, rules, message.get("caps") or {}, str(message.get("component") or worker))
             case {"secrets": int() | str() as worker, "call": str() as call, "values": dict() as values}:
                 if worker in self._workers:
                     self._workers[worker].give_secrets(call, values)
@@ -75,15 +80,22 @@ class Gateway:
         egress = socket.socket(fileno=descriptor)
         self._workers[name] = Worker(egress, self._outside, lambda ending: self._tell(name, ending), lambda: self._forget(name))
 
-    def _set_rules(self, name: WorkerId, rules: list[Any], caps: dict[str, Any]) -> None:
+    def _set_rules(self, name: WorkerId, rules: list[Any], caps: dict[str, Any], component: str) -> None:
         worker = self._workers.get(name)
         if worker is None:
             return
         try:
-            worker.set_rules(NetworkRules(network_from_wire(rules)), Caps.from_json(caps))
+            worker.set_rules(NetworkRules(network_from_wire(rules)), Caps.from_json(caps), self._uses_of(component))
         except (ValueError, TypeError, LookupError) as error:
             # Rules that cannot be read allow nothing.
             worker.close(f"the rules cannot be read: {error}")
+
+    def _uses_of(self, component: str) -> Uses:
+        """The counts of a component; those that refuse nothing any more are forgotten."""
+        now = asyncio.get_running_loop().time()
+        held = {id(worker.uses) for worker in self._workers.values()}
+        self._uses = {key: uses for key, uses in self._uses.items() if id(uses) in held or not uses.idle(now)}
+        return self._uses.setdefault(component, Uses())
 
     def _flush(self, number: int) -> None:
         for worker in tuple(self._workers.values()):

@@ -53,6 +53,11 @@ def is_chunked(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(name == b"transfer-encoding" for name, _ in headers)
 
 
+def length_of(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """The length that a body is said to have; 0 where nothing says so. h11 has refused two that differ, and what is no number."""
+    return next((int(value) for name, value in headers if name == b"content-length"), 0)
+
+
 def request_headers(given: Iterable[tuple[bytes, bytes]], host: str, added: Headers) -> Headers:
     """What is sent upstream for a guest's request to `host` (`name` or `name:port`).
 

@@ -1,7 +1,7 @@
 """How a request can fail to go through, as far as the guest and the record are told.
 
-`Refused` and `Failed` become an HTTP answer while none has begun, since a guest sees what only the gateway knows as a status;
-after that, and always for `Cut`, the connection is reset: a clean end would read as a whole answer.
+`Refused`, `Failed` and `Limited` become an HTTP answer while none has begun, since a guest sees what only the gateway knows as
+a status; after that, and always for `Cut`, the connection is reset: a clean end would read as a whole answer.
 """
 
 from __future__ import annotations
@@ -61,16 +61,31 @@ class TimedOut(NotSent):
     status = 504
 
 
-class Cut(NotSent):
-    """The cap `resource` (a field of `Caps`) was reached at `limit`: both connections are reset."""
+class Limited(NotSent):
+    """The limit `resource`, of the line `origin` or of `Caps`, is reached at `limit`. `retry_after_s`: when there may be room."""
 
     decision = "cap"
     code = Code.RESOURCE_LIMIT_EXCEEDED.value
 
-    def __init__(self, reason: str, resource: str, limit: int) -> None:
-        super().__init__(reason)
+    def __init__(
+        self,
+        reason: str,
+        resource: str,
+        limit: int,
+        origin: str | None = None,
+        *,
+        status: int = 502,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(reason, origin=origin)
         self.resource = resource
         self.limit = limit
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class Cut(Limited):
+    """A limit that was reached on the way: both connections are reset."""
 
 
 class GuestGone(Exception):  # noqa: N818 - an ending, not an error

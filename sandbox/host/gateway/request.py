@@ -14,6 +14,7 @@ import h11
 
 from sandbox.host.gateway.caps import Caps
 from sandbox.host.gateway.resolver import Resolver
+from sandbox.host.gateway.uses import Uses
 from sandbox.template.network import NetworkRules
 
 
@@ -42,6 +43,8 @@ class Owner(Protocol):
 
     rules: NetworkRules
     caps: Caps
+
+    uses: Uses
 
     @property
     def crowded(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import h11
 
 from sandbox.host import wire
-from sandbox.template.template import Credential, Effect, NetworkRule
+from sandbox.template.template import Credential, Effect, HttpLimits, NetworkRule
 from sandbox.template.wire import network_to_wire
 
 TOKEN = "a-token-of-sixteen-or-more"
@@ -32,9 +32,10 @@ def rule(
     effect: Effect = Effect.ALLOW,
     origin: str = "policy.yaml:1:1",
     credential: Credential | None = None,
+    limits: tuple[HttpLimits, ...] = (),
 ) -> NetworkRule:
     ports = None if port is None else ((port, port),)
-    return NetworkRule(effect, host, cidr, ports, protocols, methods, paths, origin, credential)
+    return NetworkRule(effect, host, cidr, ports, protocols, methods, paths, origin, credential, limits)
 
 
 @dataclass
@@ -155,20 +156,20 @@ class Gateway:
     def send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
         wire.send(self.control, wire.encode({**message, "fds": len(descriptors)}), descriptors)
 
-    def attach(self, *rules: NetworkRule, **caps: int) -> WorkerSide:
-        return WorkerSide(self.adopt(*rules, **caps))
+    def attach(self, *rules: NetworkRule, component: str | None = None, **caps: int) -> WorkerSide:
+        return WorkerSide(self.adopt(*rules, component=component, **caps))
 
-    def adopt(self, *rules: NetworkRule, **caps: int) -> socket.socket:
+    def adopt(self, *rules: NetworkRule, component: str | None = None, **caps: int) -> socket.socket:
         """A new worker's egress socket, its other end attached under these rules."""
         self.workers += 1
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.send({"attach": self.workers}, (theirs.fileno(),))
         theirs.close()
-        self.set_rules(*rules, **caps)
+        self.set_rules(*rules, component=component, **caps)
         return ours
 
-    def set_rules(self, *rules: NetworkRule, **caps: int) -> None:
-        self.send({"rules": self.workers, "network": network_to_wire(rules), "caps": caps})
+    def set_rules(self, *rules: NetworkRule, component: str | None = None, **caps: int) -> None:
+        self.send({"rules": self.workers, "network": network_to_wire(rules), "component": component, "caps": caps})
 
     def give(self, values: dict[str, str], call: str = "call-1") -> None:
         """Hand over what may be added to the requests of a call of the newest worker."""
