@@ -43,7 +43,7 @@ from sandbox.registry.registry import Registry
 from sandbox.registry.standing import Standing
 from sandbox.remote import answers
 from sandbox.result import CallResult
-from sandbox.state import Clock, Home, Store
+from sandbox.state import Clock, Home, sqlite_store
 from sandbox.state.secrets import SecretStore
 from sandbox.template.authority_hints import AuthorityHints, authority_hints
 from sandbox.wit.tools import Tool, notes_of, tools_of
@@ -106,7 +106,7 @@ class Sandbox(Permissions, Installing, Workshop):
             raise RuntimeError("a Sandbox is opened once")
         ceiling = load_policy_file(self._ceiling) if isinstance(self._ceiling, Path) else self._ceiling
         self._home = Home.open(self._home_path, self._environment)
-        self._store = Store(self._home.state)
+        self._store = sqlite_store(self._home.state)
         self._clock = Clock(self._store.latest())
         self._log = AuditLog(self._home.audit, clock=self._clock, source=self._source)
         self._changes = Changes(

@@ -20,7 +20,7 @@ from sandbox.cli.home import home_of, leave_no_core_dump
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock
 from sandbox.errors import Code, SandboxError
-from sandbox.state import Clock, Home, Store
+from sandbox.state import Clock, Home, sqlite_store
 from sandbox.state.secrets import MAX_VALUE, SecretStore
 
 
@@ -49,7 +49,7 @@ def _store(home: Home) -> SecretStore:
 
 
 def _record(home: Home, kind: EventType, name: str) -> None:
-    state = Store(home.state)
+    state = sqlite_store(home.state)
     try:
         clock_ = Clock(state.latest())
     finally:

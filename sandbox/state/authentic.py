@@ -33,8 +33,13 @@ SEALED = {
     "worlds": "SELECT digest, sha256 FROM worlds ORDER BY digest",
     "listings": "SELECT name, digest, made_by, sha256 FROM listings ORDER BY name, digest",
     "policy_versions": "SELECT * FROM policy_versions ORDER BY component, version",
+    "roles": "SELECT * FROM roles ORDER BY subject, role",
+    "stops": "SELECT * FROM stops ORDER BY scope",
 }
 """What is sealed, of long texts their digests. Grants that have ended give nothing: they may be read and are not relied on."""
+
+_ADDED = ("roles", "stops")
+"""Tables that are sealed since the second form of the codes; in a store that was sealed before they must be empty."""
 
 KEY_BYTES = 32
 _MARK_BYTES = 200
@@ -76,7 +81,7 @@ class Authentic:
         if key is None:
             raise StoreChangedError("its key is gone")
         wrong = tuple(name for name in SEALED if not _same(seals.get(name), _code(db, key, name, version)))
-        if wrong:
+        if wrong and not _sealed_before(db, key, seals, version):
             raise StoreChangedError(f"`{'`, `'.join(wrong)}` {'is' if len(wrong) == 1 else 'are'} not as it was left", wrong)
         if version < mark.version:
             raise StoreChangedError(f"it is an old copy, of change {version}; change {mark.version} was made", ("grants",))
@@ -182,8 +187,16 @@ def _version(db: sqlite3.Connection) -> int:
     return 0 if found is None else int(found[0])
 
 
-def _code(db: sqlite3.Connection, key: bytes, name: str, version: int) -> str:
-    digest = hashlib.blake2b(f"sandbox {name} {version}\n".encode(), key=key, digest_size=32)
+def _sealed_before(db: sqlite3.Connection, key: bytes, seals: dict[str, str], version: int) -> bool:
+    """Whether the codes are those of the first form, which no change since has written: an old one belongs to an old number."""
+    if any(db.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchall() for name in _ADDED):  # noqa: S608 - names of our own
+        return False
+    names = [name for name in SEALED if name not in _ADDED]
+    return all(_same(seals.get(name), _code(db, key, name, version, form="sandbox")) for name in names)
+
+
+def _code(db: sqlite3.Connection, key: bytes, name: str, version: int, *, form: str = "sandbox-2") -> str:
+    digest = hashlib.blake2b(f"{form} {name} {version}\n".encode(), key=key, digest_size=32)
     for row in db.execute(SEALED[name]):
         # Of text, numbers and None alone: two rows that differ are spelled differently.
         digest.update(repr(tuple(row)).encode() + b"\n")

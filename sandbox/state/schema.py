@@ -79,27 +79,46 @@ CREATE TABLE listings (
 ) STRICT;
 """
 
-STEPS = (_FIRST, _INSTALLED, _LIFETIMES, _BY_DIGEST, _SEALS, _LISTINGS)
+_ROLES = """
+CREATE TABLE roles (
+  subject TEXT NOT NULL, role TEXT NOT NULL, who TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (subject, role)
+) STRICT;
+CREATE TABLE stops (scope TEXT PRIMARY KEY, who TEXT NOT NULL, why TEXT NOT NULL, at REAL NOT NULL) STRICT;
+"""
+
+STEPS = (_FIRST, _INSTALLED, _LIFETIMES, _BY_DIGEST, _SEALS, _LISTINGS, _ROLES)
 """From an empty file to the schema of today: a store of version n takes the steps after the n-th. A step is never changed."""
 
 VERSION = len(STEPS)
 
 
-def connect(folder: Path) -> sqlite3.Connection:
-    """Open or make `state.sqlite` in `folder`; raises HostUnavailable where it cannot be trusted or read."""
-    path = private_folder(folder) / "state.sqlite"
-    for name in (path, path.with_name("state.sqlite-wal"), path.with_name("state.sqlite-shm")):
+def connect(path: Path) -> sqlite3.Connection:
+    """Open or make the file `path`; raises HostUnavailable where it cannot be trusted or read."""
+    private_folder(path.parent)
+    for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         if name == path or os.path.lexists(name):
             os.close(private_file(name))
     try:
-        connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None)
-        connection.row_factory = sqlite3.Row
+        connection = _connected(path)
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA trusted_schema=OFF")
         with transaction(connection, sure=True):
             _make(connection, path)
     except sqlite3.Error as error:
         raise HostUnavailable(f"`{path}` is no store of this program: {error}", help="move it away") from error
+    return connection
+
+
+def connect_memory() -> sqlite3.Connection:
+    """The same tables, empty, in this process's memory."""
+    connection = _connected(":memory:")
+    _make(connection, Path("memory"))
+    return connection
+
+
+def _connected(path: Path | str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA trusted_schema=OFF")
     return connection
 
 
@@ -117,7 +136,7 @@ def _make(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection, *, sure: bool) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection, *, sure: bool = False) -> Iterator[None]:
     """All or nothing, alone among the writers. With `sure` the commit has reached the disk when this ends."""
     connection.execute(f"PRAGMA synchronous={'FULL' if sure else 'NORMAL'}")
     connection.execute("BEGIN IMMEDIATE")

@@ -15,7 +15,7 @@ import pytest
 from sandbox import NotFound, PolicyError, Sandbox
 from sandbox.audit import EventType, Severity
 from sandbox.in_force.accepted import Written
-from sandbox.state import Store
+from sandbox.state import sqlite_store
 from tests.api.conftest import begun, policy, recorded, until
 from tests.support.guests import guest
 from tests.support.serving import program
@@ -92,7 +92,7 @@ async def crash(sandbox: Sandbox, home: Path) -> None:
 
 
 async def set_the_clock_back(sandbox: Sandbox, home: Path) -> None:
-    store = Store(home / "state")
+    store = sqlite_store(home / "state")
     store.advance(time.time() + 86_400)
     store.close()
     async with Sandbox(home):

@@ -19,7 +19,7 @@ from sandbox.changes.granting import About
 from sandbox.errors import GrantError, HostUnavailable
 from sandbox.host.outcome import Ending
 from sandbox.policy.grants import make_entry
-from sandbox.state import store
+from sandbox.state import grants, sqlite_store
 from tests.attacks.stage import CANARY, NEIGHBOUR, Stage, policy, staged, value
 from tests.support.serving import ENVELOPE, Lines, Serving, lines
 
@@ -123,7 +123,7 @@ async def test_a_clock_that_is_set_back_revives_no_grant(own: Stage, tmp_path: P
     await own.load("exhaust_sleep", policy())
     await own.sandbox.grant_storage_permission("exhaust_sleep", f"fs://{tmp_path}/d/**", ["read"], expires_in=3600)
     await own.sandbox.close()
-    two_hours_on = store.Store(own.home / "state")
+    two_hours_on = sqlite_store(own.home / "state")
     two_hours_on.advance(time.time() + 7200)
     two_hours_on.close()
     edit(own, "UPDATE numbers SET value = 0 WHERE name = 'latest'")
@@ -240,7 +240,7 @@ async def test_a_wider_grant_is_shown_as_one_and_grants_are_bounded(
         change = stage.sandbox.propose(component, kind, make_entry(kind, entry), about=about).change  # type: ignore[arg-type]
         assert change.gives
         assert (line, f"grant {before.id}") in {(one.line, one.origin) for one in change.wider_than}
-    monkeypatch.setattr(store, "MAX_GRANTS", 5)
+    monkeypatch.setattr(grants, "MAX_GRANTS", 5)
     for number in range(3):
         await stage.sandbox.grant_environment_permission(component, f"KEY{number}", value="x")
     with pytest.raises(GrantError, match="has 5 grants"):

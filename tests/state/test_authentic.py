@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import HostUnavailable
-from sandbox.state import Store, StoredComponent
+from sandbox.state import StoredComponent, sqlite_store
 from sandbox.state.authentic import StoreChangedError
 from tests.state.test_store import DIGEST, NOW, add, grant
 
@@ -21,7 +21,7 @@ COMPONENT = StoredComponent("files", DIGEST, "/srv/files.wasm", "policy.yaml", '
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     """A folder with a store of three changes."""
-    state = Store(tmp_path / "state")
+    state = sqlite_store(tmp_path / "state")
     state.put_component(COMPONENT)
     add(state, grant(1, expires_at=NOW + 100), grant(2, max_uses=3))
     state.close()
@@ -94,7 +94,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_store_that_something_else_changed_is_not_read_and_not_written(kept: Path, way: str) -> None:
     WAYS[way](kept)
-    state = Store(kept / "state")
+    state = sqlite_store(kept / "state")
     uses: tuple[Callable[[], object], ...] = (
         lambda: state.grants(NOW),
         lambda: state.grant("g-00000001"),
@@ -115,19 +115,19 @@ def test_a_store_that_something_else_changed_is_not_read_and_not_written(kept: P
 
 def test_a_store_that_was_put_back_from_a_copy_is_not_read(kept: Path, tmp_path: Path) -> None:
     shutil.copytree(kept / "state", tmp_path / "copy")
-    state = Store(kept / "state")
+    state = sqlite_store(kept / "state")
     state.end_grant("g-00000001", NOW, "revoked")
     state.close()
     shutil.rmtree(kept / "state")
     shutil.copytree(tmp_path / "copy", kept / "state")
-    state = Store(kept / "state")
+    state = sqlite_store(kept / "state")
     with pytest.raises(StoreChangedError, match="an old copy, of change 3; change 4 was made"):
         state.grants(NOW)
     state.close()
 
 
 def test_a_running_process_notices_what_another_one_edits(kept: Path) -> None:
-    state = Store(kept / "state")
+    state = sqlite_store(kept / "state")
     assert len(state.grants(NOW)) == 2
     edited("UPDATE grants SET max_uses = 1000")(kept)
     with pytest.raises(StoreChangedError):
@@ -138,7 +138,7 @@ def test_a_running_process_notices_what_another_one_edits(kept: Path) -> None:
 
 
 def test_what_another_process_of_this_program_changes_is_ours(kept: Path) -> None:
-    mine, other = Store(kept / "state"), Store(kept / "state")
+    mine, other = sqlite_store(kept / "state"), sqlite_store(kept / "state")
     for number in range(3, 9):
         first, second = (mine, other) if number % 2 else (other, mine)
         add(first, grant(number))
@@ -151,17 +151,17 @@ def test_what_another_process_of_this_program_changes_is_ours(kept: Path) -> Non
 def test_a_change_that_was_not_marked_outside_is_still_ours(kept: Path) -> None:
     """A crash between the commit and the mark."""
     before = (kept / "keys" / "state.mark").read_bytes()
-    state = Store(kept / "state")
+    state = sqlite_store(kept / "state")
     add(state, grant(3))
     state.close()
     (kept / "keys" / "state.mark").write_bytes(before)
-    state = Store(kept / "state")
+    state = sqlite_store(kept / "state")
     assert len(state.grants(NOW)) == 3
     state.close()
 
 
 def test_a_failed_change_leaves_the_store_ours(kept: Path) -> None:
-    state = Store(kept / "state")
+    state = sqlite_store(kept / "state")
 
     def fail() -> None:
         raise RuntimeError
@@ -174,11 +174,11 @@ def test_a_failed_change_leaves_the_store_ours(kept: Path) -> None:
 
 def test_time_goes_on_from_the_latest_moment_whatever_the_store_says(kept: Path) -> None:
     """Set back in the store and on the wall, a grant that had expired would hold again."""
-    state = Store(kept / "state")
+    state = sqlite_store(kept / "state")
     state.advance(NOW + 5_000)
     state.close()
     edited("UPDATE numbers SET value = 0 WHERE name = 'latest'")(kept)
-    state = Store(kept / "state")
+    state = sqlite_store(kept / "state")
     assert state.latest() == NOW + 5_000
     state.close()
 
@@ -186,14 +186,14 @@ def test_time_goes_on_from_the_latest_moment_whatever_the_store_says(kept: Path)
 @pytest.mark.parametrize("way", WAYS)
 def test_a_person_can_start_anew_and_what_was_not_ours_is_forgotten(kept: Path, way: str) -> None:
     WAYS[way](kept)
-    state = Store(kept / "state")
+    state = sqlite_store(kept / "state")
     forgotten = state.start_anew(NOW)
     assert state.grants(NOW) == ()
     if way in {"another policy", "a policy's other author"}:
         assert forgotten == (("components",) if way == "another policy" else ("policy_versions",))
     assert (state.component("files") is None) == ("components" in forgotten or way in {"no store", "cut to nothing"})
     add(state, grant(9))
-    again = Store(kept / "state")
+    again = sqlite_store(kept / "state")
     assert len(again.grants(NOW)) == 1
     again.close()
     state.close()
@@ -201,10 +201,10 @@ def test_a_person_can_start_anew_and_what_was_not_ours_is_forgotten(kept: Path, 
 
 
 def test_a_store_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
-    state = Store(tmp_path / "state")
+    state = sqlite_store(tmp_path / "state")
     state.close()
     edited("UPDATE numbers SET value = 0 WHERE name = 'version'")(tmp_path)
-    state = Store(tmp_path / "state")
+    state = sqlite_store(tmp_path / "state")
     assert state.grants(NOW) == ()
     add(state, grant(1))
     assert len(state.grants(NOW)) == 1

@@ -18,7 +18,7 @@ import pytest
 from sandbox.errors import Code, GrantError, HostUnavailable, NotFound
 from sandbox.host.outcome import Denial
 from sandbox.policy.grants import Grant
-from sandbox.state import Store, StoredComponent, StoredDenial, store
+from sandbox.state import Store, StoredComponent, StoredDenial, grants, sqlite_store
 from sandbox.wit.types import Digest
 
 DIGEST = Digest("d" * 64)
@@ -38,7 +38,7 @@ def add(state: Store, *grants: Grant) -> None:
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[Store]:
-    state = Store(tmp_path / "state")
+    state = sqlite_store(tmp_path / "state")
     yield state
     state.close()
 
@@ -47,7 +47,7 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir(mode=0o700)
     (tmp_path / "state" / "state.sqlite").write_text("this is not a database, it is a text of some length" * 100)
     with pytest.raises(HostUnavailable, match="no store"):
-        Store(tmp_path / "state")
+        sqlite_store(tmp_path / "state")
 
 
 def test_a_schema_of_another_version_is_refused(tmp_path: Path, state: Store) -> None:
@@ -55,7 +55,7 @@ def test_a_schema_of_another_version_is_refused(tmp_path: Path, state: Store) ->
     with sqlite3.connect(tmp_path / "state" / "state.sqlite") as db:
         db.execute("PRAGMA user_version=99")
     with pytest.raises(HostUnavailable, match="schema 99"):
-        Store(tmp_path / "state")
+        sqlite_store(tmp_path / "state")
 
 
 @pytest.mark.parametrize("name", ["state.sqlite", "state.sqlite-wal"])
@@ -64,7 +64,7 @@ def test_a_link_in_place_of_the_store_is_refused(tmp_path: Path, name: str) -> N
     (tmp_path / "state").mkdir(mode=0o700)
     (tmp_path / "state" / name).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(HostUnavailable):
-        Store(tmp_path / "state")
+        sqlite_store(tmp_path / "state")
     assert (tmp_path / "elsewhere").read_bytes() == b""
 
 
@@ -72,7 +72,7 @@ def test_a_store_that_others_can_write_is_refused(tmp_path: Path, state: Store) 
     state.close()
     (tmp_path / "state" / "state.sqlite").chmod(0o620)
     with pytest.raises(HostUnavailable, match="written by others"):
-        Store(tmp_path / "state")
+        sqlite_store(tmp_path / "state")
 
 
 def test_a_closed_store_refuses(state: Store) -> None:
@@ -104,7 +104,7 @@ def test_what_is_not_there_is_not_found(state: Store) -> None:
 
 
 def test_the_number_of_grants_is_bounded(state: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "MAX_GRANTS", 3)
+    monkeypatch.setattr(grants, "MAX_GRANTS", 3)
     add(state, *map(grant, range(3)))
     with pytest.raises(GrantError, match="has 3 grants"):
         add(state, grant(4))
@@ -114,7 +114,7 @@ def test_a_grant_comes_back_as_it_was(state: Store, tmp_path: Path) -> None:
     given = grant(who="me", why="a reason · given", expires_at=NOW + 100, max_uses=3)
     add(state, given)
     state.close()
-    again = Store(tmp_path / "state")
+    again = sqlite_store(tmp_path / "state")
     assert again.grants(NOW) == (given,)
     assert again.grant(given.id) == given
     again.close()
@@ -167,7 +167,7 @@ def test_a_hundred_at_once_use_one_use_once(tmp_path: Path, state: Store) -> Non
     add(state, grant(1, max_uses=1))
 
     def take(_: int) -> bool:
-        mine = Store(tmp_path / "state")
+        mine = sqlite_store(tmp_path / "state")
         try:
             return mine.take_uses(["g-00000001"], NOW)
         finally:
@@ -178,7 +178,7 @@ def test_a_hundred_at_once_use_one_use_once(tmp_path: Path, state: Store) -> Non
 
 
 def test_every_change_raises_the_generation_for_every_process(tmp_path: Path, state: Store) -> None:
-    other = Store(tmp_path / "state")
+    other = sqlite_store(tmp_path / "state")
     seen = [other.generation()]
     component = StoredComponent("files", DIGEST, "/x/files.wasm", "/x/policy.yaml", 'version: "2.0"', "local", NOW)
     for change in (
@@ -195,7 +195,12 @@ def test_every_change_raises_the_generation_for_every_process(tmp_path: Path, st
 
 
 def test_two_processes_see_each_others_grants(tmp_path: Path, state: Store) -> None:
-    script = "import sys; from pathlib import Path; from tests.state.test_store import *; add(Store(Path(sys.argv[1])), grant(7))"
+    script = """
+import sys
+from pathlib import Path
+from tests.state.test_store import *
+add(sqlite_store(Path(sys.argv[1])), grant(7))
+"""
     subprocess.run([sys.executable, "-c", script, tmp_path / "state"], check=True, cwd=Path(__file__).parents[2])
     assert [one.id for one in state.grants(NOW)] == ["g-00000007"]
 
@@ -206,13 +211,13 @@ def test_kill_9_right_after_an_acknowledged_grant_loses_nothing(tmp_path: Path) 
 import os, signal, sys
 from pathlib import Path
 from tests.state.test_store import *
-add(Store(Path(sys.argv[1])), grant(int(sys.argv[2])))
+add(sqlite_store(Path(sys.argv[1])), grant(int(sys.argv[2])))
 os.kill(os.getpid(), signal.SIGKILL)
 """
     for number in range(8):
         command = [sys.executable, "-c", script, tmp_path / "state", str(number)]
         assert subprocess.run(command, check=False, cwd=Path(__file__).parents[2]).returncode == -signal.SIGKILL
-        again = Store(tmp_path / "state")
+        again = sqlite_store(tmp_path / "state")
         assert [one.id for one in again.grants(NOW)] == [f"g-{one:08x}" for one in range(number + 1)]
         again.close()
 
