@@ -132,6 +132,25 @@ ROWS = (
         Call("create-many", {"mount": "/w", "most": 1000}),
         "`max_total_size` of 256Ki is reached",
     ),
+    storage(
+        "ask.uri",
+        W + '\nask uri: "fs://{folder}/w/private/**", access: [read], mount: /w/private',
+        opening("private/x"),
+        opening("x"),
+    ),
+    storage(
+        "ask.access",
+        W + '\nask uri: "fs://{folder}/w/x", access: [write], mount: /w/x',
+        filling("x"),
+        filling("new"),
+        "exhaust_files",
+    ),
+    storage(
+        "ask.mount",
+        W + '\nask uri: "fs://{folder}/w/private/**", access: [read], mount: /asked',
+        opening("x", "/asked"),
+        opening("x"),
+    ),
     storage("deny.uri", W + '\ndeny uri: "fs://{folder}/w/private/**"', opening("private/x"), opening("x")),
     storage("deny.access", W + '\ndeny uri: "fs://{folder}/w/x", access: [write]', filling("x"), filling("new"), "exhaust_files"),
     network(

@@ -6,7 +6,8 @@ from enum import StrEnum
 
 
 class Effect(StrEnum):
-    """Allow or deny. Deny wins over allow; absence is deny."""
+    """Allow, ask or deny. Deny wins over ask, ask over allow; absence is deny."""
 
     ALLOW = "allow"
+    ASK = "ask"
     DENY = "deny"

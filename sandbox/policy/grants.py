@@ -23,6 +23,7 @@ from sandbox.policy.entries import (
     NetworkAllow,
     NetworkEntry,
     StorageAllow,
+    StorageAsk,
     StorageDeny,
 )
 from sandbox.policy.models import Environment, Network, Permissions, PolicyDocument, ResourceLimits, Resources, Storage
@@ -131,6 +132,7 @@ def with_grants(document: PolicyDocument, grants: Iterable[Grant], now: float) -
     permissions = Permissions(
         storage=Storage(
             allow=(*parts.storage.allow, *_entries(held, "storage", "allow", StorageAllow)),
+            ask=(*parts.storage.ask, *_entries(held, "storage", "ask", StorageAsk)),
             deny=(*parts.storage.deny, *_entries(held, "storage", "deny", StorageDeny)),
         ),
         network=Network(
@@ -168,12 +170,13 @@ _Line = TypeVar("_Line", bound=Entry)
 
 def _entries(held: list[Grant], kind: GrantKind, effect: str, model: type[_Line]) -> tuple[_Line, ...]:
     mine = (grant for grant in held if grant.kind == kind and grant.effect == effect)
-    return tuple(_read(model, dict(grant.entry), kind, effect).from_line(grant.origin) for grant in mine)
+    return tuple(_read(model, dict(grant.entry), kind, effect).from_grant(grant.origin) for grant in mine)
 
 
 def _model(kind: GrantKind, effect: str) -> type[Entry | ResourceLimits]:
     models: dict[tuple[GrantKind, str], type[Entry | ResourceLimits]] = {
         ("storage", "allow"): StorageAllow,
+        ("storage", "ask"): StorageAsk,
         ("storage", "deny"): StorageDeny,
         ("network", "allow"): NetworkAllow,
         ("network", "deny"): NetworkEntry,
@@ -183,7 +186,8 @@ def _model(kind: GrantKind, effect: str) -> type[Entry | ResourceLimits]:
     }
     model = models.get((kind, effect))
     if model is None:
-        raise GrantError(f"`{effect}` is no effect of a {kind} grant", help="write `allow`, or `deny` for what is no limit")
+        help_ = "write `allow`, or `deny` for what is no limit; `ask` is of storage alone"
+        raise GrantError(f"`{effect}` is no effect of a {kind} grant", help=help_)
     return model
 
 

@@ -24,6 +24,7 @@ from sandbox.policy.entries import (
     NetworkAllow,
     NetworkEntry,
     StorageAllow,
+    StorageAsk,
     StorageDeny,
 )
 from sandbox.policy.file import read_policy_file
@@ -117,6 +118,7 @@ def _well_formed(data: Any, tree: Tree, document: PolicyDocument | None) -> Entr
             tuple(enumerate(parts.network.deny)),
             tuple(enumerate(parts.environment.allow)),
             tuple(enumerate(parts.environment.deny)),
+            tuple(enumerate(parts.storage.ask)),
         )
     if data.get("version") == "1.0":
         return Entries()
@@ -127,6 +129,7 @@ def _well_formed(data: Any, tree: Tree, document: PolicyDocument | None) -> Entr
         _valid(NetworkEntry, data, tree, ("permissions", "network", "deny")),
         _valid(EnvironmentAllow, data, tree, ("permissions", "environment", "allow")),
         _valid(EnvironmentDeny, data, tree, ("permissions", "environment", "deny")),
+        _valid(StorageAsk, data, tree, ("permissions", "storage", "ask")),
     )
 
 
@@ -152,7 +155,7 @@ def _compared(tree: Tree, findings: Iterable[Finding]) -> list[Problem]:
 
 
 def _problem(tree: Tree, finding: Finding) -> Problem:
-    return tree.problem(("permissions", finding.section, "allow", finding.at), finding.message, finding.help)
+    return tree.problem(("permissions", finding.section, finding.effect, finding.at), finding.message, finding.help)
 
 
 def _one_each(problems: Iterable[Problem]) -> list[Problem]:

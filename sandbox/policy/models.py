@@ -21,6 +21,7 @@ from sandbox.policy.entries import (
     NetworkAllow,
     NetworkEntry,
     StorageAllow,
+    StorageAsk,
     StorageDeny,
     Strict,
 )
@@ -31,6 +32,7 @@ class Storage(Strict):
     """What of the file system a component may touch."""
 
     allow: Annotated[tuple[StorageAllow, ...], Field(strict=False)] = ()
+    ask: Annotated[tuple[StorageAsk, ...], Field(strict=False)] = ()
     deny: Annotated[tuple[StorageDeny, ...], Field(strict=False)] = ()
 
 
@@ -161,7 +163,7 @@ class PolicyDocument(Strict):
         """Every list of entries with its section and effect: `("storage", "allow", (…))`."""
         parts = self.permissions
         named = (("storage", parts.storage), ("network", parts.network), ("environment", parts.environment))
-        return tuple((name, effect, getattr(part, effect)) for name, part in named for effect in ("allow", "deny"))
+        return tuple((name, effect, entries) for name, part in named for effect, entries in part)
 
     def noted(self, written: Literal["1.0", "2.0"], waivers: tuple[Waiver, ...], warnings: tuple[str, ...]) -> Self:
         """This document, told how it was written and what was waived and warned about."""

@@ -63,7 +63,8 @@ class Explained:
         """The answer as a JSON object."""
         asked = {"kind": self.question.kind, "target": self.question.target}
         advice = None if self.advice is None else self.advice.to_json()
-        return {**asked, "allowed": self.said.allowed, "origin": self.said.origin, "line": self.said.line, "advice": advice}
+        answer = {"allowed": self.said.allowed, "asked": self.said.asked}
+        return {**asked, **answer, "origin": self.said.origin, "line": self.said.line, "advice": advice}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def explained(template: WasiTemplate, questions: tuple[Question, ...], *, compon
 
 def under_ceiling(without: WasiTemplate, each: Explained) -> Explained:
     """The answer, where a template `without` the ceiling would say yes: then it is the ceiling that says no."""
-    if each.said.allowed or not answer(without, each.question).allowed:
+    if each.said.allowed or each.said.asked or not answer(without, each.question).allowed:
         return each
     said = replace(each.said, line=f"{each.said.line}; the policy allows it, the ceiling does not")
     return replace(each, said=said, advice=Advice("whoever runs this host would have to widen the ceiling"))
@@ -105,11 +106,14 @@ def advise(template: WasiTemplate, question: Question, said: Explanation, *, com
     """How to permit what the template denies, None where it does not; the command is for `component`, where there is one."""
     if said.allowed:
         return None
-    if said.origin is not None and question.kind != "resource":
+    if said.origin is not None and question.kind != "resource" and not said.asked:
         return taking_out(said.origin)
     smallest = grant_for(_denied(template, question), template)
     if smallest is None:
         return Advice("no policy can allow it")
+    if said.asked:
+        command = None if component is None else grant_command(component, smallest.kind, smallest.entry)
+        return Advice("a person is asked when it is used; a grant is the answer before the question", command=command)
     entry = smallest.entry if question.value is None else {question.target: _as_written(question.value)}
     where = "permissions.resources.limits" if smallest.kind == "resource" else f"permissions.{smallest.kind}.allow"
     command = None if component is None else grant_command(component, smallest.kind, entry)

@@ -38,19 +38,19 @@ def size_at(rules: tuple[FileRule, ...], path: str, field: str) -> tuple[int | N
 def file_differences(left: WasiTemplate, right: WasiTemplate, budget: Budget) -> Iterator[Difference]:
     """Paths that one of the two may touch in a way that the other may not; host paths."""
     ours, theirs = FileRules(left.files), FileRules(right.files)
-    seen: dict[tuple[str | None, str | None, bool], tuple[str, Access]] = {}
+    seen: dict[tuple[Verdict, Verdict], tuple[str, Access]] = {}
     candidates = tuple(dict.fromkeys(_file_candidates(left.files, right.files, budget)))
     for path in candidates:
-        here, there = ours.access(path), theirs.access(path)
-        for bit in (bit for bit in (Access.READ, Access.WRITE, Access.CREATE, Access.DELETE) if (here ^ there) & bit):
-            key = (ours.decide(path, bit).origin, theirs.decide(path, bit).origin, bool(here & bit))
+        for bit in (Access.READ, Access.WRITE, Access.CREATE, Access.DELETE):
+            key = (_verdict(ours, path, bit), _verdict(theirs, path, bit))
+            if _answer(key[0]) == _answer(key[1]):
+                continue
             known, access = seen.get(key, (path, Access.NONE))
             if known == path:
                 seen[key] = (path, access | bit)
     yield from _size_differences(left, right, candidates)
-    for (ours_says, theirs_says, allowed), (path, access) in seen.items():
-        example = f"{' and '.join(access.words)} {path}"
-        yield Difference("storage", example, _verdict(allowed, ours_says), _verdict(not allowed, theirs_says))
+    for verdicts, (path, access) in seen.items():
+        yield Difference("storage", f"{' and '.join(access.words)} {path}", *verdicts)
 
 
 def _file_candidates(left: tuple[FileRule, ...], right: tuple[FileRule, ...], budget: Budget) -> Iterator[str]:
@@ -99,5 +99,13 @@ def _size_differences(left: WasiTemplate, right: WasiTemplate, candidates: tuple
         yield Difference("storage", example, *verdicts)
 
 
-def _verdict(allowed: bool, origin: str | None) -> Verdict:
-    return Verdict(allowed, origin, "allowed" if allowed else "denied" if origin is not None else "no line allows it")
+def _answer(verdict: Verdict) -> str:
+    return verdict.says if verdict.says in ("allowed", "asked") else "denied"
+
+
+def _verdict(rules: FileRules, path: str, bit: Access) -> Verdict:
+    decision = rules.decide(path, bit)
+    if not decision.allowed and (asking := rules.asking(path, bit)) is not None:
+        return Verdict(False, asking, "asked")
+    says = "allowed" if decision.allowed else "denied" if decision.origin is not None else "no line allows it"
+    return Verdict(decision.allowed, decision.origin, says)

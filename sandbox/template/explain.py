@@ -18,20 +18,28 @@ from sandbox.template.template import Access, WasiTemplate
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Whether it may be, the line that decided (None: no line allows it), and the answer in one sentence."""
+    """Whether it may be, the line that decided (None: no line allows it), and the answer in one sentence.
+
+    `asked` is of a no that a person may turn into a yes at the moment of use.
+    """
 
     allowed: bool
     origin: str | None
     line: str
+    asked: bool = False
 
 
 def explain_file(template: WasiTemplate, path: str, wanted: Access) -> Explanation:
     """About a real absolute host path, links resolved."""
-    decision = FileRules(template.files).decide(path, wanted)
+    rules = FileRules(template.files)
+    decision = rules.decide(path, wanted)
     words = " and ".join(wanted.words)
     if decision.allowed:
         return Explanation(True, decision.origin, f"{words} {quoted(path)}: allowed by {decision.origin}")
     missing = " and ".join(decision.missing.words)
+    if not decision.missing & ~rules.asked(path):
+        origin = rules.asking(path, decision.missing)
+        return Explanation(False, origin, f"{words} {quoted(path)}: {missing} after a person's yes, by {origin}", asked=True)
     return Explanation(False, decision.origin, f"{words} {quoted(path)}: {missing} denied, {_why(decision.origin)}")
 
 

@@ -5,7 +5,8 @@ after their wildcards, `**` is a node that stays where it is. A lookup costs a f
 whatever the number of rules (`benchmarks/checks.py`).
 
 Rules: paths are real, absolute, normalised host paths; any other path is refused. What any allow gives is given, minus what
-any deny takes; absence is deny. Nothing here looks at a disk.
+any ask keeps back for a person's yes and any deny takes; what was granted is that yes. Absence is deny. Nothing here looks at a
+disk.
 """
 
 from __future__ import annotations
@@ -32,13 +33,28 @@ class FileDecision:
 class _Node:
     """What the rules say that end here, and where others go on."""
 
-    __slots__ = ("allow", "allow_below", "deep", "deep_here", "deny", "literals", "origins", "patterns", "shapes")
+    __slots__ = (
+        "allow",
+        "ask",
+        "deep",
+        "deep_here",
+        "deny",
+        "given_below",
+        "granted",
+        "literals",
+        "origins",
+        "patterns",
+        "shapes",
+    )
 
     def __init__(self, *, deep_here: bool = False) -> None:
         self.deep_here = deep_here
         self.allow = 0
+        self.granted = 0
+        self.ask = 0
         self.deny = 0
-        self.allow_below = 0
+        self.given_below = 0
+        """What allows and asks give here or below."""
         self.origins: dict[tuple[Effect, int], str] = {}
         self.literals: dict[str, _Node] = {}
         self.patterns: dict[tuple[str, str], dict[str, _Node]] = {}
@@ -62,10 +78,15 @@ class _Node:
 
     def ends(self, rule: FileRule) -> None:
         """Take the rule that ends here; the first line to say something keeps the credit."""
-        if rule.effect is Effect.ALLOW:
-            self.allow |= int(rule.access)
-        else:
-            self.deny |= int(rule.access)
+        access = int(rule.access)
+        match rule.effect:
+            case Effect.ALLOW:
+                self.allow |= access
+                self.granted |= access if rule.granted else 0
+            case Effect.ASK:
+                self.ask |= access
+            case Effect.DENY:
+                self.deny |= access
         for bit in (1, 2, 4, 8):
             if rule.access & bit:
                 self.origins.setdefault((rule.effect, bit), rule.origin)
@@ -94,12 +115,14 @@ class FileRules:
     def __init__(self, rules: Iterable[FileRule]) -> None:
         self._root = _Node()
         self._memo: dict[str, Access] = {}
+        self._asks = False
         for rule in rules:
+            self._asks = self._asks or rule.effect is Effect.ASK
             for pattern in expand(rule.pattern) if "{" in rule.pattern else (rule.pattern,):
                 self._insert(rule, pattern)
 
     def access(self, path: str) -> Access:
-        """What may be done with the path."""
+        """What may be done with the path, without a question."""
         known = self._memo.get(path)
         if known is not None:
             return known
@@ -108,21 +131,29 @@ class FileRules:
         found = self._memo[path] = _effective(self._reached(path))
         return found
 
+    def asked(self, path: str) -> Access:
+        """What may be done with the path after a person's yes."""
+        return _asked(self._reached(path)) if self._asks else Access.NONE
+
+    def asking(self, path: str, wanted: Access) -> str | None:
+        """The ask line that keeps some of `wanted` back; None where none does."""
+        return self._origin(path, Effect.ASK, wanted & self.asked(path)) if self._asks else None
+
     def decide(self, path: str, wanted: Access) -> FileDecision:
-        """Whether all of `wanted` may be done, and which line decided."""
+        """Whether all of `wanted` may be done, and which line decided: of what is only asked about, none did yet."""
         missing = wanted & ~self.access(path)
         if not missing:
             return FileDecision(True, Access.NONE, self._origin(path, Effect.ALLOW, wanted))
         return FileDecision(False, missing, self._origin(path, Effect.DENY, missing))
 
     def visible(self, path: str, wanted: Access = ~Access.NONE) -> bool:
-        """Whether some of `wanted` may be done with the path, or with something below it."""
+        """Whether some of `wanted` may be done with the path, or with something below it, be it after a yes."""
         if self.access(path) & wanted:
             return True
         nodes = self._reached(path)
         below = 0
         for node in nodes:
-            below |= node.allow_below
+            below |= node.given_below
         return bool(below & int(wanted) & ~_deny_below(nodes))
 
     def uniform_below(self, path: str) -> bool:
@@ -130,16 +161,17 @@ class FileRules:
         nodes = self._reached(path)
         if any(node.goes_on for node in nodes):
             return False
-        return _effective(nodes) == _effective([node for node in nodes if node.deep_here])
+        deep = [node for node in nodes if node.deep_here]
+        return _effective(nodes) == _effective(deep) and _asked(nodes) == _asked(deep)
 
     def _insert(self, rule: FileRule, pattern: str) -> None:
         path = [self._root]
         for segment in pattern.split("/")[1:] if pattern != "/" else ():
             path.append(path[-1].child(segment))
         path[-1].ends(rule)
-        if rule.effect is Effect.ALLOW:
+        if rule.effect is not Effect.DENY:
             for node in path:
-                node.allow_below |= int(rule.access)
+                node.given_below |= int(rule.access)
 
     def _reached(self, path: str) -> list[_Node]:
         names = _names(path)
@@ -176,11 +208,22 @@ def _with_deep(nodes: list[_Node]) -> list[_Node]:
 
 
 def _effective(nodes: Iterable[_Node]) -> Access:
-    allow = deny = 0
+    allow = granted = ask = deny = 0
     for node in nodes:
         allow |= node.allow
+        granted |= node.granted
+        ask |= node.ask
         deny |= node.deny
-    return Access(allow & ~deny)
+    return Access(allow & ~(ask & ~granted) & ~deny)
+
+
+def _asked(nodes: Iterable[_Node]) -> Access:
+    granted = ask = deny = 0
+    for node in nodes:
+        granted |= node.granted
+        ask |= node.ask
+        deny |= node.deny
+    return Access(ask & ~granted & ~deny)
 
 
 def _deny_below(nodes: Iterable[_Node]) -> int:

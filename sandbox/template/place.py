@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sandbox.policy import globs, uris
-from sandbox.policy.entries import StorageAllow, StorageDeny
+from sandbox.policy.entries import StorageAllow, StorageAsk, StorageDeny, StorageEntry
 from sandbox.policy.refusal import Refusal, quoted
 from sandbox.template.template import Access, Effect, FileRule, Preopen
 
@@ -51,6 +51,7 @@ class Located:
     """Links that were followed to get here."""
     sizes: Sizes = (None, None)
     """The longest file and the most that it all may take; None where nobody wrote it."""
+    granted: bool = False
 
     @property
     def pattern(self) -> globs.Segments:
@@ -60,13 +61,17 @@ class Located:
     @property
     def rule(self) -> FileRule:
         """The pattern as a rule of the template."""
-        return FileRule(self.effect, "/" + "/".join(self.pattern), self.access, self.origin, *self.sizes)
+        return FileRule(self.effect, "/" + "/".join(self.pattern), self.access, self.origin, *self.sizes, self.granted)
 
     def narrowed(self, pattern: globs.Segments, access: Access, sizes: Sizes) -> Located:
         """The same line with a narrower pattern; the guest's names go along."""
         names, rest = uris.static_prefix(pattern)
         guest = posixpath.join(self.guest, *names[len(self.names) :])
         return replace(self, names=names, rest=rest, access=access, guest=guest, sizes=sizes)
+
+
+class MissingVariableError(Refusal):
+    """A variable that the host has not: one problem, however many lines name it."""
 
 
 def access_of(words: tuple[str, ...]) -> Access:
@@ -77,13 +82,13 @@ def access_of(words: tuple[str, ...]) -> Access:
     return found
 
 
-def locate(entry: StorageAllow | StorageDeny, around: Surroundings) -> tuple[Located, ...]:
+def locate(entry: StorageAllow | StorageAsk | StorageDeny, around: Surroundings) -> tuple[Located, ...]:
     """The patterns that a line means on this host; raises `Refusal`."""
     uri = uris.parse_uri(entry.uri)
     base = _base(uri, entry.uri, around)
     if isinstance(entry, StorageDeny):
         return tuple(found for pattern in uri.expanded for found in _deny(entry, base, pattern, around))
-    return tuple(_allow(entry, uri, base, pattern, around) for pattern in uri.expanded)
+    return tuple(_given(entry, uri, base, pattern, around) for pattern in uri.expanded)
 
 
 def preopen(located: Located, around: Surroundings) -> Preopen:
@@ -121,8 +126,8 @@ def _base(uri: uris.StorageUri, shown: str, around: Surroundings) -> str:
         return _expansion("~", around.home, shown)
     value = around.environment.get(uri.variable or "")
     if value is None:
-        told = f"set it where this is started: `{uri.variable}=/path sandbox …`"
-        raise Refusal(f"{quoted(shown)}: the host has no variable `{uri.variable}`", told)
+        told = f"set it where this is started: `{uri.variable}=/path sandbox …`; for a client: `sandbox install --env`"
+        raise MissingVariableError(f"it needs the variable `{uri.variable}`, and the host has none", told)
     return _expansion(f"${{{uri.variable}}}", value, shown)
 
 
@@ -142,7 +147,7 @@ def _expansion(name: str, value: str, shown: str) -> str:
     return value
 
 
-def _allow(entry: StorageAllow, uri: uris.StorageUri, base: str, pattern: globs.Segments, around: Surroundings) -> Located:
+def _given(entry: StorageEntry, uri: uris.StorageUri, base: str, pattern: globs.Segments, around: Surroundings) -> Located:
     prefix, rest = uris.static_prefix(pattern)
     written = posixpath.normpath(posixpath.join(base, *prefix))
     real = _names(around.resolve(written))
@@ -157,10 +162,12 @@ def _allow(entry: StorageAllow, uri: uris.StorageUri, base: str, pattern: globs.
         )
     guest = _guest(entry, prefix, written, plain=not rest, own=own)
     links = _links(base, prefix, around)
-    return Located(Effect.ALLOW, access_of(entry.access), entry.origin, real, rest, guest, entry.uri, own, links, entry.sizes)
+    effect = Effect.ASK if isinstance(entry, StorageAsk) else Effect.ALLOW
+    found = Located(effect, access_of(entry.access), entry.origin, real, rest, guest, entry.uri, own, links, entry.sizes)
+    return replace(found, granted=entry.granted)
 
 
-def _guest(entry: StorageAllow, prefix: Names, written: str, *, plain: bool, own: bool) -> str:
+def _guest(entry: StorageEntry, prefix: Names, written: str, *, plain: bool, own: bool) -> str:
     if entry.mount is None:
         return text_of(prefix) if own else written
     if plain and posixpath.basename(entry.mount) != posixpath.basename(written):

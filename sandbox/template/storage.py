@@ -1,8 +1,9 @@
 """Storage lines → file rules and preopens, inside the ceiling.
 
-The ceiling is applied here, exactly: an allow line becomes what it has in common with each allow line of the ceiling, so the
-template holds one set of rules and every gate judges by it. A line wholly outside is refused, one that has more in it than
-the ceiling is narrowed with a warning, and an overlap that no pattern can say is refused too. The ceiling's denies are added.
+The ceiling is applied here, exactly: an allow or ask line becomes what it has in common with each allow line of the ceiling, so
+the template holds one set of rules and every gate judges by it; what it has in common with an ask line is asked about. A line
+wholly outside is refused, one that has more in it than the ceiling is narrowed with a warning, and an overlap that no pattern can
+say is refused too. The ceiling's denies are added.
 
 Rules: no line may reach the host's own folders (policy, state, cache, record) or another component's data; none may be led
 elsewhere by a link that a component could have planted.
@@ -15,15 +16,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sandbox.policy.checks import unbounded
-from sandbox.policy.entries import StorageAllow, StorageDeny
+from sandbox.policy.entries import StorageAllow, StorageAsk, StorageDeny
 from sandbox.policy.globs import NotExpressibleError, Segments, covers, intersect
 from sandbox.policy.models import Storage
 from sandbox.policy.overlap import Covering, Work
 from sandbox.policy.refusal import Refusal, quoted
 from sandbox.template.files import FileRules
-from sandbox.template.place import Located, Sizes, Surroundings, locate, preopen
+from sandbox.template.place import Located, MissingVariableError, Sizes, Surroundings, locate, preopen
 from sandbox.template.report import Report
-from sandbox.template.template import Access, FileRule, Preopen
+from sandbox.template.template import Access, Effect, FileRule, Preopen
 
 _GROWS = Access.WRITE | Access.CREATE
 
@@ -40,6 +41,7 @@ class CompiledStorage:
 def compile_storage(document: Storage, ceilings: Iterable[Storage], around: Surroundings, report: Report) -> CompiledStorage:
     """Compile one document's storage inside every ceiling; what is wrong goes into `report`."""
     allows = [item for at, entry in enumerate(document.allow) for item in _located(at, entry, around, report, "allow")]
+    allows += [item for at, entry in enumerate(document.ask) for item in _located(at, entry, around, report, "ask")]
     denies = [item for at, entry in enumerate(document.deny) for item in _located(at, entry, around, report, "deny")]
     _refuse_restrictions(allows, report)
     for ceiling in ceilings:
@@ -53,20 +55,22 @@ def compile_storage(document: Storage, ceilings: Iterable[Storage], around: Surr
 
 
 def _located(
-    at: int, entry: StorageAllow | StorageDeny, around: Surroundings, report: Report, effect: str
+    at: int, entry: StorageAllow | StorageAsk | StorageDeny, around: Surroundings, report: Report, effect: str
 ) -> tuple[Located, ...]:
     try:
         return locate(entry, around)
     except Refusal as refusal:
-        report.refuse(entry.origin, f"permissions.storage.{effect}[{at}].uri", refusal)
+        once = isinstance(refusal, MissingVariableError)
+        report.refuse(entry.origin, f"permissions.storage.{effect}[{at}].uri", refusal, once=once)
         return ()
 
 
 def _inside_ceiling(allows: Sequence[Located], ceiling: Storage, around: Surroundings, report: Report) -> Iterator[Located]:
     most = [item for entry in ceiling.allow for item in _located(0, entry, around, report, "allow")]
+    asking = [item for entry in ceiling.ask for item in _located(0, entry, around, report, "ask")]
     for allow in allows:
         try:
-            parts = [allow.narrowed(pattern, access, sizes) for pattern, access, sizes in _common(allow, most)]
+            parts = list(_parts(allow, most, asking))
         except NotExpressibleError as error:
             report.refuse(
                 allow.origin,
@@ -83,6 +87,15 @@ def _inside_ceiling(allows: Sequence[Located], ceiling: Storage, around: Surroun
         elif parts != [allow]:
             report.warn(allow.origin, f"the ceiling narrows {quoted(allow.shown)}")
         yield from parts
+
+
+def _parts(allow: Located, most: list[Located], asking: list[Located]) -> Iterator[Located]:
+    """What of a line is inside; what a person gave is asked about no more."""
+    answered = allow.granted or allow.effect is Effect.ASK
+    for pattern, access, sizes in _common(allow, [*most, *asking] if answered else most):
+        yield allow.narrowed(pattern, access, sizes)
+    for pattern, access, sizes in () if answered else _common(allow, asking):
+        yield replace(allow.narrowed(pattern, access, sizes), effect=Effect.ASK, sizes=(None, None))
 
 
 def _common(allow: Located, most: Iterable[Located]) -> Iterator[tuple[Segments, Access, Sizes]]:
@@ -119,7 +132,7 @@ def _either(one: Sizes | None, other: Sizes | None) -> Sizes | None:
 
 
 def _offers(ceiling: Storage) -> str:
-    lines = ", ".join(f"{quoted(entry.uri)} ({', '.join(entry.access)})" for entry in ceiling.allow[:5])
+    lines = ", ".join(f"{quoted(entry.uri)} ({', '.join(entry.access)})" for entry in (*ceiling.allow, *ceiling.ask)[:5])
     return f"the ceiling allows {lines}" if lines else "the ceiling allows no storage at all"
 
 
@@ -128,7 +141,7 @@ def _refuse_restrictions(allows: Sequence[Located], report: Report) -> None:
 
     Grants are left out: who grants more beside a narrower line means to.
     """
-    lines = [allow for allow in allows if not allow.origin.startswith("grant ")]
+    lines = [allow for allow in allows if not allow.granted and allow.effect is Effect.ALLOW]
     covering = Covering([(allow.pattern,) for allow in lines], Work())
     for narrow in lines:
         try:
@@ -176,7 +189,7 @@ def _refuse_planted_links(allows: Sequence[Located], report: Report) -> None:
         return
     rules = FileRules(allow.rule for allow in allows)
     for allow, link in followed:
-        if rules.access(link) & Access.CREATE or rules.access(posixpath.dirname(link)) & Access.CREATE:
+        if any((rules.access(place) | rules.asked(place)) & Access.CREATE for place in (link, posixpath.dirname(link))):
             message = f"{quoted(allow.shown)} goes through a link that the component may have made itself"
             report.refuse(allow.origin, "permissions.storage", Refusal(message, "write the path without links"))
 

@@ -32,15 +32,16 @@ SLACK = 24 << 20
 
 
 def policy(storage: str = "", network: str = "", environment: str = "", limits: str = "") -> str:
-    """A document with these entries: flow mappings, one a line, as `allow` unless a line begins with `deny `."""
+    """A document with these entries: flow mappings, one a line, as `allow` unless a line begins with `ask ` or `deny `."""
     lines = ['version: "2.0"', "permissions:"]
     for section, text in (("storage", storage), ("network", network), ("environment", environment)):
         entries = [line.strip() for line in text.strip().splitlines()]
-        allow = [line for line in entries if not line.startswith("deny ")]
+        allow = [line for line in entries if not line.startswith(("ask ", "deny "))]
+        ask = [line.removeprefix("ask ") for line in entries if line.startswith("ask ")]
         deny = [line.removeprefix("deny ") for line in entries if line.startswith("deny ")]
         if entries:
             lines.append(f"  {section}:")
-        for effect, chosen in (("allow", allow), ("deny", deny)):
+        for effect, chosen in (("allow", allow), ("ask", ask), ("deny", deny)):
             lines += [f"    {effect}:", *(f"      - {{{line}}}" for line in chosen)] if chosen else []
     if limits:
         lines += ["  resources:", f"    limits: {{{limits}}}"]

@@ -22,9 +22,6 @@ TWO = [
     ("scope: workflow", "scope"),
     ("components: [a]", "components"),
     ("shared_permissions: {storage: []}", "shared_permissions"),
-    ("permissions: {storage: {ask: [{uri: fs:///srv/a, access: [read]}]}}", "ask"),
-    ("permissions: {network: {ask: []}}", "ask"),
-    ("permissions: {environment: {ask: []}}", "ask"),
     ("permissions: {state: {keyvalue: {max_size: 10Mi}}}", "state"),
     ("permissions: {resources: {limits: {cpu: 500m}}}", "cpu"),
     (NETWORK % "protocols: [tcp]", "tcp"),
@@ -39,6 +36,14 @@ def test_a_field_that_is_not_enforced_yet_is_refused_by_name(line: str, field: s
     assert len(error.problems) == 1, "the field is the only thing wrong with the document"
     assert f"`{field}` is not enforced yet: " in error.problems[0].message
     assert error.problems[0].where.startswith("p.yaml:2:")
+    assert error.problems[0].help
+
+
+@pytest.mark.parametrize("section", ["network", "environment"])
+def test_a_person_is_asked_about_files_alone(section: str) -> None:
+    error = refused(f'version: "2.0"\npermissions: {{{section}: {{ask: []}}}}\n')
+    assert len(error.problems) == 1
+    assert "`ask` is refused here: " in error.problems[0].message
     assert error.problems[0].help
 
 

@@ -100,6 +100,19 @@ def test_a_folder_is_uniform_only_where_no_rule_decides_otherwise_below() -> Non
     assert not rules.uniform_below("/srv/f"), "given itself, and nothing below"
 
 
+def test_an_ask_keeps_back_what_an_allow_gives_and_a_grant_answers_it() -> None:
+    ask = FileRule(Effect.ASK, "/srv/**", READ | WRITE, "ask")
+    answer = FileRule(Effect.ALLOW, "/srv/a", READ, "grant g-1", granted=True)
+    rules = FileRules([allow("/srv/**", Access.ALL), ask, answer, deny("/srv/b", READ)])
+    assert (rules.access("/srv/a"), rules.asked("/srv/a")) == (READ | CREATE | DELETE, WRITE)
+    assert (rules.access("/srv/b"), rules.asked("/srv/b")) == (CREATE | DELETE, WRITE)
+    assert rules.asking("/srv/a", WRITE) == "ask"
+    assert rules.asking("/srv/a", READ) is None
+    assert rules.asking("/srv/b", READ) is None, "a deny beats an ask"
+    decision = rules.decide("/srv/c", READ)
+    assert (decision.allowed, decision.origin) == (False, None), "no deny decided: a yes would help"
+
+
 def test_the_memo_is_bounded_and_never_wrong() -> None:
     rules = FileRules([allow("/srv/**"), deny("/srv/7*")])
     for _ in range(2):
@@ -117,6 +130,7 @@ file_rules = st.builds(
     patterns.map(lambda segments: "/" + "/".join(segments)),
     st.integers(1, 15).map(Access),
     st.just("line"),
+    granted=st.booleans(),
 )
 
 
@@ -129,12 +143,24 @@ def naive_match(pattern: list[str], names: list[str]) -> bool:
 
 
 def naive_access(rules: list[FileRule], path: str) -> Access:
+    """Deny beats ask, ask beats allow, and what was granted is the answer to an ask."""
+    given, granted = naive_sums(rules, path)
+    return given[Effect.ALLOW] & ~(given[Effect.ASK] & ~granted) & ~given[Effect.DENY]
+
+
+def naive_asked(rules: list[FileRule], path: str) -> Access:
+    given, granted = naive_sums(rules, path)
+    return given[Effect.ASK] & ~granted & ~given[Effect.DENY]
+
+
+def naive_sums(rules: list[FileRule], path: str) -> tuple[dict[Effect, Access], Access]:
     names = [name for name in path.split("/") if name]
-    given = {Effect.ALLOW: Access.NONE, Effect.DENY: Access.NONE}
+    given, granted = dict.fromkeys(Effect, Access.NONE), Access.NONE
     for rule in rules:
         if naive_match(rule.pattern.split("/")[1:], names):
             given[rule.effect] |= rule.access
-    return given[Effect.ALLOW] & ~given[Effect.DENY]
+            granted |= rule.access if rule.effect is Effect.ALLOW and rule.granted else Access.NONE
+    return given, granted
 
 
 @settings(deadline=None)
@@ -142,6 +168,7 @@ def naive_access(rules: list[FileRule], path: str) -> Access:
 def test_the_index_agrees_with_every_rule_asked_in_turn(rules: list[FileRule]) -> None:
     index = FileRules(rules)
     assert [index.access(path) for path in PATHS] == [naive_access(rules, path) for path in PATHS]
+    assert [index.asked(path) for path in PATHS] == [naive_asked(rules, path) for path in PATHS]
 
 
 @settings(deadline=None)
@@ -160,7 +187,7 @@ def test_what_is_given_is_visible_and_so_is_the_way_to_it(rules: list[FileRule])
     index = FileRules(rules)
     for path in PATHS:
         below = [other for other in PATHS if other == path or other.startswith(path.rstrip("/") + "/")]
-        if any(naive_access(rules, other) for other in below):
+        if any(naive_access(rules, other) | naive_asked(rules, other) for other in below):
             assert index.visible(path)
 
 
@@ -170,5 +197,6 @@ def test_below_a_uniform_folder_every_path_is_judged_as_the_folder(rules: list[F
     index = FileRules(rules)
     for path in PATHS:
         if index.uniform_below(path):
-            here = naive_access(rules, path)
-            assert all(naive_access(rules, f"{path.rstrip('/')}{below}") == here for below in PATHS if below != "/")
+            here = naive_access(rules, path), naive_asked(rules, path)
+            below = [f"{path.rstrip('/')}{below}" for below in PATHS if below != "/"]
+            assert all((naive_access(rules, one), naive_asked(rules, one)) == here for one in below)

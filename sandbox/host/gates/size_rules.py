@@ -31,7 +31,7 @@ class Place:
 
 def longest_file(rules: Iterable[FileRule]) -> int:
     """The longest file that any of the rules gives: what the kernel holds for the whole life of a process."""
-    giving = [rule for rule in rules if rule.effect is Effect.ALLOW and rule.access & _GROWS]
+    giving = [rule for rule in rules if rule.effect is not Effect.DENY and rule.access & _GROWS]
     lengths = [FILE_BYTES if rule.max_file_bytes is None else rule.max_file_bytes for rule in giving]
     return max(lengths, default=FILE_BYTES)
 

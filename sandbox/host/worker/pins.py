@@ -98,7 +98,7 @@ def open_path(path: str) -> int | None:
 
 
 def _granted(template: WasiTemplate) -> Iterator[tuple[str, Right]]:
-    """The places of the allow rules: the static part of each glob, single files, and their folders where one is needed."""
+    """The places of what is no deny: the static part of each glob, single files, and their folders where one is needed."""
     singles = dict(_single_files(template))
     for rule in template.files:
         if rule.effect is Effect.DENY:
@@ -116,8 +116,8 @@ def _granted(template: WasiTemplate) -> Iterator[tuple[str, Right]]:
 
 
 def _single_files(template: WasiTemplate) -> list[tuple[str, bool]]:
-    """The allow rules without a glob, up to a bound: the path, and whether it is there."""
-    exact = [rule.pattern for rule in template.files if rule.effect is Effect.ALLOW and not _GLOB & set(rule.pattern)]
+    """What is no deny and has no glob, up to a bound: the path, and whether it is there."""
+    exact = [rule.pattern for rule in template.files if rule.effect is not Effect.DENY and not _GLOB & set(rule.pattern)]
     return [(path, _identity(path) is not None) for path in exact[:_FILE_RULES]]
 
 
