@@ -24,6 +24,9 @@ from sandbox.audit.tail import tail
 from sandbox.changes.applying import Changes
 from sandbox.changes.granting import Granting
 from sandbox.changes.permissions import Permissions
+from sandbox.changes.signalling import Signalling
+from sandbox.changes.signals import Signals
+from sandbox.changes.stopping import Stopping
 from sandbox.components import Components, Loaded, LoadedComponent
 from sandbox.control import MAX_LEFT_OUT, MAX_WHY, ControlSocket, Status, status_all
 from sandbox.dispatch import Call, Dispatch
@@ -56,7 +59,7 @@ SET_BACK_S = 60.0
 """A wall clock that far behind the latest moment ever seen is worth an alert."""
 
 
-class Sandbox(Permissions, Installing, Workshop):
+class Sandbox(Permissions, Installing, Signalling, Workshop):
     """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
 
     `home` is where state, record, cache and data lie; `ceiling` the most that any policy may give here; with `isolation="strict"`
@@ -96,6 +99,7 @@ class Sandbox(Permissions, Installing, Workshop):
         self._own_files = tuple(os.path.realpath(file) for file in own_files)
         self._host: Host | None = None
         self._control: ControlSocket | None = None
+        self._signals = Signals(self._components, lambda: self._log, lambda: self._host)
         self._starting = asyncio.Lock()
         self._warming: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
@@ -176,6 +180,7 @@ class Sandbox(Permissions, Installing, Workshop):
             self._warming.cancel()
             await asyncio.gather(self._warming, return_exceptions=True)
         await self._standing.close()
+        await self._signals.close()
         if self._control is not None:
             await self._control.close()
         if self._host is not None:
@@ -401,6 +406,10 @@ class Sandbox(Permissions, Installing, Workshop):
     def _kept(self) -> Kept:
         self._require_open()
         return Kept(self._registry, self._standing, self._granting)
+
+    def _switch(self) -> Stopping:
+        self._require_open()
+        return Stopping(self._granting)
 
     def _opened(self) -> Granting:
         self._require_open()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from sandbox.errors import Code, ComponentError, NotFound
 from sandbox.in_force.effective import Effective
 from sandbox.in_force.sessions import Bound
+from sandbox.in_force.stopped import Stops
 from sandbox.template.template import WasiTemplate
 from sandbox.wit.tools import Tool
 from sandbox.wit.types import Digest
@@ -67,11 +68,13 @@ class Running:
 
 @dataclass(slots=True)
 class Components:
-    """Every loaded component by name, every tool by name, every running call by id."""
+    """Every loaded component by name, every tool by name, every running call by id, and what is stopped."""
 
     loaded: dict[str, Loaded] = field(default_factory=dict)
     tools: dict[str, Tool] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
+    stops: Stops = field(default_factory=Stops)
+    """What may not be called at all."""
 
     def refuse_collision(self, name: str, tools: tuple[Tool, ...]) -> None:
         """Raise ComponentError where a component or a tool of that name is loaded already."""

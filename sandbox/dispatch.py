@@ -40,6 +40,7 @@ from sandbox.errors import Code, HostUnavailable, NotFound, SandboxError
 from sandbox.host.ending import CalledOff
 from sandbox.host.outcome import Ending, Outcome, Usage
 from sandbox.in_force.in_use import InUse, Secrets
+from sandbox.in_force.stopped import said_of
 from sandbox.result import CallResult, body_of, code_of
 from sandbox.state import Store, StoredDenial
 from sandbox.template.smallest import SmallestGrant
@@ -136,6 +137,8 @@ class Dispatch:
                 raise SandboxError(f"a call `{call.call_id}` runs already")
             found = self.components.find(call.tool)
             request = self._request(call, found)
+            if (stop := self.components.stops.of(call.session)) is not None:
+                raise self._refused(request, call, Decision(Ruling.DENY, ("stopped",), said_of(stop)), found)
             now = self.clock()
             verdict = self.authorizer.admit(request, now=now)
             if found is None or verdict.admission is None:

@@ -54,6 +54,11 @@ class EventType(StrEnum):
     TOOL_SUCCESS = "tool_success"
     TOOL_FAILURE = "tool_failure"
     ACCESS_DENIED = "access_denied"
+    SIGNAL_KILL = "signal_kill"
+    SIGNAL_STOP = "signal_stop"
+    SIGNAL_CONT = "signal_cont"
+    CALLS_STOPPED = "calls_stopped"
+    CALLS_RESUMED = "calls_resumed"
     WORKER_KILLED = "worker_killed"
     WORKER_CRASHED = "worker_crashed"
     SECURITY_ALERT = "security_alert"
@@ -72,6 +77,10 @@ _SEVERITY = {
     EventType.POLICY_REFUSED: Severity.WARNING,
     EventType.TOOL_FAILURE: Severity.WARNING,
     EventType.ACCESS_DENIED: Severity.WARNING,
+    EventType.SIGNAL_KILL: Severity.WARNING,
+    EventType.SIGNAL_STOP: Severity.WARNING,
+    EventType.CALLS_STOPPED: Severity.CRITICAL,
+    EventType.CALLS_RESUMED: Severity.WARNING,
     EventType.WORKER_KILLED: Severity.WARNING,
     EventType.WORKER_CRASHED: Severity.WARNING,
     EventType.SECURITY_ALERT: Severity.CRITICAL,

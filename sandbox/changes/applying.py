@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -25,9 +25,10 @@ from sandbox.host.outcome import Ending
 from sandbox.in_force.accepted import Accepted, Documents
 from sandbox.in_force.effective import Around, Effective, compile_effective, deny_all, kept_by, why_not_granted
 from sandbox.in_force.sessions import Bound, by_session
+from sandbox.in_force.stopped import said_of
 from sandbox.policy.grants import Grant
 from sandbox.receipt import Held, StoppedCall
-from sandbox.state import Store, StoredComponent
+from sandbox.state import EVERYTHING, Store, StoredComponent
 from sandbox.state.authentic import StoreChangedError
 from sandbox.template.difference import taken_away
 from sandbox.template.smallest import SmallestGrant
@@ -67,8 +68,11 @@ class Stopper(Protocol):
     async def narrow(self, call_id: str, template: WasiTemplate) -> Stopped | None:
         """Hold a running call to other network rules, its connections cut; None where it does not run."""
 
-    async def stop(self, call_ids: tuple[str, ...], ending: Ending) -> tuple[Stopped, ...]:
-        """Kill the workers of these calls."""
+    async def stop(self, call_ids: tuple[str, ...], reason: str, because: str = "") -> tuple[Stopped, ...]:
+        """Kill the workers of these calls, for an ending and with a sentence."""
+
+    async def retire(self, digest: Digest | None = None) -> int:
+        """End the idle workers, of one component or all."""
 
 
 @dataclass(slots=True)
@@ -109,12 +113,13 @@ class Changes:
         try:
             expired = self.store.expire(now)
             generation = self.store.generation()
+            self.components.stops.hold(self.store.stops())
             losses = [Loss(call) for call in self.reconcile()]
             losses += [loss for component in self.components.loaded.values() for loss in self._renew(component, now)]
         except StoreChangedError as error:
             generation, losses = self.store.generation(), self._take_all_away(error)
         self.seen = generation
-        stopped = await self._stop(losses)
+        stopped = (*await self._kill_stopped(), *await self._stop(losses))
         self._recent.append((generation, stopped))
         self._wake_at_expiry(now)
         self.changed()
@@ -240,10 +245,19 @@ class Changes:
         for one in stopped:
             if one.connections_only:
                 self._hold_to(calls[one.call_id], kept[one.call_id])
-        return tuple(
-            StoppedCall(one.call_id, calls[one.call_id].component, calls[one.call_id].tool, one.ms, one.connections_only)
-            for one in stopped
-        )
+        return _told(stopped, calls)
+
+    async def _kill_stopped(self) -> tuple[StoppedCall, ...]:
+        """End the running calls that a stop is about; of a stop of everything, the idle workers too."""
+        stops, stopper = self.components.stops, self.stopper()
+        if not stops.held or stopper is None:
+            return ()
+        calls = {call_id: call for call_id, call in self.components.running.items() if stops.of(call.session)}
+        if EVERYTHING in stops.held:
+            await stopper.retire()
+        because = {call_id: said_of(stop) for call_id, call in calls.items() if (stop := stops.of(call.session))}
+        ends = await asyncio.gather(*(stopper.stop((call_id,), Ending.KILLED, said) for call_id, said in because.items()))
+        return _told([one for end in ends for one in end], calls)
 
     def _hold_to(self, call: Running, kept: WasiTemplate) -> None:
         """Note what a call that runs on holds from now on: a later change is judged by that."""
@@ -282,3 +296,10 @@ class Changes:
                 await self.apply()
         except SandboxError as error:
             _LOG.error("a grant has expired, and: %s", error)
+
+
+def _told(stopped: Iterable[Stopped], calls: Mapping[str, Running]) -> tuple[StoppedCall, ...]:
+    return tuple(
+        StoppedCall(one.call_id, calls[one.call_id].component, calls[one.call_id].tool, one.ms, one.connections_only)
+        for one in stopped
+    )

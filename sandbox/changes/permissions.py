@@ -146,8 +146,10 @@ class Permissions:
         return await take_back(self._opened(), grants)
 
     def attempt(self, tool: str, arguments: Mapping[str, Any], *, subject: str, session: str | None) -> Attempt:
-        """Record that somebody uses one of the host's own tools. Raises SandboxError, HostUnavailable."""
-        return begin(self._opened().log, tool, arguments, subject=subject, session=session)
+        """Record that somebody uses one of the host's own tools. Raises SandboxError, HostUnavailable: also while it is stopped."""
+        opened = self._opened()
+        opened.changes.components.stops.refuse(session)
+        return begin(opened.log, tool, arguments, subject=subject, session=session)
 
     async def revoke(self, grant_id: str) -> Receipt:
         """End a grant for good, and stop the running calls that held what it gave. Raises NotFound, GrantError."""

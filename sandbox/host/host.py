@@ -213,9 +213,9 @@ class Host:
         """The calls that run or wait."""
         return tuple(RunningCall(call_id, one.template, one.started) for call_id, one in self._running.items())
 
-    async def retire(self, digest: Digest) -> int:
-        """End the idle workers of a component, after its policy has changed; how many there were."""
-        return self._pool.retire(lambda template: template.component == digest)
+    async def retire(self, digest: Digest | None = None) -> int:
+        """End the idle workers of a component, after its policy has changed, or of all; how many there were."""
+        return self._pool.retire(lambda template: digest is None or template.component == digest)
 
     def layers(self) -> LayerReport:
         """Which layers hold here, as a worker found them at the start."""

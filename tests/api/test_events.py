@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import NotFound, PolicyError, Sandbox
+from sandbox.admission.signal import Signal
 from sandbox.audit import EventType, Severity
 from sandbox.in_force.accepted import Written
 from sandbox.state import sqlite_store
@@ -119,6 +120,20 @@ async def ask(sandbox: Sandbox, folder: Path) -> None:
     attempt.answered("accept", allowed=True)
 
 
+async def signal_a_call(sandbox: Sandbox, home: Path) -> None:
+    await load(sandbox, home)
+    call = asyncio.create_task(sandbox.call("exhaust_sleep__sleep", {"milliseconds": "20000"}, call_id="c"))
+    await until(lambda: begun(sandbox))
+    for each in (Signal.SIGSTOP, Signal.SIGCONT, Signal.SIGKILL):
+        await sandbox.signal("c", each)
+    await call
+
+
+async def stop_and_resume(sandbox: Sandbox, home: Path) -> None:
+    await sandbox.stop_calls()
+    await sandbox.resume_calls()
+
+
 PROVOKED: dict[EventType, tuple[Callable[[Sandbox, Path], Awaitable[None]], Severity]] = {
     EventType.COMPONENT_LOADED: (load, Severity.INFO),
     EventType.COMPONENT_UNLOADED: (unload, Severity.INFO),
@@ -136,6 +151,11 @@ PROVOKED: dict[EventType, tuple[Callable[[Sandbox, Path], Awaitable[None]], Seve
     EventType.TOOL_SUCCESS: (succeed, Severity.INFO),
     EventType.TOOL_FAILURE: (fail, Severity.WARNING),
     EventType.ACCESS_DENIED: (be_denied, Severity.WARNING),
+    EventType.SIGNAL_KILL: (signal_a_call, Severity.WARNING),
+    EventType.SIGNAL_STOP: (signal_a_call, Severity.WARNING),
+    EventType.SIGNAL_CONT: (signal_a_call, Severity.INFO),
+    EventType.CALLS_STOPPED: (stop_and_resume, Severity.CRITICAL),
+    EventType.CALLS_RESUMED: (stop_and_resume, Severity.WARNING),
     EventType.WORKER_KILLED: (be_killed, Severity.WARNING),
     EventType.WORKER_CRASHED: (crash, Severity.WARNING),
     EventType.SECURITY_ALERT: (set_the_clock_back, Severity.CRITICAL),

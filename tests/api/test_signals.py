@@ -1,0 +1,165 @@
+"""Signals to real workers, who is told of them, and the switch that stops everything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import HostUnavailable, NotFound, Sandbox
+from sandbox.admission.signal import Signal, SignalContext, SignalledCall
+from sandbox.host.outcome import Ending
+from tests.api.conftest import begun, policy, recorded, until
+from tests.support.guests import guest
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+SLEEP = "exhaust_sleep__sleep"
+
+
+async def sleeping(sandbox: Sandbox, home: Path, *, call_id: str = "c", session: str | None = None, ms: int = 60_000) -> Any:
+    """A call that sleeps, begun."""
+    if not sandbox.loaded():
+        await sandbox.load(guest("exhaust_sleep"), policy=policy(home.parent, "{resources: {limits: {wall_time: 60s}}}"))
+    before = len(sandbox._running_host()._running)
+    call = asyncio.create_task(sandbox.call(SLEEP, {"milliseconds": str(ms)}, call_id=call_id, session=session))
+    await until(lambda: sum(one.worker is not None for one in sandbox._running_host()._running.values()) > before or call.done())
+    assert begun(sandbox)
+    return call
+
+
+async def test_a_signal_to_a_call_that_does_not_run_is_refused(sandbox: Sandbox, home: Path) -> None:
+    """Each of them, and one to go on for a call that is not suspended."""
+    for signal in Signal:
+        with pytest.raises(NotFound, match="no call `nothing` runs"):
+            await sandbox.signal("nothing", signal)
+    call = await sleeping(sandbox, home)
+    with pytest.raises(NotFound, match="the call `c` is not suspended"):
+        await sandbox.signal("c", Signal.SIGCONT)
+    await sandbox.signal("c", Signal.SIGKILL, reason="it is enough")
+    outcome = (await call).outcome
+    assert (outcome.ending, outcome.message) == (Ending.KILLED, "the call was killed: it is enough")
+
+
+async def test_a_suspended_call_goes_on(sandbox: Sandbox, home: Path) -> None:
+    """SIGSTOP and SIGCONT are on record with who sent them; the call ends well."""
+    call = await sleeping(sandbox, home, ms=50)
+    await sandbox.signal("c", Signal.SIGSTOP, reason="let me look", who="ann")
+    assert list(sandbox.suspended()) == ["c"]
+    await asyncio.sleep(0.2)
+    assert not call.done()
+    await sandbox.signal("c", Signal.SIGCONT, who="ann")
+    assert (await call).outcome.ok
+    (stopped,), (went_on,) = recorded(home, "signal_stop"), recorded(home, "signal_cont")
+    assert (stopped["subject"], stopped["reason"], stopped["tool"]) == ("ann", "let me look", SLEEP)
+    assert went_on["detail"] == {"action": "signal", "call_id": "c"}
+
+
+async def test_a_call_stays_suspended_for_no_longer_than_is_allowed(sandbox: Sandbox, home: Path) -> None:
+    sandbox._signals.suspend_s = lambda: 0.1
+    call = await sleeping(sandbox, home)
+    await sandbox.signal("c", Signal.SIGSTOP)
+    outcome = (await call).outcome
+    assert (outcome.ending, outcome.limit) == (Ending.LIMIT, "suspend_timeout")
+
+
+async def test_handlers_are_told_and_change_nothing(sandbox: Sandbox, home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One that raises, one that takes too long, one that blocks its thread: the call is killed, the others are told."""
+    told: list[tuple[SignalledCall, SignalContext]] = []
+
+    @sandbox.on_signal(Signal.SIGKILL)
+    def fails(call: SignalledCall, context: SignalContext) -> None:
+        raise RuntimeError("no")
+
+    @sandbox.on_signal(Signal.SIGKILL)
+    def blocks(call: SignalledCall, context: SignalContext) -> None:
+        time.sleep(1.3)
+
+    @sandbox.on_signal(Signal.SIGKILL)
+    async def lasts(call: SignalledCall, context: SignalContext) -> None:
+        await asyncio.sleep(60)
+
+    @sandbox.on_signal(Signal.SIGKILL)
+    async def hears(call: SignalledCall, context: SignalContext) -> None:
+        told.append((call, context))
+
+    @sandbox.on_signal(Signal.SIGSTOP)
+    async def hears_of_others(call: SignalledCall, context: SignalContext) -> None:
+        raise AssertionError("it was no SIGSTOP")
+
+    call = await sleeping(sandbox, home, session="s")
+    began = time.monotonic()
+    with caplog.at_level(logging.ERROR, "sandbox"):
+        await sandbox.signal("c", Signal.SIGKILL, reason="enough", who="ann")
+        assert (await call).outcome.ending is Ending.KILLED
+        assert time.monotonic() - began < 0.9, "nobody waited for a handler"
+        await sandbox._signals.close()
+    assert told == [
+        (SignalledCall(SLEEP, "exhaust_sleep", "c", "s"), SignalContext("enough", "signal", approved_by="ann")),
+    ]
+    said = sorted(record.getMessage().split("<locals>.")[1] for record in caplog.records)
+    assert said == [
+        "blocks` took longer than 1 s and is not waited for",
+        "fails` failed",
+        "lasts` took longer than 1 s and is not waited for",
+    ]
+
+
+async def test_what_is_stopped_is_refused_until_it_is_resumed(sandbox: Sandbox, home: Path) -> None:
+    """The running call is dead when the stop returns; a new one is refused, with who stopped it and why, and on record."""
+    call = await sleeping(sandbox, home)
+    _, receipt = await sandbox.stop_calls(reason="something is wrong", who="ann")
+    outcome = (await call).outcome
+    assert (outcome.ending, outcome.message) == (Ending.KILLED, "every call is stopped (by ann: something is wrong)")
+    assert [one.call_id for one in receipt.stopped] == ["c"]
+    assert sandbox.metrics()["idle"] == 0
+    with pytest.raises(HostUnavailable, match=r"every call is stopped \(by ann: something is wrong\)"):
+        await sandbox.call(SLEEP, {"milliseconds": "1"})
+    assert recorded(home, "access_denied")[-1]["rules"] == ["stopped"]
+    await sandbox.resume_calls(who="ben")
+    assert (await sandbox.call(SLEEP, {"milliseconds": "1"})).outcome.ok
+    (stopped,), (resumed,) = recorded(home, "calls_stopped"), recorded(home, "calls_resumed")
+    assert (stopped["severity"], stopped["subject"], resumed["subject"]) == ("critical", "ann", "ben")
+
+
+async def test_the_host_s_own_tools_are_stopped_too(sandbox: Sandbox) -> None:
+    """A client that could still load and grant would not be stopped."""
+    await sandbox.stop_calls()
+    with pytest.raises(HostUnavailable, match="every call is stopped"):
+        sandbox.attempt("load-component", {}, subject="local", session="s")
+
+
+async def test_a_stopped_session_leaves_the_others_alone(sandbox: Sandbox, home: Path) -> None:
+    mine = await sleeping(sandbox, home, call_id="mine", session="mine")
+    other = await sleeping(sandbox, home, call_id="other", session="other", ms=300)
+    await sandbox.stop_calls("mine")
+    assert (await mine).outcome.ending is Ending.KILLED
+    with pytest.raises(HostUnavailable, match="the calls of this session are stopped"):
+        await sandbox.call(SLEEP, {"milliseconds": "1"}, session="mine")
+    assert (await other).outcome.ok
+    with pytest.raises(NotFound, match="everything is not stopped"):
+        await sandbox.resume_calls()
+
+
+async def test_a_stop_holds_over_a_restart_and_in_every_process(sandbox: Sandbox, home: Path) -> None:
+    """One that starts afterwards refuses; a resume by it is heard here."""
+    await sandbox.load(guest("exhaust_sleep"), policy=policy(home.parent))
+    async with Sandbox(home) as other:
+        await other.stop_calls(reason="over there")
+    async with Sandbox(home) as started_later:
+        assert [stop.why for stop in started_later.stops()] == ["over there"]
+        with pytest.raises(HostUnavailable, match="every call is stopped"):
+            await sandbox.call(SLEEP, {"milliseconds": "1"})
+        await started_later.resume_calls()
+    assert (await sandbox.call(SLEEP, {"milliseconds": "1"})).outcome.ok
+
+
+async def test_a_suspended_call_is_killed_by_a_stop(sandbox: Sandbox, home: Path) -> None:
+    call = await sleeping(sandbox, home)
+    await sandbox.signal("c", Signal.SIGSTOP)
+    await sandbox.stop_calls()
+    assert (await call).outcome.ending is Ending.KILLED
+    assert sandbox.suspended() == {}
