@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # From left to right; those of one group know each other. The empty name is the package's own file.
 STAGES = (
     ("errors",),
+    ("redaction",),
     ("wit",),
     ("policy",),
     ("template",),
@@ -31,7 +32,7 @@ STAGES = (
 )
 RANK = {name: rank for rank, group in enumerate(STAGES) for name in group}
 WASM = ("engine", "zygote", "worker", "compiler", "gates")
-CORE_WITHOUT_IO = ("errors", "wit", "policy", "template")
+CORE_WITHOUT_IO = ("errors", "redaction", "wit", "policy", "template")
 
 
 def module_name(path: Path) -> str:

@@ -2,8 +2,8 @@
 
 from sandbox.audit.log import AuditLog
 from sandbox.audit.record import Event, EventType, Link, Severity
-from sandbox.audit.redact import Redacted, Redactor
 from sandbox.audit.verify import Damage, Fault, Verified, records, verify
+from sandbox.redaction.redact import Redacted, Redactor
 
 __all__ = [
     "AuditLog",

@@ -28,8 +28,8 @@ from typing import Any
 
 from sandbox.audit.folder import private_file, private_folder
 from sandbox.audit.record import GENESIS, Event, EventType, Link, body, digest_of_line, spell
-from sandbox.audit.redact import Redactor
 from sandbox.errors import HostUnavailable
+from sandbox.redaction.redact import Redactor
 
 SUFFIX = ".jsonl"
 _NAME = re.compile(r"\d{4}-\d{2}-\d{2}\.jsonl", re.ASCII)

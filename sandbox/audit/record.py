@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from sandbox.audit.redact import MAX_DEPTH, SMALL_TEXT, Redactor
+from sandbox.redaction.redact import MAX_DEPTH, SMALL_TEXT, Redactor
 
 GENESIS = "0" * 64
 """What the first record of a chain names as the digest of the one before."""

@@ -19,13 +19,13 @@ from typing import Any
 
 from sandbox.audit import Redactor
 from sandbox.audit.folder import private_folder
-from sandbox.audit.patterns import telling
 from sandbox.errors import PolicyError, Problem, SandboxError, told_one_by_one
 from sandbox.in_force.accepted import Accepted
 from sandbox.in_force.in_use import Named, named_by
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import Grant, GrantKind, with_grants
 from sandbox.policy.models import PolicyDocument
+from sandbox.redaction.patterns import telling
 from sandbox.state.home import Home
 from sandbox.state.secret_key import own_places
 from sandbox.template.cache import TemplateCache

@@ -24,10 +24,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sandbox.audit.folder import private_file, private_folder
-from sandbox.audit.redact import MIN_LITERAL
 from sandbox.errors import Code, HostUnavailable, NotFound, SandboxError
 from sandbox.policy.credentials import parse_secret_name
 from sandbox.policy.refusal import Refusal, one_of
+from sandbox.redaction.redact import MIN_LITERAL
 from sandbox.state.home import Home
 from sandbox.state.secret_key import key_place, make_key, read_key
 

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.audit import AuditLog, Event, EventType, Redactor, records
 from sandbox.audit.record import GENESIS, NAMED, PRINTED, TOLD, Link, cut, spell
-from sandbox.audit.redact import SMALL_ITEMS, SMALL_TEXT
+from sandbox.redaction.redact import SMALL_ITEMS, SMALL_TEXT
 
 CANARY = "canary-7f3a9c51e2"
 KEY = "sk-ant-api03-" + "aB3dE5gH7jK9mN1pQ3sT5vW7xY9z"

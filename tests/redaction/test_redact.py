@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
-from sandbox.audit.patterns import PATTERNS, telling
-from sandbox.audit.redact import MAX_NAMES, SMALL_TEXT, Redactor
+from sandbox.redaction.patterns import PATTERNS, telling
+from sandbox.redaction.redact import MAX_NAMES, SMALL_TEXT, Redactor
 
 A = "aB3dE5gH7jK9mN1pQ3sT5vW7xY9zA1cD3eF5"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"

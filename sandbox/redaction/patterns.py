@@ -1,6 +1,6 @@
 """The closed list of credentials that are recognised by their looks, and of the names that tell a secret.
 
-Decides what looks like a secret in one piece of text; `sandbox.audit.redact` walks values and decodes. Rules: every
+Decides what looks like a secret in one piece of text; `sandbox.redaction.redact` walks values and decodes. Rules: every
 expression is linear in the text, adversarial text included (a repeated class is possessive and starts only where its run
 starts, or is bounded); every one has an anchor, a substring without which it is not tried; a marker never matches again.
 

@@ -2,7 +2,7 @@
 
 Decides what a record may hold of arguments, output and denials: nothing that looks like a well-known credential, no value of
 a telling name, and none of the literal values it was told. Looks also into JSON, base64 and percent-encoding inside strings.
-What a secret looks like is `sandbox.audit.patterns`; where it is written is `sandbox.audit.log`.
+What a secret looks like is `sandbox.redaction.patterns`; where it is written is `sandbox.audit.log`.
 
 Rules: works on a copy, never on the value it was given; lists what it hid, by kind; hides too much rather than too little;
 its time is linear in the text.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from sandbox.audit.patterns import hide_assignments, hide_credentials, marker, telling
+from sandbox.redaction.patterns import hide_assignments, hide_credentials, marker, telling
 
 MIN_LITERAL = 4
 """A literal value shorter than this is not hidden: it would blot out half the record (`1`, `on`)."""
