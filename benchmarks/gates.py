@@ -22,7 +22,7 @@ from wasmtime import Engine, Store, WasiConfig
 from wasmtime.component import Component, Linker
 
 from sandbox.host.engine import make_engine
-from sandbox.host.gates import Gates, passthrough_text
+from sandbox.host.gates import Gates, passthrough_text, tunnel_text
 from sandbox.host.outcome import Denial
 from sandbox.template.template import Access, Effect, FileRule, Limits, Preopen, WasiTemplate
 
@@ -70,7 +70,7 @@ def _unexpected(denial: Denial) -> None:
 
 
 def _gated(engine: Engine, guest: Component, folder: str) -> Guest:
-    gates = Gates(engine, Component(engine, passthrough_text()))
+    gates = Gates(engine, Component(engine, passthrough_text()), Component(engine, tunnel_text()))
     patterns = [f"{folder}/**", *(f"/srv/other{i}/**" for i in range(99))]
     rules = tuple(FileRule(Effect.ALLOW, pattern, Access.ALL, "policy.yaml:1:1") for pattern in patterns)
     preopen = Preopen(folder, "/data", writable=True)

@@ -23,7 +23,7 @@ from wasmtime.component import Component, Linker
 
 from sandbox.host.engine import make_engine
 from sandbox.host.gates.gates import Gates
-from sandbox.host.gates.native import passthrough_text
+from sandbox.host.gates.native import passthrough_text, tunnel_text
 from sandbox.host.worker.egress import WorkerEgress
 from sandbox.template.template import WasiTemplate
 from tests.host.gateway.driver import Gateway, rule, running
@@ -130,7 +130,7 @@ def main() -> None:
     linker = Linker(engine)
     linker.add_wasip2()
     linker.add_wasi_http()
-    gates = Gates(engine, Component(engine, passthrough_text()))
+    gates = Gates(engine, Component(engine, passthrough_text()), Component(engine, tunnel_text()))
     with serving(options.megabytes) as port, running() as gateway:
         sides = (Direct(component, linker, lambda: Store(engine)), Gated(component, gates, gateway))
         authority = f"{options.host}:{port}"

@@ -33,7 +33,7 @@ from wasmtime.component import Component, Linker
 from sandbox.admission import Admission, Authorizer, CallRequest, RequestId, Subject
 from sandbox.host.compiler.world import describe
 from sandbox.host.engine import make_engine
-from sandbox.host.gates import Gates, passthrough_text
+from sandbox.host.gates import Gates, passthrough_text, tunnel_text
 from sandbox.host.host import Component as Loaded
 from sandbox.host.host import Host
 from sandbox.host.outcome import Ending
@@ -73,7 +73,7 @@ def _bare(engine: Engine, component: Component, export: Export, arguments: list[
 
 
 def _gated(engine: Engine, component: Component, export: Export, arguments: dict[str, Any]) -> Call:
-    gates, codec = Gates(engine, Component(engine, passthrough_text())), Codec(export)
+    gates, codec = Gates(engine, Component(engine, passthrough_text()), Component(engine, tunnel_text())), Codec(export)
 
     def call() -> None:
         prepared = gates.instantiate(component, wasi=WasiConfig())

@@ -23,8 +23,8 @@ from sandbox.wit.imports import check_imports
 from sandbox.wit.types import Digest, World
 from sandbox.wit.wire import world_from_json
 
-_OWN = ("passthrough.wat", "probe.wat")
-"""The host's own components: what the gates call, and the guest of their self-test."""
+_OWN = ("passthrough.wat", "tunnel.wat", "probe.wat")
+"""The host's own components: what the gates call, what sockets are made of, and the guest of the gates' self-test."""
 
 
 MAX_HELD = 256

@@ -4,7 +4,7 @@ Run as `python -I -m sandbox.host.zygote FD`, FD a stream socket to the server, 
 nothing: it loads no guest but the gates' own probe, makes no `WasiConfig` (one made before the fork gives every worker the
 same `wasi:random`), starts no thread, and holds no secret.
 
-Frames in:  {"start", "fuel"} + passthrough, probe · {"spawn": id} + control, egress, stdout, stderr, notes
+Frames in:  {"start", "fuel"} + passthrough, tunnel, probe · {"spawn": id} + control, egress, stdout, stderr, notes
 Frames out: {"ready", "threads"} · {"spawned": id, "pid"} + pidfd · {"failed": id, "error"} · {"exited": id, "status", …}
 
 Rules: when the server is gone, so are the zygote and (PDEATHSIG) every worker; a dead child is reaped as its pidfd tells,
@@ -72,11 +72,11 @@ class Zygote:
     def _start(self, message: dict[str, Any], descriptors: list[int]) -> None:
         """Load what every worker shares. Frozen, so that a worker's first collection does not copy every page of it."""
         engine = make_engine(fuel=message["fuel"])
-        passthrough = Component.deserialize_file(engine, f"/proc/self/fd/{descriptors[0]}")
+        passthrough, tunnel = (Component.deserialize_file(engine, f"/proc/self/fd/{fd}") for fd in descriptors[:2])
         held = self._engine_descriptors(descriptors)
         surroundings = Surroundings(os.getpid(), namespaces.find(), namespaces.identities(), held)
-        gates = Gates(engine, passthrough)
-        probe = Component.deserialize_file(engine, f"/proc/self/fd/{descriptors[1]}")
+        gates = Gates(engine, passthrough, tunnel)
+        probe = Component.deserialize_file(engine, f"/proc/self/fd/{descriptors[2]}")
         gates.self_test(probe, fuel=_PROBE_FUEL if message["fuel"] else None)
         self._preloaded = worker.Preloaded(engine, gates, surroundings)
         if message["unsafe_run"] is not None:

@@ -31,18 +31,22 @@ class Call:
     store: Store
     context: int
     passthrough: Passthrough
+    tunnels: Passthrough
     bound: Bound
     files: Files | None = None
     """The filesystem gate's records, once a guest has touched it."""
     http: Any = None
     """The HTTP gate's own state."""
+    sockets: Any = None
+    """The sockets gate's own state."""
     requests: int = 0
-    """How many requests the HTTP gate let through."""
+    """How many requests the gates let through, a socket's among them."""
     denials: int = 0
     """How many refusals there were, repeated ones too."""
     fault: BaseException | None = None
     """What a host function failed with: the call's result is void."""
     _native: Native | None = None
+    _tunnel: Native | None = None
     _reported: set[tuple[Any, ...]] = field(default_factory=set)
 
     @property
@@ -51,6 +55,13 @@ class Call:
         if self._native is None:
             self._native = Native(self.passthrough, self.store, self.context)
         return self._native
+
+    @property
+    def tunnel(self) -> Native:
+        """What of it the tunnels of sockets are made of, in this store."""
+        if self._tunnel is None:
+            self._tunnel = Native(self.tunnels, self.store, self.context)
+        return self._tunnel
 
     def report(self, denial: Denial) -> None:
         """Tell the host of a refusal, once for each thing that was tried."""

@@ -1,11 +1,21 @@
-"""How the HTTP gate announces a request to the egress gateway.
+"""How the gates announce a request, or what a socket wants, to the egress gateway.
 
 Decides nothing: the gateway resolves, judges again and connects.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+import itertools
+from typing import Literal, Protocol
+
+NUMBERS = itertools.count(1)
+"""Of every request of this process: a late connection of an earlier call must not meet the announcement of a later one."""
+
+TUNNEL, LOOKUP = "tcp", "dns"
+"""The schemes of a socket's own requests: the way for its bytes, and the addresses of the announced authority."""
+
+End = Literal["receive", "send", "both", "close"]
+"""What a guest is done with: one direction, both, or the socket."""
 
 
 class Egress(Protocol):
@@ -21,3 +31,9 @@ class Egress(Protocol):
 
     def announce(self, number: int, method: str, scheme: str, authority: str, path: str) -> None:
         """Tell the gateway what request `number` really asks for, before it arrives."""
+
+    def dial(self, number: int, address: str, port: int) -> None:
+        """Tell the gateway where the tunnel `number` is to lead; once."""
+
+    def end(self, number: int, what: End) -> None:
+        """Tell the gateway what the guest is done with, of the tunnel `number`."""

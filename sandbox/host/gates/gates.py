@@ -1,7 +1,7 @@
 """The gates of one process: where a guest's WASI calls meet its template.
 
-Decides nothing itself: `filesystem` and `http` judge. This module makes the linker once (in the preloaded parent, before any
-fork and without a WASI context), takes one template, and then makes one store after another.
+Decides nothing itself: `filesystem`, `http` and `sockets` judge. This module makes the linker once (in the preloaded parent,
+before any fork and without a WASI context), takes one template, and then makes one store after another.
 
 Rules:
 - Wasmtime's own version of WASI is shadowed, which answers every 0.2.x that a guest asks for; `self_test` holds it to that;
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from wasmtime import Engine, Store, WasiConfig
 from wasmtime.component import Component, Instance, Linker
 
-from sandbox.host.gates import config, filesystem, http, logging
+from sandbox.host.gates import config, filesystem, http, logging, sockets
 from sandbox.host.gates.call import Call
 from sandbox.host.gates.egress import Egress
 from sandbox.host.gates.interface import Definitions
@@ -94,9 +94,10 @@ class Prepared:
 class Gates:
     """The linker with its gates, and the call that runs."""
 
-    def __init__(self, engine: Engine, passthrough: Component) -> None:
+    def __init__(self, engine: Engine, passthrough: Component, tunnel: Component) -> None:
         self.engine = engine
         self.passthrough = Passthrough(engine, passthrough)
+        self.tunnels = Passthrough(engine, tunnel)
         self.bound = Bound()
         self._call: Call | None = None
         self.linker = Linker(engine)
@@ -107,6 +108,8 @@ class Gates:
         for module in (filesystem, http, config, logging):
             for interface in module.interfaces(self.passthrough):
                 self._definitions.define(self.linker, interface)
+        for interface in sockets.interfaces(self.tunnels):
+            self._definitions.define(self.linker, interface)
 
     def self_test(self, probe: Component, *, fuel: int | None = None) -> None:
         """Hold the linker to its first rule, with the compiled `probe_text`; without a WASI context, as in the parent.
@@ -159,7 +162,7 @@ class Gates:
         store = Store(self.engine)
         self._limit(store)
         context = ctypes.cast(store._context(), ctypes.c_void_p).value or 0
-        prepared = Prepared(store, Call(store, context, self.passthrough, self.bound))
+        prepared = Prepared(store, Call(store, context, self.passthrough, self.tunnels, self.bound))
         try:
             if wasi is not None:
                 self.activate(prepared, wasi)
@@ -184,6 +187,7 @@ class Gates:
         if self._call is prepared.call:
             self._call = None
         filesystem.close(prepared.call)
+        sockets.close(prepared.call)
         prepared.store.close()
 
     def _limit(self, store: Store) -> None:

@@ -1,9 +1,11 @@
-"""Write `passthrough.wat`: the component through which a gate reaches Wasmtime's own implementation of WASI.
+"""Write `passthrough.wat` and `tunnel.wat`: the components through which a gate reaches Wasmtime's own implementation of WASI.
 
     wasm-tools component wit DIR --json | python -m sandbox.host.gates.generate_passthrough > passthrough.wat
+    wasm-tools component wit DIR --json | python -m sandbox.host.gates.generate_passthrough tunnel > tunnel.wat
 
-`DIR` holds WASI's WIT of one version and a world that imports what `IMPORTED` names. No product code runs this: the text
-is kept in the repository, and nothing in it comes from a component.
+`DIR` holds WASI's WIT of one version and a world that imports what `IMPORTED` names for it. No product code runs this: the text
+is kept in the repository, and nothing in it comes from a component. They are two, since a store that touches no socket should
+not pay for what only sockets need.
 
 Python cannot call a native WASI function, but a component can. This one imports the native interfaces and exports each
 function through a trampoline: lower, call, drop the borrows, lift. A `post-return` gives the memory back, so a store can
@@ -19,15 +21,42 @@ from dataclasses import dataclass, field
 from typing import Any
 
 WASI = "0.2.12"
-IMPORTED: dict[str, tuple[str, ...]] = {
-    "wasi:filesystem/types": ("",),
-    "wasi:filesystem/preopens": ("",),
-    "wasi:http/types": ("[method]outgoing-request.",),
-    "wasi:http/outgoing-handler": ("",),
+IMPORTED: dict[str, dict[str, tuple[str, ...]]] = {
+    "passthrough": {
+        "wasi:filesystem/types": ("",),
+        "wasi:filesystem/preopens": ("",),
+        "wasi:http/types": ("[method]outgoing-request.",),
+        "wasi:http/outgoing-handler": ("",),
+    },
+    "tunnel": {
+        "wasi:http/types": (
+            "[constructor]fields",
+            "[constructor]outgoing-request",
+            "[constructor]request-options",
+            "[method]outgoing-request.",
+            "[method]request-options.set-",
+            "[method]outgoing-body.write",
+            "[static]outgoing-body.finish",
+            "[method]future-incoming-response.",
+            "[method]incoming-response.status",
+            "[method]incoming-response.consume",
+            "[method]incoming-body.stream",
+            "[static]incoming-body.finish",
+            "[method]future-trailers.subscribe",
+        ),
+        "wasi:http/outgoing-handler": ("",),
+        "wasi:io/poll": ("[method]pollable.",),
+        "wasi:io/streams": ("[method]input-stream.blocking-read",),
+        "wasi:clocks/monotonic-clock": ("subscribe-duration",),
+    },
 }
-"""The interfaces, and the beginnings of the names of the functions taken from them."""
-LEFT_OUT = ("[method]outgoing-request.body", "[method]outgoing-request.headers")
-HEADER = """;; Do not edit: `wasm-tools component wit DIR --json | python -m sandbox.host.gates.generate_passthrough` writes this.
+"""Of each component the interfaces, and the beginnings of the names of the functions taken from them."""
+LEFT_OUT = {
+    "passthrough": ("[method]outgoing-request.body", "[method]outgoing-request.headers"),
+    "tunnel": ("[method]outgoing-request.headers",),
+}
+COMMAND = "wasm-tools component wit DIR --json | python -m sandbox.host.gates.generate_passthrough"
+HEADER = """;; Do not edit: `{command}` writes this.
 ;; DIR holds the WIT of WASI {version} and `world passthrough {{ {world} }}`.
 """
 RESULTS = 1024  # where a lowered function writes what it returns
@@ -81,8 +110,12 @@ GATE_CODE = f"""
 
 
 def export_name(function: str) -> str:
-    """The name under which the passthrough exports a WASI function: `[method]descriptor.open-at` → `descriptor-open-at`."""
-    return function.removeprefix("[method]").replace(".", "-")
+    """The name under which a WASI function is exported: `[method]descriptor.open-at` → `descriptor-open-at`.
+
+    `[constructor]fields` → `new-fields`.
+    """
+    made = function.replace("[constructor]", "new-")
+    return made.removeprefix("[method]").removeprefix("[static]").replace(".", "-")
 
 
 @dataclass
@@ -155,9 +188,10 @@ class Function:
 
 @dataclass
 class Generator:
-    """The text of the passthrough, interface by interface."""
+    """The text of one of the components, interface by interface."""
 
     wit: Wit
+    component: str = "passthrough"
     functions: list[Function] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     outer: dict[int, str] = field(default_factory=dict)
@@ -165,10 +199,10 @@ class Generator:
 
     def collect(self) -> None:
         """Take the functions that `IMPORTED` asks for, in the order of the WIT."""
-        for name, beginnings in IMPORTED.items():
+        for name, beginnings in IMPORTED[self.component].items():
             index = self.wit.find(name)
             for function, entry in self.wit.resolve["interfaces"][index]["functions"].items():
-                if function.startswith(beginnings) and function not in LEFT_OUT:
+                if function.startswith(beginnings) and function not in LEFT_OUT[self.component]:
                     params = [(param["name"], param["type"]) for param in entry["params"]]
                     self.functions.append(Function(index, function, params, entry.get("result")))
 
@@ -336,8 +370,9 @@ class Generator:
             self.import_interface(index, types)
         self.lines.append(MEMORY)
         self.core()
-        world = " ".join(f"import {name}@{WASI};" for name in IMPORTED)
-        return HEADER.format(version=WASI, world=world) + "(component\n  " + "\n  ".join(self.lines) + ")\n"
+        world = " ".join(f"import {name}@{WASI};" for name in IMPORTED[self.component])
+        command = COMMAND if self.component == "passthrough" else f"{COMMAND} {self.component}"
+        return HEADER.format(version=WASI, world=world, command=command) + "(component\n  " + "\n  ".join(self.lines) + ")\n"
 
     def core(self) -> None:
         """The lowered functions, the module of trampolines, the lifted exports."""
@@ -360,13 +395,14 @@ class Generator:
             self.lines.append(f"(core func $drop-{resource} (canon resource.drop {outer}))")
             imports.append(f'(import "wasi" "drop-{resource}" (func $drop-{resource} (param i32)))')
             given.append(f"drop-{resource}")
-        for name, (signature, answer) in GATES.items():
+        gates = GATES if self.component == "passthrough" else {}
+        for name, (signature, answer) in gates.items():
             bodies.append(_post(name, answer or "i32"))
             lifts.append(_lift(name, signature.format(d=self.resource("descriptor"))))
         self.lines.append(
             "(core module $trampolines\n    "
             + "\n    ".join([*imports, '(import "wasi" "reset" (func $reset))', '(import "wasi" "memory" (memory 1))', *bodies])
-            + GATE_CODE
+            + (GATE_CODE if gates else "")
             + ")"
         )
         exports = [f'(export "{name}" (func ${name}))' for name in [*given, "reset"]] + ['(export "memory" (memory $mem))']
@@ -394,4 +430,4 @@ def _lift(name: str, signature: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(Generator(Wit(json.load(sys.stdin))).text())
+    sys.stdout.write(Generator(Wit(json.load(sys.stdin)), "".join(sys.argv[1:]) or "passthrough").text())

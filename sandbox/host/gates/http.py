@@ -10,14 +10,13 @@ said; no authority is an error, never made up from anything (NET-13); every exit
 
 from __future__ import annotations
 
-import itertools
 import re
 from dataclasses import dataclass
 
 from sandbox.errors import Code
 from sandbox.host.gates import ffi, values
 from sandbox.host.gates.call import Call
-from sandbox.host.gates.egress import Egress
+from sandbox.host.gates.egress import NUMBERS, Egress
 from sandbox.host.gates.interface import Interface
 from sandbox.host.gates.native import Native, Passthrough, check
 from sandbox.host.outcome import Denial
@@ -28,8 +27,6 @@ from sandbox.template.url_path import TARGET_LENGTH
 # The native setters take a method of any length.
 _WORD, _HOST, _REASON = 64, 253, 512
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}", re.ASCII)
-_NUMBERS = itertools.count(1)
-"""Of every request of this process: a late connection of an earlier call must not meet the announcement of a later one."""
 _DENIED = values.Err(values.Case("HTTP-request-denied"))
 _NO_TARGET = values.Err(values.Case("HTTP-request-URI-invalid"))
 _NO_GATEWAY = values.Err(values.Case("internal-error", values.some("the way out is closed")))
@@ -93,7 +90,7 @@ def _decide(call: Call, asked: Asked, scheme: str, authority: Authority) -> Netw
 
 
 def _send_out(call: Call, request: values.Handle, asked: Asked, egress: Egress) -> values.Err | None:
-    number = next(_NUMBERS)
+    number = next(NUMBERS)
     target = f"/{egress.token}/{number}"
     if not _rewrite(call.native, request, f"127.0.0.1:{egress.port}", target):
         return _DENIED

@@ -1,7 +1,8 @@
-"""Wasmtime's own implementation of WASI, as a gate calls it: the passthrough component, and its instance in one store.
+"""Wasmtime's own implementation of WASI, as a gate calls it: a passthrough component, and its instance in one store.
 
 Decides nothing. `Passthrough` is made once, before any fork and without a WASI context; `Native` is one store's instance,
-made when a gate is first touched, with its functions looked up once each.
+made when a gate is first touched, with its functions looked up once each. There are two: one for files and requests, and one
+for the tunnels of sockets.
 
 Rules: arguments are C values that the callee clones; a result is written over a `Bool(false)`; an error ends the call.
 """
@@ -26,6 +27,11 @@ def passthrough_text() -> str:
     return FILE.read_text(encoding="utf-8")
 
 
+def tunnel_text() -> str:
+    """The passthrough component of the sockets gate as text, for whoever compiles it."""
+    return FILE.with_name("tunnel.wat").read_text(encoding="utf-8")
+
+
 def probe_text() -> str:
     """The guest of `Gates.self_test` as text, for whoever compiles it."""
     return FILE.with_name("probe.wat").read_text(encoding="utf-8")
@@ -45,8 +51,23 @@ def check(error: int) -> None:
         raise Trap(error)
 
 
+_RESULT = -1
+_SHOWN_BY = (
+    ("input-stream", "descriptor-read-via-stream", _RESULT),
+    ("input-stream", "incoming-body-stream", _RESULT),
+    ("output-stream", "descriptor-write-via-stream", _RESULT),
+    ("output-stream", "outgoing-body-write", _RESULT),
+    ("error", "filesystem-error-code", 0),
+    ("outgoing-request", "handle", 0),
+    ("request-options", "handle", 1),
+    ("future-incoming-response", "handle", _RESULT),
+    ("pollable", "subscribe-duration", _RESULT),
+)
+"""Of each native resource the exports that name it, and where: the number of the parameter, or its result."""
+
+
 class Passthrough:
-    """The passthrough component with the native linker, its exports' indices and the native resource types."""
+    """A passthrough component with the native linker, its exports' indices and the native resource types."""
 
     def __init__(self, engine: Engine, component: Component) -> None:
         self.engine = engine
@@ -76,15 +97,12 @@ class Passthrough:
                 assert func is not None
                 return func.type(store)
 
-            handle = shape("handle")
-            return {
-                "input-stream": _own(shape("descriptor-read-via-stream").result),
-                "output-stream": _own(shape("descriptor-write-via-stream").result),
-                "error": _own(shape("filesystem-error-code").params[0][1]),
-                "outgoing-request": _own(handle.params[0][1]),
-                "request-options": _own(handle.params[1][1]),
-                "future-incoming-response": _own(handle.result),
-            }
+            found = {}
+            for resource, name, at in _SHOWN_BY:
+                if name in self.indices:
+                    kind = shape(name)
+                    found[resource] = _own(kind.result if at == _RESULT else kind.params[at][1])
+            return found
 
 
 def _own(kind: Any) -> ResourceType:

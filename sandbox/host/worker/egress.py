@@ -10,6 +10,8 @@ import json
 import secrets
 import socket
 
+from sandbox.host.gates import egress
+
 _BACKLOG = 64
 _TOKEN_BYTES = 16
 
@@ -30,5 +32,16 @@ class WorkerEgress:
 
     def announce(self, number: int, method: str, scheme: str, authority: str, path: str) -> None:
         """Tell the gateway what request `number` of the current call really asks for, before it arrives."""
-        said = {"call": self.call, "n": number, "method": method, "scheme": scheme, "authority": authority, "path": path}
-        self._sock.send(json.dumps(said).encode())
+        said = {"method": method, "scheme": scheme, "authority": authority, "path": path}
+        self._say({"call": self.call, "n": number, **said})
+
+    def dial(self, number: int, address: str, port: int) -> None:
+        """Tell the gateway where the tunnel `number` of the current call is to lead; once."""
+        self._say({"call": self.call, "n": number, "dial": address, "port": port})
+
+    def end(self, number: int, what: egress.End) -> None:
+        """Tell the gateway what the guest is done with, of the tunnel `number`."""
+        self._say({"call": self.call, "n": number, "end": what})
+
+    def _say(self, message: dict[str, object]) -> None:
+        self._sock.send(json.dumps(message).encode())

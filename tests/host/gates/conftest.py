@@ -13,7 +13,7 @@ from wasmtime.component import Component
 
 from sandbox.errors import Code
 from sandbox.host.engine import make_engine
-from sandbox.host.gates import Gates, Prepared, passthrough_text
+from sandbox.host.gates import Gates, Prepared, passthrough_text, tunnel_text
 from sandbox.host.gates.answers import Error
 from sandbox.host.gates.sizes import Sizes
 from sandbox.host.measure import bounded
@@ -138,7 +138,7 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="session")
 def gates(engine: Engine) -> Gates:
-    return Gates(engine, Component(engine, passthrough_text()))
+    return Gates(engine, Component(engine, passthrough_text()), Component(engine, tunnel_text()))
 
 
 @pytest.fixture(scope="session")

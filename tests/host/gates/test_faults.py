@@ -15,7 +15,7 @@ from wasmtime import Engine, WasiConfig, WasmtimeError
 from wasmtime.component import Component
 
 from sandbox.errors import Code
-from sandbox.host.gates import PREPARE_TOUCHED_WASI, Gates, passthrough_text, paths, probe_text
+from sandbox.host.gates import PREPARE_TOUCHED_WASI, Gates, passthrough_text, paths, probe_text, tunnel_text
 from sandbox.host.gates.answers import Error
 from sandbox.host.gates.call import REPORTS
 from sandbox.host.gates.descriptors import Files
@@ -177,7 +177,7 @@ def forked(child: Callable[[], bytes]) -> tuple[int, bytes]:
 
 def test_a_guest_that_calls_wasi_while_it_is_prepared_ends_the_process(engine: Engine, component: Component) -> None:
     """Without a context there is nothing to answer from: the status tells that this component is not to be prepared."""
-    gates = Gates(engine, Component(engine, passthrough_text()))
+    gates = Gates(engine, Component(engine, passthrough_text()), Component(engine, tunnel_text()))
 
     def child() -> bytes:
         prepared = gates.instantiate(component)
@@ -206,9 +206,9 @@ from pathlib import Path
 from wasmtime import WasiConfig
 from wasmtime.component import Component
 from sandbox.host.engine import make_engine
-from sandbox.host.gates import Gates, passthrough_text
+from sandbox.host.gates import Gates, passthrough_text, tunnel_text
 engine = make_engine()
-gates = Gates(engine, Component(engine, passthrough_text()))
+gates = Gates(engine, Component(engine, passthrough_text()), Component(engine, tunnel_text()))
 guest = Component(engine, Path(sys.argv[1]).read_bytes())
 if sys.argv[2] == "before":
     WasiConfig()

@@ -27,7 +27,7 @@ from wasmtime import Engine, ExitTrap, Store, WasiConfig
 from wasmtime.component import Component, Linker, Variant
 
 from sandbox.host.engine import make_engine
-from sandbox.host.gates import Gates, passthrough_text
+from sandbox.host.gates import Gates, passthrough_text, tunnel_text
 from sandbox.template.template import Access, Effect, FileRule, Limits, Preopen, WasiTemplate
 
 SECONDS = 90
@@ -99,7 +99,7 @@ def bare(engine: Engine, component: Component, program: Program, work: Path) -> 
 
 def gated(engine: Engine, component: Component, program: Program, work: Path) -> tuple[Store, Any]:
     """The program behind the gates."""
-    gates = Gates(engine, Component(engine, passthrough_text()))
+    gates = Gates(engine, Component(engine, passthrough_text()), Component(engine, tunnel_text()))
     names = program.expected.get("dirs", ())
     preopens = [Preopen(str(work / name), f"/{name}", writable=True) for name in names]
     rules = tuple(FileRule(Effect.ALLOW, f"{preopen.host_path}/**", Access.ALL, "") for preopen in preopens)

@@ -15,7 +15,7 @@ from wasmtime.component import Component
 
 from sandbox.host.engine import make_engine
 from sandbox.host.gates.gates import Gates
-from sandbox.host.gates.native import passthrough_text
+from sandbox.host.gates.native import passthrough_text, tunnel_text
 from sandbox.host.outcome import Denial
 from sandbox.host.worker.egress import WorkerEgress
 from sandbox.template.template import NetworkRule, WasiTemplate
@@ -85,7 +85,7 @@ class Sandboxed:
 @pytest.fixture(scope="module")
 def gates() -> Gates:
     engine = make_engine()
-    return Gates(engine, Component(engine, passthrough_text()))
+    return Gates(engine, Component(engine, passthrough_text()), Component(engine, tunnel_text()))
 
 
 @pytest.fixture(scope="module")
@@ -123,13 +123,28 @@ def test_without_a_rule_nothing_leaves(sandboxed: Sandboxed, serve: Serve) -> No
     assert (sandboxed.requests, sandboxed.gateway.events(), server.connections) == (0, [], 0)
 
 
-def test_sockets_and_name_lookup_are_denied_natively(sandboxed: Sandboxed, serve: Serve) -> None:
-    """NET-01, NET-10: tcp, udp and lookup have no rule that could grant them, under the widest http grant too."""
+SOCKETS_REFUSED = {
+    "lookup": "access-denied",
+    "tcp create": "ok",
+    "tcp connect": "access-denied",
+    "tcp bind": "access-denied",
+    "udp create": "access-denied",
+}
+"""A tcp socket reaches nothing by itself: it is refused where it says where to."""
+
+
+def test_sockets_and_name_lookup_are_denied_under_rules_for_http(sandboxed: Sandboxed, serve: Serve) -> None:
+    """NET-01, NET-10: the widest http grant gives no socket; each refusal says what was tried."""
     server = serve(echo)
     sandboxed.permit(rule("*"), rule(cidr=HERE))
-    tried = outcomes(sandboxed.call("sockets", server.port, "localhost"))
-    assert tried == {"lookup": "permanent-resolver-failure", "tcp create": "access-denied", "udp create": "access-denied"}
-    assert server.connections == 0
+    assert outcomes(sandboxed.call("sockets", server.port, "localhost")) == SOCKETS_REFUSED
+    assert [denial.target for denial in sandboxed.denials] == [
+        {"scheme": "tcp", "host": "localhost", "port": None, "operation": "lookup"},
+        {"scheme": "tcp", "host": "127.0.0.1", "port": server.port, "operation": "connect"},
+        {"scheme": "tcp", "host": "0.0.0.0", "port": 0, "operation": "bind"},
+        {"scheme": "udp", "host": None, "port": None, "operation": "create"},
+    ]
+    assert (server.connections, sandboxed.gateway.events()) == (0, [])
 
 
 def test_a_request_that_a_rule_allows_arrives_whole(sandboxed: Sandboxed, serve: Serve) -> None:
