@@ -142,6 +142,8 @@ def _install(commands: _Commands) -> None:
         completes="client",
     )
     _policy_option(install)
+    handed = "a variable that the client hands over, as `WORKSPACE=/path` for a policy that names it"
+    install.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help=handed)
     install.add_argument("--replace", action="store_true", help="put it in place of another entry of that name")
     summary = "take it out of an MCP client's configuration again"
     remove = _leaf(commands, "uninstall", "install.command", summary, wanted, (1, 1), completes="client")

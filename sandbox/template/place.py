@@ -74,6 +74,10 @@ class MissingVariableError(Refusal):
     """A variable that the host has not: one problem, however many lines name it."""
 
 
+class MissingVariableError(Refusal):
+    """A variable that the host has not: one problem, however many lines name it."""
+
+
 def access_of(words: tuple[str, ...]) -> Access:
     """The words of a policy as one value."""
     found = Access.NONE
@@ -127,7 +131,7 @@ def _base(uri: uris.StorageUri, shown: str, around: Surroundings) -> str:
     value = around.environment.get(uri.variable or "")
     if value is None:
         told = f"set it where this is started: `{uri.variable}=/path sandbox …`; for a client: `sandbox install --env`"
-        raise MissingVariableError(f"it needs the variable `{uri.variable}`, and the host has none", told)
+        raise MissingVariableError(f"the host has no variable `{uri.variable}`, which the policy names", told)
     return _expansion(f"${{{uri.variable}}}", value, shown)
 
 

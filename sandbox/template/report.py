@@ -24,10 +24,11 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def refuse(self, origin: str, path: str, refusal: Refusal) -> None:
-        """Add a problem at the line `origin`; each once."""
+    def refuse(self, origin: str, path: str, refusal: Refusal, *, once: bool = False) -> None:
+        """Add a problem at the line `origin`; each once, and where it is the same for every line, at the first alone."""
         problem = Problem(origin, path, refusal.message, refusal.help)
-        if problem not in self.problems:
+        said = {one.message for one in self.problems} if once else ()
+        if problem not in self.problems and refusal.message not in said:
             self.problems.append(problem)
 
     def warn(self, origin: str, message: str) -> None:

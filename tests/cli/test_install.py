@@ -117,6 +117,7 @@ def test_another_entry_of_that_name_is_not_overwritten_unasked(user: Path) -> No
         (["claude-code", "--scope", "user"], "claude mcp add --scope user"),
         (["claude", "nope.wasm"], "nope.wasm: there is no such file"),
         (["claude", "--policy", "nope.yaml"], "nope.yaml: there is no such file"),
+        (["claude", "--env", "WORKSPACE"], "write `--env NAME=VALUE`"),
     ],
 )
 def test_what_cannot_be_meant_is_wrong_usage_and_writes_nothing(user: Path, words: list[str], says: str) -> None:
@@ -124,6 +125,20 @@ def test_what_cannot_be_meant_is_wrong_usage_and_writes_nothing(user: Path, word
     assert done.returncode == 2
     assert says in done.stderr
     assert everything(user) == set()
+
+
+def test_a_variable_that_a_policy_needs_is_named_until_the_client_sets_it(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client starts it without this terminal's environment: the path is written out, from where the person stands."""
+    words = ("install", "cursor", str(files_component()), "--policy", "files=workspace", "--config", "mine.yaml")
+    monkeypatch.setenv("WORKSPACE", "/srv")
+    done = sandbox(*words)
+    assert "a policy needs `WORKSPACE`, and the client has to set it" in done.stderr
+    assert told(sandbox(*words, "--json"))["missing"] == ["WORKSPACE"]
+    done = sandbox(*words, "--env", "WORKSPACE=.", "--env", "MODE=.", "--replace")
+    assert "WORKSPACE" not in done.stderr
+    entry = json.loads((user / ".cursor" / "mcp.json").read_text())["mcpServers"]["sandbox"]
+    assert entry["env"] == {"WORKSPACE": str(user / "project"), "MODE": "."}
+    assert entry["args"][-2:] == ["--config", str(user / "project" / "mine.yaml")]
 
 
 @pytest.mark.parametrize("words", [["--dry-run"], ["--print"]])

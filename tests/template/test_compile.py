@@ -50,6 +50,12 @@ def test_a_grant_beside_the_hosts_own_folders_is_none_of_them(uri: str) -> None:
     assert compiled(storage(uri)).template.files
 
 
+def test_a_variable_that_the_host_has_not_is_one_problem_however_many_lines_name_it() -> None:
+    said = refused(storage("fs://${X}/a/**", "fs://${X}/b/**", deny=("fs://${X}/a/c",)), host_environment={})
+    assert said.count("the host has no variable `X`, which the policy names") == 1
+    assert "sandbox install --env" in said
+
+
 @pytest.mark.parametrize("target", ["/proc/self", "/sys", "/dev/shm", "/run/user/0", "/"])
 def test_fs_11_a_link_into_a_tree_of_the_kernel_is_refused(target: str) -> None:
     said = refused(storage("fs:///srv/x/**"), links={"/srv/x": target})

@@ -19,6 +19,7 @@ from sandbox.cli.exits import Exit
 from sandbox.cli.home import policy_value
 from sandbox.cli.install.clients import NAMES, PRINTED, Machine, client, scoped
 from sandbox.cli.install.documents import changed, content, entry_of, replace
+from sandbox.cli.install.needed import environment, needed_by
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import Code, SandboxError
 
@@ -28,20 +29,33 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
     name, *files = arguments.words
     if name not in NAMES:
         arguments.parser.refuse_word(name, NAMES)
-    wanted = _entry(arguments, files) if arguments.action == "install" else None
+    if arguments.action == "uninstall":
+        if name == PRINTED:
+            raise SandboxError("there is nothing to take out", help="name a client", code=Code.INVALID_ARGUMENTS)
+        return _change(name, arguments, None, (), terminal)
+    policies = [_policy(value, [Path(file).stem for file in files]) for value in arguments.policy]
+    needed = needed_by(arguments, files, [policy for _, policy in policies])
+    variables = environment(arguments.env, needed)
+    missing = tuple(variable for variable in needed if variable not in variables)
+    wanted = _entry(arguments, files, policies, variables)
     if name == PRINTED or arguments.print:
-        return _print(name, arguments, wanted, terminal)
-    return _change(name, arguments, wanted, terminal)
+        code = _print(name, arguments, wanted, terminal)
+    else:
+        code = _change(name, arguments, wanted, missing, terminal)
+    for variable in missing:
+        terminal.note(f"warning: a policy needs `{variable}`, and the client has to set it: `--env {variable}=/path --replace`")
+    return code
 
 
-def _entry(arguments: Namespace, files: list[str]) -> dict[str, Any]:
+def _entry(arguments: Namespace, files: list[str], policies: list[tuple[str, str]], variables: dict[str, str]) -> dict[str, Any]:
     words = ["run", *(_file(file) for file in files)]
-    for value in arguments.policy:
-        words += ["--policy", _policy(value, [Path(file).stem for file in files])]
-    if arguments.home or os.environ.get("SANDBOX_HOME"):
-        words += ["--home", str(Path(arguments.home or os.environ["SANDBOX_HOME"]).expanduser().absolute())]
+    for component, policy in policies:
+        words += ["--policy", f"{component}{policy}"]
+    for option, variable in (("home", "SANDBOX_HOME"), ("config", "SANDBOX_CONFIG")):
+        if place := getattr(arguments, option) or os.environ.get(variable):
+            words += [f"--{option}", str(Path(place).expanduser().absolute())]
     program, *first = _program()
-    return {"command": program, "args": [*first, *words]}
+    return {"command": program, "args": [*first, *words], **({"env": variables} if variables else {})}
 
 
 def _program() -> list[str]:
@@ -57,19 +71,18 @@ def _file(file: str) -> str:
     return str(path)
 
 
-def _policy(value: str, components: list[str]) -> str:
+def _policy(value: str, components: list[str]) -> tuple[str, str]:
+    """What stands before a policy, `NAME=` or nothing, and the policy."""
     name, equals, rest = value.partition("=")
     named = bool(equals) and name in components
     policy = policy_value(rest if named else value)
     if isinstance(policy, Path):
         policy = _file(str(policy))
-    return f"{name}={policy}" if named else policy
+    return f"{name}=" if named else "", policy
 
 
-def _print(name: str, arguments: Namespace, entry: dict[str, Any] | None, terminal: Terminal) -> int:
+def _print(name: str, arguments: Namespace, entry: dict[str, Any], terminal: Terminal) -> int:
     """The entry alone, for who writes it by hand; in the form of the client's file."""
-    if entry is None:
-        raise SandboxError("there is nothing to print", help="`--dry-run` shows what goes", code=Code.INVALID_ARGUMENTS)
     if name == PRINTED:
         terminal.data({"mcpServers": {arguments.name: entry}}, indented=True)
         return Exit.OK
@@ -83,7 +96,7 @@ def _print(name: str, arguments: Namespace, entry: dict[str, Any] | None, termin
     return Exit.OK
 
 
-def _change(name: str, arguments: Namespace, entry: dict[str, Any] | None, terminal: Terminal) -> int:
+def _change(name: str, arguments: Namespace, entry: dict[str, Any] | None, missing: tuple[str, ...], terminal: Terminal) -> int:
     found = client(name)
     scope, place = scoped(name, arguments.scope)
     file = Machine(sys.platform, Path.home(), os.environ, Path.cwd()).find(place)
@@ -95,7 +108,7 @@ def _change(name: str, arguments: Namespace, entry: dict[str, Any] | None, termi
     _refuse_another(file, arguments, there, entry)
     new = old or "" if there == entry else changed(file, old or "", found.key, arguments.name, entry)
     told: dict[str, Any] = {"client": name, "scope": scope, "file": str(file), "name": arguments.name, "entry": entry}
-    told |= {"changed": new != (old or ""), "written": False, "backup": None}
+    told |= {"changed": new != (old or ""), "written": False, "backup": None, "missing": list(missing)}
     if told["changed"] and not arguments.dry_run:
         kept = replace(file, old, new)
         told |= {"written": True, "backup": None if kept is None else str(kept)}
