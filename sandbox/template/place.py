@@ -74,10 +74,6 @@ class MissingVariableError(Refusal):
     """A variable that the host has not: one problem, however many lines name it."""
 
 
-class MissingVariableError(Refusal):
-    """A variable that the host has not: one problem, however many lines name it."""
-
-
 def access_of(words: tuple[str, ...]) -> Access:
     """The words of a policy as one value."""
     found = Access.NONE
