@@ -45,6 +45,9 @@ class Code(StrEnum):
     KILLED = "killed"
     CANCELLED = "cancelled"
     UNAVAILABLE = "unavailable"
+    # Codes of a call that would go on under another admission, or later.
+    RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
+    BUDGET_EXCEEDED = "budget_exceeded"
 
 
 class SandboxError(Exception):
