@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sandbox.api import Sandbox
-    from sandbox.errors import ComponentError, GrantError, HostUnavailable, NotFound, PolicyError, SandboxError
+    from sandbox.errors import ComponentError, GrantError, HostUnavailable, NotAdmitted, NotFound, PolicyError, SandboxError
     from sandbox.policy.load import load_policy
     from sandbox.policy.models import PolicyDocument
     from sandbox.receipt import Receipt
@@ -22,6 +22,7 @@ __all__ = [
     "ComponentError",
     "GrantError",
     "HostUnavailable",
+    "NotAdmitted",
     "NotFound",
     "PolicyDocument",
     "PolicyError",

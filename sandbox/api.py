@@ -345,12 +345,14 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
                 sync=self._changes.sync,
                 holds=self._changes.held,
                 status=self._status,
-                further=answers(components=self.components, tools=self.tools, call=self.call, policy=self.get_policy),
+                further=answers(components=self.components, tools=self.tools, call=self.call, policy=self.get_policy)
+                | self._heard(),
             )
             await self._control.start()
 
     def _settings(self) -> HostSettings:
-        return HostSettings(cache_folder=self._home.cache, **self._host_options)
+        login = login_of(self._host_options["proxy"], SecretStore.of(self._home, self._environment))
+        return HostSettings(cache_folder=self._home.cache, proxy_login=login, **self._host_options)
 
     def _running_host(self) -> Host:
         if self._host is None:

@@ -36,11 +36,11 @@ from sandbox.admission import (
 )
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.components import Components, Loaded, Running
-from sandbox.errors import Code, HostUnavailable, NotFound, SandboxError
+from sandbox.errors import Code, NotAdmitted, NotFound, SandboxError
 from sandbox.host.ending import CalledOff
 from sandbox.host.outcome import Ending, Outcome, Usage
 from sandbox.in_force.in_use import InUse, Secrets
-from sandbox.in_force.stopped import said_of
+from sandbox.in_force.stopped import STOPPED, said_of
 from sandbox.result import CallResult, body_of, code_of
 from sandbox.state import Store, StoredDenial
 from sandbox.template.smallest import SmallestGrant
@@ -138,7 +138,7 @@ class Dispatch:
             found = self.components.find(call.tool)
             request = self._request(call, found)
             if (stop := self.components.stops.of(call.session)) is not None:
-                raise self._refused(request, call, Decision(Ruling.DENY, ("stopped",), said_of(stop)), found)
+                raise self._refused(request, call, Decision(Ruling.DENY, STOPPED, said_of(stop)), found)
             now = self.clock()
             verdict = self.authorizer.admit(request, now=now)
             if found is None or verdict.admission is None:
@@ -178,7 +178,7 @@ class Dispatch:
             return SandboxError(decision.reason, code=Code.INVALID_ARGUMENTS)
         if found is None:
             return NotFound(f"there is no tool `{call.tool[:80]}`", code=Code.TOOL_NOT_FOUND)
-        return HostUnavailable(f"the call is not admitted: {decision.reason}")
+        return not_admitted(decision)
 
     def _end(self, attempt: _Attempt, outcome: Outcome) -> tuple[StoredDenial, ...]:
         """Steps 7 and 8: keep the denials, and record the end of the call even where they cannot be kept."""
@@ -278,6 +278,17 @@ def _detail(outcome: Outcome) -> dict[str, Any]:
     """What the guest itself said was wrong, and how many of its effects were refused."""
     said = {"error": outcome.value} if outcome.ending is Ending.GUEST_ERROR else {}
     return {**said, "denials": outcome.usage.denials} if outcome.denials else said
+
+
+def not_admitted(decision: Decision) -> NotAdmitted:
+    """The error of a call that a decision refuses."""
+    said: dict[str, Any] = {"code": Code.ACCESS_DENIED}
+    if decision.rules == STOPPED:
+        said = {"code": Code.STOPPED, "help": "`sandbox resume` lets calls run again"}
+    elif decision.effect is Ruling.REQUIRE_APPROVAL:
+        said = {"code": Code.APPROVAL_REQUIRED, "help": "somebody has to approve it, which this version cannot ask for yet"}
+    reason, wait = f"the call is not admitted: {decision.reason}", decision.retry_after_s
+    return NotAdmitted(reason, retry_after_s=wait, rules=decision.rules, **said)
 
 
 def _failed(error: BaseException) -> Outcome:

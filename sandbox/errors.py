@@ -46,6 +46,9 @@ class Code(StrEnum):
     CANCELLED = "cancelled"
     UNAVAILABLE = "unavailable"
     # Codes of a call that would go on under another admission, or later.
+    ACCESS_DENIED = "access_denied"
+    APPROVAL_REQUIRED = "approval_required"
+    STOPPED = "stopped"
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
     BUDGET_EXCEEDED = "budget_exceeded"
 
@@ -139,6 +142,29 @@ def unknown_component(name: str, known: Iterable[str]) -> NotFound:
     listed = ", ".join(f"`{each}`" for each in names[:MAX_NAMED]) + (", …" if len(names) > MAX_NAMED else "")
     others = f"there are {listed}" if names else "`sandbox component load FILE.wasm` installs one"
     return NotFound(f"there is no component `{name}`", help=f"did you mean `{near[0]}`?" if near else others)
+
+
+class NotAdmitted(SandboxError):  # noqa: N818 - it reads as the sentence it is
+    """A call is refused before it begins; the code says by what. `retry_after_s` is when asking again may help."""
+
+    code = Code.ACCESS_DENIED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        help: str | None = None,  # noqa: A002 - the word of the error style
+        code: Code | None = None,
+        retry_after_s: float | None = None,
+        rules: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, help=help, code=code)
+        self.retry_after_s, self.rules = retry_after_s, rules
+
+    def to_json(self) -> dict[str, Any]:
+        """The error with the `rules` that decided and `retry_after_s`, where there are any."""
+        wait = {} if self.retry_after_s is None else {"retry_after_s": self.retry_after_s}
+        return {**super().to_json(), **({"rules": list(self.rules)} if self.rules else {}), **wait}
 
 
 class HostUnavailable(SandboxError):  # noqa: N818 - it reads as the sentence it is

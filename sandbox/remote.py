@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.control import MAX_LINE, ask, servers_in, status_all
-from sandbox.errors import Code, HostUnavailable, SandboxError
+from sandbox.errors import Code, HostUnavailable, NotFound, SandboxError
 from sandbox.in_force.views import PolicyView
 from sandbox.registry.inspection import ComponentView, tool_json
 from sandbox.result import CallResult
@@ -117,6 +117,27 @@ async def _told(run: Path, server: str, question: Asked) -> dict[str, Any]:
             return await ask(run, server, question, limit=MAX_ANSWER)
     except (OSError, ValueError, TypeError, TimeoutError):
         return {}
+
+
+async def calls_running(run: Path) -> list[dict[str, Any]]:
+    """The calls that run in every running server of a home, each with the `server`."""
+    names = servers_in(run)
+    told = await asyncio.gather(*(_told(run, name, {"do": "calls"}) for name in names))
+    return [{**call, "server": name} for name, one in zip(names, told, strict=True) for call in one.get("calls", ())]
+
+
+async def signal_call(run: Path, call_id: str, signal: str, *, reason: str, who: str) -> dict[str, Any]:
+    """Send a signal to a call in the server that runs it; that call. Raises NotFound where none does."""
+    running = await calls_running(run)
+    call = next((one for one in running if one["call_id"] == call_id), None)
+    if call is None:
+        raise NotFound(f"no call `{call_id}` runs", help="`sandbox signal list` lists those that run")
+    question = {"do": "signal", "call_id": call_id, "signal": signal, "reason": reason, "who": who}
+    answer = await _told(run, call["server"], question)
+    if "sent" not in answer:
+        refused = answer.get("refused", {"message": f"the server {call['server']} does not answer", "code": Code.UNAVAILABLE})
+        raise SandboxError(str(refused["message"]), help=refused.get("help"), code=Code(refused["code"]))
+    return call
 
 
 async def call_through(run: Path, tool: ServedTool, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -146,7 +146,7 @@ class Permissions:
         return await take_back(self._opened(), grants)
 
     def attempt(self, tool: str, arguments: Mapping[str, Any], *, subject: str, session: str | None) -> Attempt:
-        """Record that somebody uses one of the host's own tools. Raises SandboxError, HostUnavailable: while stopped, too."""
+        """Record that somebody uses one of the host's own tools. Raises SandboxError, HostUnavailable, NotAdmitted."""
         opened = self._opened()
         opened.changes.components.stops.refuse(session)
         return begin(opened.log, tool, arguments, subject=subject, session=session)

@@ -5,13 +5,15 @@ Decides how it is spelled in Python, and nothing else: `sandbox.changes.signals`
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from sandbox.admission.signal import Signal, SignalContext, SignalledCall
 from sandbox.changes.signals import Handler, Signals
 from sandbox.changes.stopping import Stopping
-from sandbox.components import Running
+from sandbox.components import Components, Running
+from sandbox.control import Further
+from sandbox.errors import SandboxError
 from sandbox.receipt import Receipt
 from sandbox.state import Stop
 
@@ -22,6 +24,7 @@ class Signalling:
     """What `Sandbox` offers to stop calls and to hear of it."""
 
     _signals: Signals
+    _components: Components
 
     def _switch(self) -> Stopping:
         raise NotImplementedError
@@ -43,6 +46,23 @@ class Signalling:
         """Kill, suspend or resume a running call; its `wall_time` stands still while it is suspended. Raises NotFound."""
         return await self._signals.send(signal, call_id, SignalContext(reason, "signal", approved_by=who))
 
+    def _heard(self) -> dict[str, Further]:
+        """What other processes of this user may ask about the calls that run here, and order."""
+
+        async def calls(_: Mapping[str, Any]) -> dict[str, Any]:
+            held = self.suspended()
+            return {"calls": [call_json(call, call_id in held) for call_id, call in self._components.running.items()]}
+
+        async def signal(asked: Mapping[str, Any]) -> dict[str, Any]:
+            try:
+                sent = Signal(str(asked["signal"]))
+                await self.signal(str(asked["call_id"]), sent, reason=str(asked["reason"]), who=str(asked["who"]))
+            except SandboxError as error:
+                return {"refused": error.to_json()}
+            return {"sent": sent.value}
+
+        return {"calls": calls, "signal": signal}
+
     def suspended(self) -> dict[str, Running]:
         """The calls that are suspended here, by their id."""
         return self._signals.suspended()
@@ -61,3 +81,9 @@ class Signalling:
     def stops(self) -> tuple[Stop, ...]:
         """What is stopped, the oldest first."""
         return self._switch().stops()
+
+
+def call_json(call: Running, suspended: bool) -> dict[str, Any]:
+    """A running call as a JSON object; without its arguments, which may be anything."""
+    told = {"call_id": call.call_id, "tool": call.tool, "component": call.component, "session": call.session}
+    return {**told, "suspended": suspended}

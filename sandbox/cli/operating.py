@@ -1,4 +1,4 @@
-"""The shape of the operator's own commands: `secret` and `config`.
+"""The shape of the operator's own commands: `stop`, `resume`, `signal`, `secret` and `config`.
 
 Decides words and options alone, as `sandbox.cli.arguments` does for the others.
 """
@@ -10,8 +10,26 @@ from sandbox.cli.parser import Commands, group, leaf
 
 def operating(commands: Commands) -> None:
     """Add the commands."""
+    _stopping(commands)
     _secret(commands)
     _config(commands)
+
+
+def _stopping(commands: Commands) -> None:
+    stop = leaf(
+        commands, "stop", "stopping", "end every running call and refuse all others until `resume`", "nothing more", (0, 0)
+    )
+    resume = leaf(commands, "resume", "stopping", "let what was stopped run again", "nothing more", (0, 0))
+    for parser, all_ in ((stop, "every call of every server of this home"), (resume, "take back `stop --all`")):
+        scope = parser.add_mutually_exclusive_group(required=True)
+        scope.add_argument("--all", action="store_true", help=all_)
+        scope.add_argument("--session", metavar="ID", help="the calls of one session, as `audit list --json` names it")
+    stop.add_argument("--reason", default="", metavar="TEXT", help="why: told to who is refused, and kept in the record")
+    signal = group(commands, "signal", "look at calls that run; kill, suspend and resume them")
+    leaf(signal, "list", "signal", "list the calls that run, and which are suspended", "nothing more", (0, 0))
+    for name, what in (("kill", "end a call's process"), ("stop", "suspend a call"), ("cont", "let a suspended call go on")):
+        sending = leaf(signal, name, "signal", what, "`CALL`", (1, 1), completes="nothing")
+        sending.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
 
 
 def _config(commands: Commands) -> None:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sandbox.errors import HostUnavailable
+from sandbox.errors import Code, NotAdmitted
 from sandbox.state import EVERYTHING, Stop
+
+STOPPED = ("stopped",)
+"""What a decision names as its rule where a stop decided."""
 
 
 @dataclass(slots=True)
@@ -30,9 +33,9 @@ class Stops:
         return self.held.get(EVERYTHING) or (None if session is None else self.held.get(session))
 
     def refuse(self, session: str | None) -> None:
-        """Raise HostUnavailable where a session's calls are stopped."""
+        """Raise NotAdmitted where a session's calls are stopped."""
         if (stop := self.of(session)) is not None:
-            raise HostUnavailable(said_of(stop), help="`sandbox resume` lets calls run again")
+            raise NotAdmitted(said_of(stop), help="`sandbox resume` lets calls run again", code=Code.STOPPED, rules=STOPPED)
 
 
 def said_of(stop: Stop) -> str:

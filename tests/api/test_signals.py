@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import HostUnavailable, NotFound, Sandbox
+from sandbox import NotAdmitted, NotFound, Sandbox
 from sandbox.admission.signal import Signal, SignalContext, SignalledCall
 from sandbox.host.outcome import Ending
 from tests.api.conftest import begun, policy, recorded, until
@@ -22,7 +22,7 @@ SLEEP = "exhaust_sleep__sleep"
 
 async def sleeping(sandbox: Sandbox, home: Path, *, call_id: str = "c", session: str | None = None, ms: int = 60_000) -> Any:
     """A call that sleeps, begun."""
-    if not sandbox.loaded():
+    if "exhaust_sleep" not in {one.name for one in sandbox.loaded()}:
         await sandbox.load(guest("exhaust_sleep"), policy=policy(home.parent, "{resources: {limits: {wall_time: 60s}}}"))
     before = len(sandbox._running_host()._running)
     call = asyncio.create_task(sandbox.call(SLEEP, {"milliseconds": str(ms)}, call_id=call_id, session=session))
@@ -110,13 +110,16 @@ async def test_handlers_are_told_and_change_nothing(sandbox: Sandbox, home: Path
 
 async def test_what_is_stopped_is_refused_until_it_is_resumed(sandbox: Sandbox, home: Path) -> None:
     """The running call is dead when the stop returns; a new one is refused, with who stopped it and why, and on record."""
+    await sandbox.load(guest("traps"))
+    await sandbox.call("traps__fine", {"number": 3})
     call = await sleeping(sandbox, home)
+    assert sandbox.metrics()["idle"] == 1
     _, receipt = await sandbox.stop_calls(reason="something is wrong", who="ann")
     outcome = (await call).outcome
     assert (outcome.ending, outcome.message) == (Ending.KILLED, "every call is stopped (by ann: something is wrong)")
     assert [one.call_id for one in receipt.stopped] == ["c"]
     assert sandbox.metrics()["idle"] == 0
-    with pytest.raises(HostUnavailable, match=r"every call is stopped \(by ann: something is wrong\)"):
+    with pytest.raises(NotAdmitted, match=r"every call is stopped \(by ann: something is wrong\)"):
         await sandbox.call(SLEEP, {"milliseconds": "1"})
     assert recorded(home, "access_denied")[-1]["rules"] == ["stopped"]
     await sandbox.resume_calls(who="ben")
@@ -128,7 +131,7 @@ async def test_what_is_stopped_is_refused_until_it_is_resumed(sandbox: Sandbox, 
 async def test_the_host_s_own_tools_are_stopped_too(sandbox: Sandbox) -> None:
     """A client that could still load and grant would not be stopped."""
     await sandbox.stop_calls()
-    with pytest.raises(HostUnavailable, match="every call is stopped"):
+    with pytest.raises(NotAdmitted, match="every call is stopped"):
         sandbox.attempt("load-component", {}, subject="local", session="s")
 
 
@@ -137,7 +140,7 @@ async def test_a_stopped_session_leaves_the_others_alone(sandbox: Sandbox, home:
     other = await sleeping(sandbox, home, call_id="other", session="other", ms=300)
     await sandbox.stop_calls("mine")
     assert (await mine).outcome.ending is Ending.KILLED
-    with pytest.raises(HostUnavailable, match="the calls of this session are stopped"):
+    with pytest.raises(NotAdmitted, match="the calls of this session are stopped"):
         await sandbox.call(SLEEP, {"milliseconds": "1"}, session="mine")
     assert (await other).outcome.ok
     with pytest.raises(NotFound, match="everything is not stopped"):
@@ -151,7 +154,7 @@ async def test_a_stop_holds_over_a_restart_and_in_every_process(sandbox: Sandbox
         await other.stop_calls(reason="over there")
     async with Sandbox(home) as started_later:
         assert [stop.why for stop in started_later.stops()] == ["over there"]
-        with pytest.raises(HostUnavailable, match="every call is stopped"):
+        with pytest.raises(NotAdmitted, match="every call is stopped"):
             await sandbox.call(SLEEP, {"milliseconds": "1"})
         await started_later.resume_calls()
     assert (await sandbox.call(SLEEP, {"milliseconds": "1"})).outcome.ok
