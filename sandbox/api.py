@@ -28,6 +28,7 @@ from sandbox.changes.signalling import Signalling
 from sandbox.changes.signals import Signals
 from sandbox.changes.stopping import Stopping
 from sandbox.components import Components, Loaded, LoadedComponent
+from sandbox.config.proxy import Proxy
 from sandbox.control import MAX_LEFT_OUT, MAX_WHY, ControlSocket, Status, status_all
 from sandbox.dispatch import Call, Dispatch
 from sandbox.errors import HostUnavailable, PolicyError, SandboxError
@@ -36,7 +37,7 @@ from sandbox.host.layers.report import LayerReport
 from sandbox.host.settings import HostSettings
 from sandbox.in_force.accepted import LOCAL, Accepted, Documents, Given
 from sandbox.in_force.effective import Around
-from sandbox.in_force.in_use import Secrets
+from sandbox.in_force.in_use import Secrets, login_of
 from sandbox.policy.load import load_policy_file
 from sandbox.policy.models import PolicyDocument
 from sandbox.receipt import Receipt
@@ -63,9 +64,9 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
     """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
 
     `home` is where state, record, cache and data lie; `ceiling` the most that any policy may give here; with `isolation="strict"`
-    it does not start where a layer of the operating system is missing. `nameserver` is `HOST:PORT`. `source` names who uses it in
-    the record. `defaults` maps patterns of component names to the policies (files or names) that hold where nobody accepted one.
-    `own_files` are files of the operator's that no policy may name.
+    it does not start where a layer of the operating system is missing. `nameserver` is `HOST:PORT`, `proxy` the only way out.
+    `source` names who uses it in the record. `defaults` maps patterns of component names to the policies (files or names) that
+    hold where nobody accepted one. `own_files` are files of the operator's that no policy may name.
     The processes of the host are started by the first `load`, or by the first call of a component that is installed.
 
     Raises HostUnavailable where the home cannot be used safely, and PolicyError for a broken ceiling.
@@ -78,6 +79,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
         ceiling: PolicyDocument | Path | None = None,
         isolation: Literal["default", "strict"] = "default",
         nameserver: str | None = None,
+        proxy: Proxy | None = None,
         max_workers: int = 16,
         spares: int = 2,
         source: str = "python",
@@ -90,6 +92,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
         self._host_options: dict[str, Any] = {
             "isolation": isolation,
             "nameserver": _address(nameserver),
+            "proxy": proxy,
             "max_workers": max_workers,
             "spares": spares,
             "environment": self._environment,
@@ -365,7 +368,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
         effective = self._changes.effective(name, component.digest, taken)
         notes = [f"`{note.wit_id}` is no tool: {note.message}" for note in notes_of(component.world)]
         doubts = [f"`{tool.name}`: {note}" for tool in tools for note in tool.notes]
-        doubts += [f"the grant `{one.grant.id}` gives nothing here: {one.why}" for one in effective.left_out]
+        doubts += [one.told for one in effective.left_out]
         doubts += self._dispatch.secrets.unset(effective.secrets)
         waiting = (
             () if taken.by == LOCAL else self._standing.asked_by_file(name, component.digest, file, component.policy_section)

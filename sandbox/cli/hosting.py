@@ -21,6 +21,8 @@ from sandbox.in_force.accepted import Given, Waiving
 
 _log = logging.getLogger(__name__)
 
+NOTHING_INSTALLED = "no component is installed: `sandbox component load FILE.wasm` installs one"
+
 
 def open_sandbox(arguments: Namespace, *, source: str) -> Sandbox:
     """The host of a command line, as it is configured; not opened. `source` names this edge in the record."""
@@ -31,6 +33,7 @@ def open_sandbox(arguments: Namespace, *, source: str) -> Sandbox:
         ceiling=configuration.ceiling,
         isolation=configuration.isolation,
         nameserver=getattr(arguments, "nameserver", None),
+        proxy=configuration.proxy,
         max_workers=configuration.max_workers,
         spares=configuration.spares,
         defaults=configuration.defaults,
@@ -52,7 +55,8 @@ async def load_all(
 ) -> None:
     """Load the components, each under its policy, which may waive fields; without any, those that are installed.
 
-    What is `serving` starts the host's processes at once, and not with the first call.
+    What is `serving` starts the host's processes at once, and not with the first call; then it is told what is doubtful of the
+    installed ones. Another command may make a thousand calls: it uses `tell` where that is asked.
 
     Of several, a broken one is reported and left out, and one whose policy is refused is reported and granted nothing.
 
@@ -77,7 +81,7 @@ async def load_all(
         raise _named(*refused[0])
     for file, reason in refused:
         _log.error("%s is left out: %s", file, reason)
-    _tell(sandbox, loaded)
+    tell(sandbox, loaded)
 
 
 async def _restore(sandbox: Sandbox, policies: Sequence[str], *, serving: bool) -> None:
@@ -87,11 +91,13 @@ async def _restore(sandbox: Sandbox, policies: Sequence[str], *, serving: bool) 
         )
     restored = await sandbox.restore(warm=serving)
     if serving and not restored:
-        _log.warning("no component is installed: `sandbox component load FILE.wasm` installs one, also while this runs")
-    _tell(sandbox, restored)
+        _log.warning("%s, also while this runs", NOTHING_INSTALLED)
+    if serving:
+        tell(sandbox, restored)
 
 
-def _tell(sandbox: Sandbox, components: Iterable[LoadedComponent]) -> None:
+def tell(sandbox: Sandbox, components: Iterable[LoadedComponent]) -> None:
+    """Log why something is not as its author or its operator meant it, of each component."""
     for component in components:
         for problem in sandbox.get_policy(component.name).problems:
             _log.error("%s: nothing is granted: %s", component.name, problem)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sandbox.config.places import Places
+from sandbox.config.proxy import Proxy, parse_proxy_url
 from sandbox.config.read import read_file
 from sandbox.config.settings import DEFAULTS, Layer, Setting
 from sandbox.config.variables import read_variables
@@ -54,6 +55,7 @@ class Configuration:
     lasting_in_client: bool = False
     token_file: Path | None = None
     token_variable: str | None = None
+    proxy: Proxy | None = None
     settings: tuple[Setting, ...] = ()
     files: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -164,6 +166,14 @@ def _said(ceiling: PolicyDocument) -> tuple[str, ...]:
     return tuple(warning for each in ceiling.ceilings for warning in each.warnings)
 
 
+def _proxy(value: Mapping[str, Any]) -> Proxy | None:
+    """The proxy, where one is named; without a URL the other keys say nothing."""
+    if value["proxy.url"] is None:
+        return None
+    host, port = parse_proxy_url(value["proxy.url"])
+    return Proxy(host, port, value["proxy.secret"], tuple(value["proxy.direct"]), value["proxy.names"])
+
+
 def _made(
     settings: Mapping[str, Setting], ceiling: PolicyDocument | None, files: tuple[Path, ...], warnings: tuple[str, ...]
 ) -> Configuration:
@@ -178,6 +188,7 @@ def _made(
         lasting_in_client=value["grants.lasting_in_client"],
         token_file=token_file,
         token_variable=value["auth.token_variable"],
+        proxy=_proxy(value),
         settings=tuple(settings.values()),
         files=files,
         warnings=warnings,

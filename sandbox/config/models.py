@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from sandbox.config.proxy import parse_direct, parse_names, parse_proxy_url
+from sandbox.policy.credentials import SecretName
 from sandbox.policy.entries import Strict
 from sandbox.policy.fields import Count
 from sandbox.policy.refusal import Refusal, one_of, quoted
@@ -19,7 +21,6 @@ NOT_YET = {
     "admission": "who may call what, and when, is decided by a later version; take it out",
     "budgets": "nothing counts what calls cost; limit a call by `ceiling.resources.limits`",
     "trusted_keys": "no signature is looked at; name a component by its digest",
-    "proxy": "the gateway dials by itself; take it out",
 }
 """Keys that a later version will enforce: what is accepted is enforced, so until then they are refused."""
 
@@ -75,6 +76,11 @@ def _variable(text: str) -> str:
     return text
 
 
+def _proxy_url(text: str) -> str:
+    parse_proxy_url(text)
+    return text
+
+
 class Workers(Strict):
     """How many processes run components."""
 
@@ -101,6 +107,15 @@ class Auth(Strict):
         return self
 
 
+class ProxyKeys(Strict):
+    """The only way that the gateway goes out, and what is reached without it; the secret holds `user:password`."""
+
+    url: Annotated[str, AfterValidator(_proxy_url)] | None = None
+    secret: SecretName | None = None
+    direct: Annotated[tuple[Annotated[str, AfterValidator(parse_direct)], ...], Field(strict=False)] | None = None
+    names: Annotated[str, AfterValidator(parse_names)] | None = None
+
+
 class Document(Strict):
     """One layer of the configuration, without its ceiling."""
 
@@ -110,3 +125,4 @@ class Document(Strict):
     workers: Workers = Workers()
     grants: Grants = Grants()
     auth: Auth = Auth()
+    proxy: ProxyKeys = ProxyKeys()

@@ -19,6 +19,10 @@ DEFAULTS: Mapping[str, Any] = {
     "grants.lasting_in_client": False,
     "auth.token_file": None,
     "auth.token_variable": None,
+    "proxy.url": None,
+    "proxy.secret": None,
+    "proxy.direct": (),
+    "proxy.names": "judged",
 }
 """Every key but the ceiling, and what holds where nobody writes it."""
 BUILT_IN = "default"

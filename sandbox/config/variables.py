@@ -24,7 +24,7 @@ PREFIX = "SANDBOX_"
 CEILING = f"{PREFIX}CEILING"
 OTHERS = ("CONFIG", "HOME", "SECRETS_KEY", "TOKEN")
 """Variables of this program that are no key of the configuration."""
-_TEXT = frozenset({"state", "isolation", "auth.token_file", "auth.token_variable"})
+_TEXT = frozenset({"state", "isolation", "auth.token_file", "auth.token_variable", "proxy.url", "proxy.secret", "proxy.names"})
 _NEAR = 0.85
 
 

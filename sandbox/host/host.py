@@ -29,6 +29,7 @@ from sandbox.admission import Admission
 from sandbox.errors import HostUnavailable, SandboxError
 from sandbox.host import wire
 from sandbox.host.artefacts import Artefacts
+from sandbox.host.asking import Ask, Questions
 from sandbox.host.breaker import Breaker
 from sandbox.host.cache import Variant
 from sandbox.host.ending import CalledOff, outcome_of, unavailable
@@ -101,7 +102,7 @@ class Host:
             raise HostUnavailable("isolation is `strict`, and something is to run in the zygotes that takes layers away")
         self._state = "started"
         self._artefacts = Artefacts(settings)
-        self._outward = Outward(settings.nameserver, self._gateway_lost)
+        self._outward = Outward(settings.nameserver, self._gateway_lost, settings.proxy, settings.proxy_login)
         self._forkers = {variant: Forker(variant, self._artefacts.own, self._dead, unsafe_run=unsafe) for variant in Variant}
         self._pool = Pool(
             self._spawn, self._equip, max_workers=settings.max_workers, spares=settings.spares, longest_queue=settings.queue
@@ -142,8 +143,9 @@ class Host:
         *,
         call_id: str,
         secrets: Mapping[str, str] = _NO_SECRETS,
+        ask: Ask | None = None,
     ) -> Outcome:
-        """Run one admitted call; `secrets` are the values of those that the template names.
+        """Run one admitted call; `secrets` are the values of those that the template names, `ask` puts a rule's questions.
 
         Cancelling it kills the worker, and raises `CalledOff` where it had begun.
         """
@@ -157,7 +159,7 @@ class Host:
         pause = self._breaker.refused_for(digest, loop.time())
         if pause:
             return unavailable(f"the tool keeps crashing and is not called for another {pause:.0f}s")
-        running = self._running[call_id] = Running(template, loop.time())
+        running = self._running[call_id] = Running(template, loop.time(), ask=ask)
         self._counts["calls"] += 1
         try:
             async with self._turns.turn((digest, template.tenant), template.limits.concurrency):
@@ -289,6 +291,7 @@ class Host:
         if not frame or len(frame) > ARGUMENT_BYTES:
             self._pool.release(worker)
             return Ended(done={"ending": Ending.INVALID_ARGUMENTS, "message": refused, "limit": None})
+        questions = Questions(call_id, self._running, worker, running.ask)
         self._outward.begin(worker, call_id, secrets)
         running.begins()
         ending = worker.begin(
@@ -301,6 +304,7 @@ class Host:
             events = self._outward.drop(worker, call_id)
             raise CalledOff(outcome_of(worker.so_far(), limits, events), *error.args) from None
         finally:
+            questions.close()
             running.leaves()
         if ended.done is not None and not ended.done.get("last"):
             self._pool.release(worker)

@@ -16,6 +16,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sandbox.config.proxy import Proxy
 from sandbox.host.child import Child
 from sandbox.host.process import Worker
 from sandbox.template.template import WasiTemplate
@@ -31,8 +32,16 @@ _EVENTS = 1_000
 class Outward:
     """The gateway process of one host. `on_lost(worker ids)` names workers that it serves no more."""
 
-    def __init__(self, nameserver: tuple[str, int] | None, on_lost: Callable[[frozenset[int]], None]) -> None:
+    def __init__(
+        self,
+        nameserver: tuple[str, int] | None,
+        on_lost: Callable[[frozenset[int]], None],
+        proxy: Proxy | None = None,
+        proxy_login: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._nameserver = nameserver
+        self._proxy, self._proxy_login = proxy, proxy_login
+        self._login_told: str | None = None
         self._on_lost = on_lost
         self._child: Child | None = None
         self._answered: Child | None = None
@@ -97,6 +106,8 @@ class Outward:
         if worker.id not in self._attached:
             return
         self._events[worker.id, call_id] = []
+        if self._proxy is not None and self._child is not None and (login := self._proxy_login()) != self._login_told:
+            self._tell_proxy(self._child, self._proxy, login)
         named = self._credentials.get(worker.id)
         if named is not None and self._child is not None:
             # A variable's secret is not for the gateway.
@@ -134,7 +145,13 @@ class Outward:
             trust = {name: os.environ[name] for name in _TRUST if name in os.environ}
             arguments = () if self._nameserver is None else (_spell(*self._nameserver),)
             self._child = Child("sandbox.host.gateway", self._frame, self._ended, arguments=arguments, environment=trust)
+            if self._proxy is not None:
+                self._tell_proxy(self._child, self._proxy, self._proxy_login())
         return self._child
+
+    def _tell_proxy(self, child: Child, proxy: Proxy, login: str | None) -> None:
+        child.channel.send({"proxy": proxy.to_json(), "login": login})
+        self._login_told = login
 
     def _frame(self, message: dict[str, Any], descriptors: list[int]) -> None:
         for fd in descriptors:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from sandbox.config.proxy import Proxy
 from sandbox.host.compiling import CompileLimits
 from sandbox.wit.binary import DEFAULT_LIMIT
 
@@ -30,6 +31,10 @@ class HostSettings:
     compile_limits: CompileLimits = field(default_factory=CompileLimits)
     nameserver: tuple[str, int] | None = None
     """The only one that the gateway asks: address and port; None for the system's."""
+    proxy: Proxy | None = None
+    """Through which the gateway goes out; None for straight."""
+    proxy_login: Callable[[], str | None] = field(default=lambda: None, repr=False)
+    """The proxy's `user:password`, as it is now; None where it is not set."""
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     """Where the host's own values of variables come from, at each call: what policies are judged and records redacted by."""
     unsafe_run_in_zygotes: Path | None = None

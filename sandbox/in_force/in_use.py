@@ -10,12 +10,13 @@ gives no value at all; every secret of the store is hidden in every call's recor
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
 from sandbox.audit import Redactor
+from sandbox.config.proxy import Proxy
 from sandbox.errors import Code, HostUnavailable
 from sandbox.host.outcome import Denial, Outcome
 from sandbox.state.secrets import SecretStore
@@ -108,6 +109,22 @@ class Secrets:
         if str(error) != self._told:
             self._told = str(error)
             _LOG.error("%s", error)
+
+
+def login_of(proxy: Proxy | None, store: SecretStore) -> Callable[[], str | None]:
+    """What gives a proxy's login, as it is when asked; None where it has none, or the store does not hold."""
+    name = None if proxy is None else proxy.secret
+    if name is None:
+        return lambda: None
+
+    def login() -> str | None:
+        try:
+            return store.values().get(name)
+        except HostUnavailable as error:
+            _LOG.error("%s", error)
+            return None
+
+    return login
 
 
 def _missing(key: str, secret: str, why: str) -> Denial:

@@ -53,6 +53,15 @@ def test_what_is_not_built_is_refused_by_name(key: str) -> None:
         ("auth: {token_file: token}", "1:20: auth.token_file", "no absolute path"),
         ("auth: {token_variable: a-token-of-mine}", "1:24: auth.token_variable", "no variable's name"),
         ("auth: {token_file: /t, token_variable: T}", "1:7: auth", "from a file and from a variable"),
+        ("proxy: http://proxy.example:3128", "1:8: proxy", "a mapping is meant"),
+        ("proxy: {url: proxy.example}", "1:14: proxy.url", "no proxy that this host speaks to"),
+        ("proxy: {url: http://proxy.example}", "1:14: proxy.url", "no host and port"),
+        ("proxy: {url: http://proxy.example:3128/x}", "1:14: proxy.url", "no host and port"),
+        ("proxy: {url: http://me:word@proxy.example:3128}", "1:14: proxy.url", "holds a name or a password"),
+        ("proxy: {url: http://proxy.example:99999}", "1:14: proxy.url", "is no URL"),
+        ("proxy: {direct: [10.0.0.0/8, '*']}", "1:30: proxy.direct[1]", "leaves nothing to the proxy"),
+        ("proxy: {names: here}", "1:16: proxy.names", "nobody who looks names up"),
+        ("proxy: {secret: 'a b'}", "1:17: proxy.secret", "no secret's name"),
         ("auth: {tokens: abc}", "1:8: auth.tokens", "unknown key"),
         ('defaults: {"wasi:http/proxy": deny-all}', "1:31: defaults.wasi:http/proxy", "names a world"),
         ('defaults: {"a b": deny-all}', "1:19: defaults.a b", "no component's name"),
@@ -130,15 +139,22 @@ def test_every_key_has_a_twin() -> None:
         "grants.lasting_in_client": "true",
         "auth.token_file": "/tmp/tokens: 'a'",
         "auth.token_variable": "TOKENS",
+        "proxy.url": "http://proxy.example:3128",
+        "proxy.secret": "corp/proxy",
+        "proxy.direct": "[10.0.0.0/8]",
+        "proxy.names": "proxy",
     }
     assert set(texts) == set(DEFAULTS)
     for key, text in texts.items():
         configuration = load_configuration(NOWHERE, {twin(key): text})
         (found,) = (one for one in configuration.settings if one.key == key)
         assert found.origin == f"${twin(key)}"
-        assert found.value == {"defaults": {"x-*": "deny-all"}, "workers.max": 3, "workers.spares": 0}.get(
-            key, True if text == "true" else text
-        )
+        assert found.value == {
+            "defaults": {"x-*": "deny-all"},
+            "workers.max": 3,
+            "workers.spares": 0,
+            "proxy.direct": ("10.0.0.0/8",),
+        }.get(key, True if text == "true" else text)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +167,7 @@ def test_every_key_has_a_twin() -> None:
         ("SANDBOX_DEFAULTS", '{"x": no-such-policy}', "there is no policy named"),
         ("SANDBOX_STATE", "redis://x", "is not built yet"),
         ("SANDBOX_ADMISSION", "x", "is not enforced yet"),
-        ("SANDBOX_PROXY", "http://127.0.0.1:1", "is not enforced yet"),
+        ("SANDBOX_PROXY_URL", "https://proxy.example:3128", "is no proxy that this host speaks to"),
         ("SANDBOX_ISOLATON", "strict", "did you mean `SANDBOX_ISOLATION`?"),
         ("SANDBOX_WORKER_MAX", "3", "did you mean `SANDBOX_WORKERS_MAX`?"),
     ],

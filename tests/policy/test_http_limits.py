@@ -36,7 +36,7 @@ def template(*lines: str, ceiling: str | None = None) -> WasiTemplate:
     [
         ("{}", "the limits name none"),
         ("{request: 1/s}", "did you mean `requests`?"),
-        ("{requests: 60}", "is no rate of requests"),
+        ("{requests: 60}", "limits.requests"),
         ("{requests: 60/m}", "write a whole number up to 99999, and `/s`, `/min` or `/h`"),
         ("{requests: 0/s}", "is no rate of requests"),
         ("{requests: 100000/s}", "is no rate of requests"),

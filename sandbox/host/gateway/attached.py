@@ -25,9 +25,13 @@ from sandbox.host.gateway.caps import PENDING, Caps
 from sandbox.host.gateway.exchange import Exchange
 from sandbox.host.gateway.peer import READ_BYTES, Peer, Stream
 from sandbox.host.gateway.refusal import Refused
-from sandbox.host.gateway.request import Announcement, Ending, Outside
+from sandbox.host.gateway.request import Announcement, Ending
+from sandbox.host.gateway.route import Routes
+from sandbox.host.gateway.sockets import Sockets
+from sandbox.host.gateway.tunnel import socket_of
 from sandbox.host.gateway.uses import Uses
 from sandbox.template.network import NetworkRules
+from sandbox.template.sockets import TCP
 
 MESSAGE_BYTES = 128 << 10
 _TARGET = re.compile(rb"/([0-9A-Za-z_-]{16,128})/([0-9]{1,12})", re.ASCII)
@@ -42,19 +46,18 @@ _FIELDS = {"call": str, "n": int, "method": str, "scheme": str, "authority": str
 class Worker:
     """The gateway's side of one worker. `record` gets the ending of each of its requests, `gone` is called once at its end."""
 
-    def __init__(
-        self, egress: socket.socket, outside: Outside, record: Callable[[Ending], None], gone: Callable[[], None]
-    ) -> None:
+    def __init__(self, egress: socket.socket, routes: Routes, record: Callable[[Ending], None], gone: Callable[[], None]) -> None:
         self.rules = NetworkRules(())
         self.uses = Uses()
         self.caps = Caps()
         self._egress = egress
-        self._outside = outside
+        self._routes = routes
         self._record = record
         self._gone = gone
         self._token = b""
         self._server: asyncio.Server | None = None
         self._announced: dict[int, Announcement] = {}
+        self._sockets = Sockets()
         self._connections: dict[asyncio.Task[None], Peer] = {}
         self._exchanges: dict[asyncio.Task[None], Exchange] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -108,6 +111,7 @@ class Worker:
                 task.cancel()
         if self._secrets is not None and self._secrets[0] == call:
             self._secrets = None
+        self._sockets.forget(call)
 
     def reset(self, reason: str, *, decision: str = "deny") -> None:
         """Cut everything that is on the way, and forget what was announced."""
@@ -181,11 +185,16 @@ class Worker:
             (descriptor,) = descriptors
             self._listen(socket.socket(fileno=os.dup(descriptor)), str(message["token"]).encode("ascii"))
             return
+        if "dial" in message or "end" in message:
+            self._sockets.heard(message)
+            return
         fields = {name: message[name] for name in _FIELDS}
         if any(type(fields[name]) is not kind for name, kind in _FIELDS.items()):
             raise TypeError("a field of the wrong type")
         fields["method"].encode("ascii")
         self._announced[fields["n"]] = Announcement(**fields)
+        if fields["scheme"] == TCP:
+            self._sockets.announced(fields["n"])
         while len(self._announced) > PENDING:
             del self._announced[next(iter(self._announced))]
 
@@ -239,11 +248,21 @@ class Worker:
     async def _carry(self, guest: Peer, request: h11.Request) -> bool:
         task = asyncio.current_task()
         assert task is not None
-        exchange = self._exchanges[task] = Exchange(self, guest, self._outside, self._record)
+        exchange = self._exchanges[task] = self._exchange_of(guest, request)
         try:
             return await exchange.run(request)
         finally:
             del self._exchanges[task]
+
+    def _exchange_of(self, guest: Peer, request: h11.Request) -> Exchange:
+        # As in `claim`: what belongs to this request has already arrived.
+        self.drain()
+        found = _TARGET.fullmatch(request.target)
+        announced = None if found is None else self._announced.get(int(found[2]))
+        socket_kind = None if announced is None else socket_of(announced.scheme)
+        if socket_kind is None:
+            return Exchange(self, guest, self._routes, self._record)
+        return socket_kind(self, guest, self._routes, self._record, self._sockets)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)

@@ -2,12 +2,13 @@
 
 Rules: the name is resolved once and every answer is judged, one refused answer refuses all (a name that also points inside is
 not to be trusted); what is dialled is the address that was judged; TLS is verified against the granted name by the system's
-trust store; no proxy of the environment is looked at.
+trust store; no proxy of the environment is looked at. The operator's own: `route`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from dataclasses import dataclass
 
@@ -65,7 +66,7 @@ async def dial(target: Target, addresses: tuple[Address, ...], context: ssl.SSLC
     for address in tried:
         try:
             async with asyncio.timeout(seconds / len(tried)):
-                return await _connect(target, address, context), address
+                return await connected(target, context, address=address), address
         except ssl.SSLError as error:
             raise Failed(f"{address}: TLS: {error.reason or error}", "the server's TLS was not accepted") from error
         except (OSError, ValueError) as error:
@@ -75,14 +76,17 @@ async def dial(target: Target, addresses: tuple[Address, ...], context: ssl.SSLC
     raise Failed(f"the connection failed: {failure}", "the connection failed")
 
 
-async def _connect(target: Target, address: Address, context: ssl.SSLContext) -> Peer:
+async def connected(
+    target: Target, context: ssl.SSLContext, *, address: Address | None = None, sock: socket.socket | None = None
+) -> Peer:
+    """Speak to the target: at `address`, or over `sock`, which leads there already."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(READ_BYTES, loop=loop)
     secure = target.scheme == "https"
+    where = {"sock": sock} if address is None else {"host": str(address), "port": target.authority.port}
     transport, protocol = await loop.create_connection(
         lambda: Stream(reader),
-        str(address),
-        target.authority.port,
+        **where,
         ssl=context if secure else None,
         server_hostname=target.authority.host if secure else None,
     )

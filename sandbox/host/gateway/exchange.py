@@ -22,10 +22,11 @@ import h11
 from sandbox.host.gateway import headers
 from sandbox.host.gateway.caps import FRAMING_BYTES, INFORMATIONAL
 from sandbox.host.gateway.credentials import credentials_of, fields_of
-from sandbox.host.gateway.dial import Target, checked_addresses, dial, judge_address
+from sandbox.host.gateway.dial import Target, judge_address
 from sandbox.host.gateway.peer import Peer
 from sandbox.host.gateway.refusal import Cut, Failed, GuestGone, Limited, NotSent, Refused, TimedOut
-from sandbox.host.gateway.request import Announcement, Ending, Outside, Owner
+from sandbox.host.gateway.request import Announcement, Ending, Owner
+from sandbox.host.gateway.route import Route, Routes
 from sandbox.host.gateway.uses import Taken
 from sandbox.policy.units import show_time
 from sandbox.template.addresses import Address
@@ -40,10 +41,11 @@ _UPSTREAM_ERRORS = (OSError, h11.ProtocolError)
 class Exchange:
     """One request and its answer. `record` is called once, with how it ended."""
 
-    def __init__(self, owner: Owner, guest: Peer, outside: Outside, record: Callable[[Ending], None]) -> None:
+    def __init__(self, owner: Owner, guest: Peer, routes: Routes, record: Callable[[Ending], None]) -> None:
         self._owner = owner
         self._guest = guest
-        self._outside = outside
+        self._routes = routes
+        self._route: Route | None = None
         self._record = record
         # A worker may be held to other rules while this is on the way: it ends where it was counted.
         self._uses = owner.uses
@@ -187,17 +189,21 @@ class Exchange:
         self.ending.origin = decided.origin
 
     async def _connect(self, target: Target) -> Peer:
-        addresses = await checked_addresses(target, self._owner.rules, self._outside.resolve)
-        self._upstream, self._address = await dial(target, addresses, self._outside.context, self._owner.caps.connect_ms / 1000)
-        self.ending.address = str(self._address)
+        self._route = self._routes.to(target)
+        seconds = self._owner.caps.connect_ms / 1000
+        self._upstream, self._address = await self._route.connect(target, self._owner.rules, seconds)
+        self.ending.address = None if self._address is None else str(self._address)
         # The rules may have changed while it was on the way.
         self.judge_again()
         return self._upstream
 
     async def _send_head(self, upstream: Peer, target: Target, request: h11.Request, added: headers.Headers) -> None:
-        fields = headers.request_headers(request.headers, target.authority.header(target.scheme), added)
+        assert self._route is not None
+        line, of_the_way = self._route.head(target)
+        fields = headers.request_headers(request.headers, target.authority.header(target.scheme), [*added, *of_the_way])
+        added = [*added, *of_the_way]
         try:
-            await upstream.send(h11.Request(method=target.method, target=target.path, headers=fields))
+            await upstream.send(h11.Request(method=target.method, target=line, headers=fields))
         except _UPSTREAM_ERRORS as error:
             # With a credential in it the cause is not told: it may quote the head.
             cause = type(error).__name__ if added else error
@@ -250,6 +256,8 @@ class Exchange:
 
     async def _pump_response(self, upstream: Peer) -> None:
         response = await self._response_head(upstream)
+        assert self._route is not None
+        self._route.judge_answer(response.status_code)
         fields = headers.response_headers(response.headers)
         await self._to_guest(h11.Response(status_code=response.status_code, headers=fields, reason=response.reason))
         while True:

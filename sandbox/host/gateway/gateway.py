@@ -3,17 +3,18 @@
     server → gateway   {"attach": worker} with its egress socket ·
                        {"rules": worker, "network": […], "component": key, "caps": {…}} ·
                        {"secrets": worker, "call": id, "values": {name: value}} · {"reset": worker} · {"detach": worker} ·
-                       {"ended": worker, "call": id} · {"flush": n}
+                       {"ended": worker, "call": id} · {"flush": n} · {"proxy": {…}, "login": text or null}
     gateway → server   {"event": {"worker", "call", "n", "decision", "scheme", "host", "port", "address", "method", "path",
-                       "bytes_in", "bytes_out", "reason", "origin", "resource", "limit", "secret"}} · {"flushed": n} ·
+                       "bytes_in", "bytes_out", "reason", "origin", "resource", "limit", "secret",
+                       "operation"}} · {"flushed": n} ·
                        {"gone": worker}
 
 `address` is the one that was dialled, or of a denial the one that was refused (null where it was not the address).
 
 `component` tells whose limits the requests of a worker count under.
 
-Rules: a worker without rules reaches nothing; frames are answered in order, so `flushed` comes after every event of a request
-whose answer a guest has seen; when the server goes, everything ends.
+Rules: a proxy is named before the first worker; a worker without rules reaches nothing; frames are answered in order, so
+`flushed` comes after every event of a request whose answer a guest has seen; when the server goes, everything ends.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from sandbox.host.gateway.caps import Caps
 from sandbox.host.gateway.dial import trust_store
 from sandbox.host.gateway.request import Ending, Outside
 from sandbox.host.gateway.resolver import make_resolver
+from sandbox.host.gateway.route import Routes
 from sandbox.host.gateway.uses import Uses
 from sandbox.template.network import NetworkRules
 from sandbox.template.wire import network_from_wire
@@ -43,7 +45,7 @@ class Gateway:
     """Serves one control socket until its other end closes it."""
 
     def __init__(self, control: socket.socket, outside: Outside) -> None:
-        self._outside = outside
+        self._routes = Routes(outside)
         self._workers: dict[WorkerId, Worker] = {}
         self._uses: dict[str, Uses] = {}
         self.closed = asyncio.Event()
@@ -56,6 +58,8 @@ class Gateway:
                 return
             case {"rules": int() | str() as worker, "network": list() as rules}:
                 self._set_rules(worker, rules, message.get("caps") or {}, str(message.get("component") or worker))
+            case {"proxy": dict() as proxy, "login": str() | None as login}:
+                self._routes.set(proxy, login)
             case {"secrets": int() | str() as worker, "call": str() as call, "values": dict() as values}:
                 if worker in self._workers:
                     self._workers[worker].give_secrets(call, values)
@@ -78,7 +82,7 @@ class Gateway:
         if name in self._workers:
             self._workers[name].close("another worker took its name")
         egress = socket.socket(fileno=descriptor)
-        self._workers[name] = Worker(egress, self._outside, lambda ending: self._tell(name, ending), lambda: self._forget(name))
+        self._workers[name] = Worker(egress, self._routes, lambda ending: self._tell(name, ending), lambda: self._forget(name))
 
     def _set_rules(self, name: WorkerId, rules: list[Any], caps: dict[str, Any], component: str) -> None:
         worker = self._workers.get(name)

@@ -83,6 +83,20 @@ class Peer:
             self._writer.write(data)
             await self._writer.drain()
 
+    async def receive(self) -> bytes:
+        """What comes next, as it comes: b"" at the end. For a connection that speaks no HTTP."""
+        return await self._read(READ_BYTES)
+
+    async def transmit(self, data: bytes) -> None:
+        """Write bytes as they are, and wait while the other end does not keep up."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+    def half_close(self) -> None:
+        """FIN, once everything is written; the other end may go on."""
+        if self._writer.can_write_eof() and not self._writer.is_closing():
+            self._writer.write_eof()
+
     async def gone(self) -> bool:
         """Wait until the other end closes (True) or sends more, which is kept for the next message (False)."""
         if self.http.trailing_data[0]:

@@ -56,6 +56,9 @@ class Owner(Protocol):
     def claim(self, request: h11.Request) -> Announcement:
         """The announcement that belongs to the request, once. Raises `Refused`."""
 
+    def drain(self) -> None:
+        """Hear what the worker has said so far."""
+
 
 @dataclass(slots=True)
 class Ending:
@@ -79,6 +82,8 @@ class Ending:
     limit: int | None = None
     secret: str | None = None
     """The name of one that was needed and is not set."""
+    operation: str | None = None
+    """Of a socket: `connect`, `lookup`."""
     told: bool = field(default=False)
 
     def to_json(self) -> dict[str, Any]:
