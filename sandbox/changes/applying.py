@@ -183,7 +183,7 @@ class Changes:
         component.bound = Bound(bound, lambda more: self._held_with(component, accepted, (*free, *more), now))
         for one in component.effective.left_out:
             if one not in old.left_out:
-                _LOG.warning("%s: the grant `%s` gives nothing here: %s", component.name, one.grant.id, one.why)
+                _LOG.warning("%s: %s", component.name, one.told)
         same = (component.effective.template, component.effective.spent) == (old.template, old.spent)
         if same and bound == bound_before:
             return ()
@@ -210,8 +210,10 @@ class Changes:
         try:
             return compile_effective(self.around, component.name, component.digest, accepted, grants, now)
         except SandboxError as error:
-            _LOG.error("%s: nothing is granted any more: %s", component.name, error)
-            return deny_all(accepted, component.digest, error)
+            nothing = deny_all(accepted, component.digest, error)
+            if nothing.problems != component.effective.problems:
+                _LOG.error("%s: nothing is granted any more: %s", component.name, error)
+            return nothing
 
     def _loss(self, component: Loaded, call: Running, now: float) -> Loss | None:
         """What becomes of a running call that holds something which it may not hold any more; None where it does not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sandbox.cli.hosting import NOTHING_INSTALLED
 from sandbox.cli.terminal import Terminal
 from sandbox.registry.asked import Asked
 from sandbox.registry.inspection import ComponentView, Inspection
@@ -49,8 +50,7 @@ def show_list(views: Sequence[ComponentView], terminal: Terminal) -> None:
         )
         for view in views
     ]
-    none = "no component is installed: `sandbox component load FILE.wasm` installs one"
-    terminal.table(("COMPONENT", "STATE", "TOOLS", "POLICY", "DIGEST", "SOURCE"), rows, none=none)
+    terminal.table(("COMPONENT", "STATE", "TOOLS", "POLICY", "DIGEST", "SOURCE"), rows, none=NOTHING_INSTALLED)
     for view in views:
         for line in (*view.problems, *view.waiting, *view.warnings):
             terminal.note(f"{view.name}: {line}")

@@ -16,7 +16,7 @@ from typing import Any
 
 from sandbox.api import Sandbox
 from sandbox.cli.exits import Exit
-from sandbox.cli.hosting import hosting, load_all, open_sandbox
+from sandbox.cli.hosting import NOTHING_INSTALLED, hosting, load_all, open_sandbox, tell
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.values import arguments_from
 from sandbox.errors import Code, SandboxError
@@ -41,19 +41,25 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
 
 
 async def _list(arguments: Namespace, terminal: Terminal) -> int:
-    async with _reachable(arguments, arguments.words, terminal) as (_, found):
+    async with _reachable(arguments, arguments.words, terminal) as (sandbox, found):
+        if not arguments.words:
+            tell(sandbox, sandbox.loaded())
+        installed = bool(arguments.words or sandbox.loaded())
         tools = [(None if there is None else there.server, tool) for _, (there, tool) in sorted(found.items())]
     if arguments.json:
         terminal.data([{**tool, "server": server} for server, tool in tools])
         return Exit.OK
     rows = [(tool["name"], _signature(tool), _first_line(tool["description"])) for _, tool in tools]
-    terminal.table(("TOOL", "ARGUMENTS", "DESCRIPTION"), rows, none="no tools: the components export no functions")
+    none = "no tools: the components export no functions" if installed else NOTHING_INSTALLED
+    terminal.table(("TOOL", "ARGUMENTS", "DESCRIPTION"), rows, none=none)
     return Exit.OK
 
 
 async def _call(arguments: Namespace, terminal: Terminal) -> int:
     files, name, words = _split(arguments.words)
     async with _reachable(arguments, files, terminal) as (sandbox, found):
+        if not files and name not in found:
+            tell(sandbox, sandbox.loaded())  # it may be why the tool is not there
         there, tool = found[_name_of(name, found)]
         given = arguments_from(words, tool["input_schema"])
         if there is None:

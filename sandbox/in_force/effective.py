@@ -72,6 +72,11 @@ class LeftOut:
     why: str
     help: str | None = None
 
+    @property
+    def told(self) -> str:
+        """The same in a sentence."""
+        return f"the grant `{self.grant.id}` gives nothing here: {self.why}"
+
 
 @dataclass(frozen=True, slots=True)
 class Effective:

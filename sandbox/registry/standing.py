@@ -60,6 +60,7 @@ class Standing:
     _failed: dict[Digest, SandboxError] = field(default_factory=dict)
     _loading: dict[Digest, asyncio.Task[None]] = field(default_factory=dict)
     _retiring: set[asyncio.Task[Any]] = field(default_factory=set)
+    _restored: bool = False
 
     def follow(self, name: str | None = None) -> None:
         """Show this installed component from the next `reconcile` on, or all that there are and will be."""
@@ -99,6 +100,7 @@ class Standing:
         for row in rows.values():
             if row.name not in self.held:
                 self._add(row)
+        self._restored = True
         return self._told()
 
     def loaded_of(self, row: Installed) -> Loaded:
@@ -106,7 +108,8 @@ class Standing:
         listed, notes = self._listed(row)
         tools = listed if row.accepted else ()
         effective = self._effective(row)
-        doubts = tuple(f"`{tool.name}`: {note}" for tool in tools for note in tool.notes)
+        doubts = [f"`{tool.name}`: {note}" for tool in tools for note in tool.notes]
+        doubts += [one.told for one in effective.left_out]
         waiting = self.waiting(row)
         shown = LoadedComponent(row.name, row.digest, tools, notes, (*effective.warnings, *doubts), waiting)
         return Loaded(shown, effective)
@@ -252,7 +255,8 @@ class Standing:
         self.faults.pop(row.name, None)
         self.held[row.name] = row
         self._unready |= {row.digest} - self._ready
-        for problem in loaded.effective.problems if row.accepted else ():
+        # Of what is there from the start, whoever restores it tells.
+        for problem in loaded.effective.problems if row.accepted and self._restored else ():
             _LOG.error("%s: nothing is granted: %s", row.name, problem)
 
     def _told(self) -> list[Running]:

@@ -82,6 +82,22 @@ def test_nobody_is_there_so_nothing_is_accepted(box: Box) -> None:
     assert "there is no component `nope`" in box.run("component", "accept", "nope", "--yes", code=2)
 
 
+def test_what_is_doubtful_is_said_once_and_not_by_every_call(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs = HEAD + "  storage: {allow: [{uri: 'fs://${PLACE}/**', access: [read], mount: /data}]}\n"
+    component = str(asking(box.folder, "escape_environment", needs))
+    monkeypatch.setenv("PLACE", str(box.folder / "shipped"))
+    assert "`sandbox component load FILE.wasm` installs one" in box.run("tool", "list")
+    box.run("component", "load", component)
+    assert box.run("tool", "list").count("waits: `sandbox component accept") == 1
+    assert "waits" not in box.run("tool", "call", LOOK)
+    box.run("component", "accept", "escape_environment", "--yes")
+    monkeypatch.delenv("PLACE")
+    assert box.run("tool", "list").count("the host has no variable `PLACE`") == 1
+    assert box.run("component", "list").count("the host has no variable `PLACE`") == 1
+    assert "PLACE" not in box.run("tool", "call", LOOK)
+    assert "PLACE" in box.run("tool", "call", "nope", code=2), "it may be why the tool is not there"
+
+
 def test_what_is_accepted_holds_from_the_next_call(box: Box) -> None:
     box.run("component", "load", str(asking(box.folder, "escape_environment", LANG)), "--accept")
     assert box.variables() == [["LANG", "C"]]
