@@ -1,7 +1,7 @@
 """What is counted, and the one step in which it is judged and taken: the values between the arithmetic and a store of counts.
 
 A counter has a key and slots (`sandbox.admission.periods`), each slot an amount. A claim asks for more of one; a store takes all
-claims of a call or none, in one step that no other process comes between (`sandbox.state.usage`).
+claims of a call or none, in one step that no other process comes between (`UsageStore`).
 
 Rules: whole numbers; a counter is judged at the highest slot that it ever had, so a clock that was set back finds what was spent
 later; what a store cannot read or write is an error, never a zero.
@@ -110,7 +110,7 @@ class SetBudget:
 
 
 class UsageStore(Protocol):
-    """Where counts lie: `sandbox.state.usage` has one in memory, one in SQLite, one in Redis or Valkey.
+    """Where counts lie: `sandbox.state.usage` has one in SQLite, one in Redis or Valkey, `memory_counts` one in memory.
 
     Every method raises HostUnavailable where the counts cannot be read or written.
     """

@@ -237,7 +237,7 @@ class CircuitBreaker(Strict):
     pause: Time = "30s"
 
 
-class Budgets(Strict):
+class BudgetSection(Strict):
     """Whose calls may use how much. `default` of the runs, and `default_…`, hold for each who is not named."""
 
     all: Annotated[Budget | None, Field(alias="global")] = None
@@ -253,7 +253,7 @@ class Budgets(Strict):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True)
 
     @model_validator(mode="after")
-    def _runs_have_no_period(self) -> Budgets:
+    def _runs_have_no_period(self) -> BudgetSection:
         for name, budget in self.runs.items():
             if budget.period is not None:
                 raise Refusal(f"the run {quoted(name)} has a `period`, and a run does not begin anew", "take it out")
@@ -262,7 +262,7 @@ class Budgets(Strict):
     @property
     def says_nothing(self) -> bool:
         """Whether there is nothing to count."""
-        return self == Budgets()
+        return self == BudgetSection()
 
 
 class Rate(Strict):

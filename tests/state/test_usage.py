@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from sandbox.admission.counting import USED_UP, Change, Claim, Full, Gate, SetBudget, Shut, Spent, Taken, UsageStore
+from sandbox.admission.memory_counts import MemoryCounts
 from sandbox.errors import HostUnavailable
-from sandbox.state.usage import MemoryUsage, SqliteUsage
+from sandbox.state.usage import SqliteUsage
 from sandbox.state.usage.opening import open_usage
 from tests.support.redis_server import RedisServer, redis_server
 
@@ -32,7 +33,7 @@ def server() -> Iterator[RedisServer]:
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[UsageStore]:
     opened: UsageStore
     if request.param == "memory":
-        opened = MemoryUsage()
+        opened = MemoryCounts()
     elif request.param == "sqlite":
         opened = SqliteUsage(tmp_path)
     else:

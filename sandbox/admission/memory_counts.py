@@ -12,7 +12,7 @@ from dataclasses import replace
 from sandbox.admission.counting import USED_UP, Change, Claim, Full, Gate, SetBudget, Shut, Spent, Taken, added, judged
 
 
-class MemoryUsage:
+class MemoryCounts:
     """The interface is `sandbox.admission.counting.UsageStore`."""
 
     def __init__(self) -> None:
