@@ -12,6 +12,7 @@ from sandbox.errors import Code, SandboxError
 from sandbox.in_force.accepted import Accepted, Given
 from sandbox.in_force.effective import Effective, compile_effective
 from sandbox.registry.installing import Kept
+from sandbox.state import PolicyVersion
 from sandbox.template.advice import Explained, Question, explained, under_ceiling
 from sandbox.template.compare import differences
 from sandbox.template.examples import Differences
@@ -51,6 +52,12 @@ class Workshop:
         digest, _ = self._holding(component)
         granting = self._kept().granting
         return granting.changes.effective(component, digest, granting.documents.read(policy)).template
+
+    def template_of_version(self, component: str, version: PolicyVersion) -> WasiTemplate:
+        """What a component could touch under a document that was accepted for it before. Raises NotFound, PolicyError."""
+        digest, _ = self._holding(component)
+        granting = self._kept().granting
+        return granting.changes.effective(component, digest, granting.accepted_then(version)).template
 
     def template_in_force(self, component: str) -> WasiTemplate:
         """What a component may touch now, grants included: nothing, where its document does not hold here. Raises NotFound."""

@@ -271,8 +271,12 @@ class Granting:
 
     async def put_back(self, component: str, version: PolicyVersion) -> Receipt:
         """Put a document that was accepted once in place of the accepted one; raises NotFound, PolicyError."""
+        return await self._replace(component, self.accepted_then(version))
+
+    def accepted_then(self, version: PolicyVersion) -> Accepted:
+        """The document of an earlier version, with what was waived then; raises PolicyError."""
         file = version.policy_file
-        return await self._replace(component, self.documents.kept(version.policy_text, Path(file).name or "policy", file))
+        return self.documents.kept(version.policy_text, Path(file).name or "policy", file)
 
     async def _replace(self, component: str, new: Accepted) -> Receipt:
         digest, _ = self.known(component)

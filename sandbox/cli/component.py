@@ -10,13 +10,13 @@ nobody can be asked nothing is. No component is run.
 from __future__ import annotations
 
 import asyncio
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sandbox.api import Sandbox
+from sandbox.cli.asking import somebody_is_there, yes
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import open_sandbox
 from sandbox.cli.inspected import show, show_list
@@ -139,25 +139,16 @@ def _answer(inspection: Inspection, arguments: Namespace, terminal: Terminal) ->
         return {"accept_request": True, "accept_changes": True}
     if arguments.accept_tools:
         return {"accept_changes": True}
-    return _asked(inspection) if _somebody_is_there(terminal) else {}
+    return _asked(inspection) if somebody_is_there(terminal) else {}
 
 
 def _asked(inspection: Inspection) -> dict[str, Any]:
     accepted: dict[str, Any] = {}
-    if inspection.changes and _yes("accept its changed tools?"):
+    if inspection.changes and yes("accept its changed tools?"):
         accepted["accept_changes"] = True
     if inspection.asked is not None and inspection.asked.acceptable and (not inspection.changes or accepted):
-        accepted |= {"accept_request": True} if _yes("accept what it asks for?") else {}
+        accepted |= {"accept_request": True} if yes("accept what it asks for?") else {}
     return accepted
-
-
-def _somebody_is_there(terminal: Terminal) -> bool:
-    return not terminal.json and sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def _yes(question: str) -> bool:
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().casefold() in {"y", "yes"}
 
 
 def _told(sandbox: Sandbox, name: str, what: str, terminal: Terminal) -> ComponentView:

@@ -116,6 +116,10 @@ class Installing:
         It becomes a version of its own. Raises NotFound, and PolicyError where it does not hold here any more; then the one in
         force stays.
         """
+        return await self._kept().granting.put_back(component, self.earlier_policy(component, version))
+
+    def earlier_policy(self, component: str, version: int | None = None) -> PolicyVersion:
+        """The version of a component's policy that `rollback_policy` puts back. Raises NotFound."""
         found = self.policy_versions(component)
         numbers = [one.version for one in found]
         wanted = version if version is not None else numbers[-2] if len(numbers) > 1 else None
@@ -124,7 +128,7 @@ class Installing:
             which = "an earlier policy" if version is None else f"a policy of version {version}"
             known = ", ".join(map(str, numbers)) or "none"
             raise NotFound(f"`{component}` has not {which}", help=f"the versions are: {known}", code=Code.POLICY_NOT_FOUND)
-        return await self._kept().granting.put_back(component, chosen)
+        return chosen
 
     def get_policy(self, component: str, *, session: str | None = None) -> PolicyView:
         """What holds for a component now, loaded here or remembered; for the calls of a session, where one is named.

@@ -90,10 +90,10 @@ def test_setting_shows_what_changes_and_the_receipt(folder: Path, made: Path) ->
 def test_an_earlier_version_is_put_back_and_is_a_version_of_its_own(folder: Path, made: Path) -> None:
     run(folder, "set", "files", write(folder, "more.yaml", reads(made / "data", "read, write")))
     run(folder, "set", "files", "deny-all")
-    done = run(folder, "rollback", "files", "--to", "2")
+    done = run(folder, "rollback", "files", "--to", "2", "--yes")
     assert done.returncode == 0
-    assert "version 3 (before)" in done.stdout
-    assert "version 4 (after)" in done.stdout
+    assert "version 3 (now)" in done.stdout
+    assert "version 2 (again)" in done.stdout
     assert run(folder, "explain", "files", "--write", str(made / "data/x")).returncode == 0
     versions = json.loads(run(folder, "versions", "files", "--json").stdout)
     assert [(each["version"], each["in_force"]) for each in versions] == [(1, False), (2, False), (3, False), (4, True)]
@@ -101,6 +101,20 @@ def test_an_earlier_version_is_put_back_and_is_a_version_of_its_own(folder: Path
     refused = run(folder, "rollback", "files", "--to", "9")
     assert refused.returncode == 3
     assert "the versions are: 1, 2, 3, 4" in refused.stderr
+
+
+def test_what_a_rollback_gives_is_shown_and_needs_somebodys_word(folder: Path, made: Path) -> None:
+    run(folder, "set", "files", "deny-all")
+    for more in ((), ("--json",)):
+        refused = run(folder, "rollback", "files", *more)
+        assert refused.returncode == 2
+        assert "nothing is put back: version 1 gives `files` more than it has now" in refused.stderr + refused.stdout
+    assert len(json.loads(run(folder, "versions", "files", "--json").stdout)) == 2
+    assert "allowed (first.yaml:5:9)" in run(folder, "rollback", "files").stdout
+    assert run(folder, "rollback", "files", "--yes").returncode == 0
+    # Back again takes away, and needs nobody's word.
+    assert run(folder, "rollback", "files").returncode == 0
+    assert run(folder, "explain", "files", "--read", str(made / "data/y")).returncode == 1
 
 
 def test_what_holds_is_shown_with_the_line_or_the_grant_that_it_comes_from(folder: Path, made: Path) -> None:
@@ -154,7 +168,7 @@ def test_a_waiver_stays_with_what_was_accepted(folder: Path) -> None:
     assert told["waivers"] == ["waived.yaml:3:3: `ipc`"]
     assert any(rule["enforced_by"] == "nothing: waived" for rule in told["rules"])
     run(folder, "set", "files", "deny-all")
-    assert run(folder, "rollback", "files").returncode == 0
+    assert run(folder, "rollback", "files", "--yes").returncode == 0
     assert json.loads(run(folder, "get", "files", "--json").stdout)["waivers"] == ["waived.yaml:3:3: `ipc`"]
 
 

@@ -91,6 +91,7 @@ def _changing(policy: Commands) -> None:
         completes="component",
     )
     back.add_argument("--to", metavar="VERSION", type=int, help="this one (default: the one before the last)")
+    back.add_argument("--yes", action="store_true", help="without a question, also where it gives more than there is now")
     _ceiling(back)
     summary = "list the versions of a component's policy"
     leaf(policy, "versions", "policy.versions", summary, "`COMPONENT`", (1, 1), completes="component")
