@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -35,18 +36,28 @@ def serve() -> Iterator[Serve]:
 
 
 class Heard:
-    """A server that keeps all that one connection brings, to its end."""
+    """A server that keeps all that its connections bring, each to its end."""
 
     def __init__(self) -> None:
-        self.said: list[bytes] = []
+        self.said: list[bytearray] = []
+        self._ended = threading.Semaphore(0)
 
     def __call__(self, sock: socket.socket) -> None:
-        data = upstream.read_head(sock)
-        sock.sendall(upstream.answer(b"hello", headers=("connection: close",)))
-        sock.shutdown(socket.SHUT_WR)
-        while part := sock.recv(65536):
-            data += part
+        data = bytearray(upstream.read_head(sock))
         self.said.append(data)
+        try:
+            sock.sendall(upstream.answer(b"hello", headers=("connection: close",)))
+            sock.shutdown(socket.SHUT_WR)
+            while part := sock.recv(65536):
+                data += part
+        finally:
+            self._ended.release()
+
+    def whole(self) -> list[bytes]:
+        """What was said, once every connection that came has ended."""
+        for _ in self.said:
+            assert self._ended.acquire(timeout=20)
+        return [bytes(data) for data in self.said]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +82,8 @@ async def test_a_field_of_one_connection_reaches_no_server(stage: Stage, serve: 
     server = serve(heard)
     await stage.load("escape_network", loopback(server.port))
     result = await stage.call(ASK, **request(server.port, headers=[list(field), ["x-secret", "kept"]]))
-    lines = heard.said[0].lower().split(b"\r\n\r\n")[0].split(b"\r\n") if heard.said else []
+    said = heard.whole()
+    lines = said[0].lower().split(b"\r\n\r\n")[0].split(b"\r\n") if said else []
     assert f"{field[0]}: {field[1]}".lower().encode() not in lines
     assert result.outcome.ok == bool(lines), "what was refused has not arrived"
     assert [line for line in lines if line.startswith(b"connection:")] in ([], [b"connection: close"])
@@ -98,7 +110,7 @@ async def test_a_guest_sends_one_request_or_none(stage: Stage, serve: Serve, hea
     server = serve(heard)
     await stage.load("escape_network", loopback(server.port, ', paths: ["/v1"]'))
     await stage.call(ASK, **request(server.port, method="POST", path="/v1", headers=headers, body=body))
-    for said in heard.said:
+    for said in heard.whole():
         head, _, rest = said.partition(b"\r\n\r\n")
         assert head.startswith(b"POST /v1 HTTP/1.1\r\n")
         assert head.lower().count(b"content-length:") + head.lower().count(b"transfer-encoding:") <= 1
