@@ -47,7 +47,7 @@ from sandbox.registry.registry import Registry
 from sandbox.registry.standing import Standing
 from sandbox.remote import answers
 from sandbox.result import CallResult
-from sandbox.state import Clock, Home, sqlite_store
+from sandbox.state import Clock, Home, open_store, state_of
 from sandbox.state.secrets import SecretStore
 from sandbox.template.authority_hints import AuthorityHints, authority_hints
 from sandbox.wit.tools import Tool, notes_of, tools_of
@@ -63,8 +63,9 @@ SET_BACK_S = 60.0
 class Sandbox(Permissions, Installing, Signalling, Workshop):
     """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
 
-    `home` is where state, record, cache and data lie; `ceiling` the most that any policy may give here; with `isolation="strict"`
-    it does not start where a layer of the operating system is missing. `nameserver` is `HOST:PORT`, `proxy` the only way out.
+    `home` is where state, record, cache and data lie; `state` says where grants are kept, as the configuration does, or `memory`.
+    `ceiling` is the most that any policy may give here; with `isolation="strict"` it does not start where a layer of the
+    operating system is missing. `nameserver` is `HOST:PORT`, `proxy` the only way out.
     `source` names who uses it in the record. `defaults` maps patterns of component names to the policies (files or names) that
     hold where nobody accepted one. `own_files` are files of the operator's that no policy may name.
     The processes of the host are started by the first `load`, or by the first call of a component that is installed.
@@ -77,6 +78,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
         home: Path | None = None,
         *,
         ceiling: PolicyDocument | Path | None = None,
+        state: str = "sqlite",
         isolation: Literal["default", "strict"] = "default",
         nameserver: str | None = None,
         proxy: Proxy | None = None,
@@ -88,6 +90,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
         own_files: Iterable[Path] = (),
     ) -> None:
         self._home_path, self._ceiling, self._source = home, ceiling, source
+        self._state = state_of(state)
         self._environment = os.environ if environment is None else environment
         self._host_options: dict[str, Any] = {
             "isolation": isolation,
@@ -113,7 +116,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
             raise RuntimeError("a Sandbox is opened once")
         ceiling = load_policy_file(self._ceiling) if isinstance(self._ceiling, Path) else self._ceiling
         self._home = Home.open(self._home_path, self._environment)
-        self._store = sqlite_store(self._home.state)
+        self._store = open_store(self._state, self._home, self._environment)
         self._clock = Clock(self._store.latest())
         self._log = AuditLog(self._home.audit, clock=self._clock, source=self._source)
         self._changes = Changes(

@@ -31,6 +31,7 @@ def open_sandbox(arguments: Namespace, *, source: str) -> Sandbox:
     return Sandbox(
         home_of(arguments),
         ceiling=configuration.ceiling,
+        state=configuration.state,
         isolation=configuration.isolation,
         nameserver=getattr(arguments, "nameserver", None),
         proxy=configuration.proxy,

@@ -49,6 +49,7 @@ class Configuration:
 
     ceiling: PolicyDocument | None = None
     defaults: Mapping[str, Path | str] = field(default_factory=dict)
+    state: str = "sqlite"
     isolation: Literal["default", "strict"] = "default"
     max_workers: int = 16
     spares: int = 2
@@ -182,6 +183,7 @@ def _made(
     return Configuration(
         ceiling=ceiling,
         defaults={pattern: Path(policy) if "/" in policy else policy for pattern, policy in value["defaults"].items()},
+        state=value["state"],
         isolation=value["isolation"],
         max_workers=value["workers.max"],
         spares=value["workers.spares"],

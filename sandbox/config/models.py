@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sandbox.config.proxy import parse_direct, parse_names, parse_proxy_url
+from sandbox.config.state_url import parse_state
 from sandbox.policy.credentials import SecretName
 from sandbox.policy.entries import Strict
 from sandbox.policy.fields import Count
@@ -25,7 +26,6 @@ NOT_YET = {
 """Keys that a later version will enforce: what is accepted is enforced, so until then they are refused."""
 
 ISOLATIONS = ("default", "strict")
-STATES = ("sqlite",)
 _PATTERN = re.compile(r"[A-Za-z0-9._*?\[\]!-]{1,128}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
 
@@ -37,10 +37,8 @@ def _isolation(text: str) -> str:
 
 
 def _state(text: str) -> str:
-    if text not in STATES:
-        raise Refusal(
-            f"{quoted(text)} is not built yet: state is kept in the home folder", "write `state: sqlite`, or take it out"
-        )
+    if parse_state(text).kind == "memory":
+        raise Refusal("`memory` ends with every command: what was granted would be gone", "write `state: sqlite`, or take it out")
     return text
 
 

@@ -3,6 +3,7 @@
 from sandbox.state.clock import Clock
 from sandbox.state.home import Home
 from sandbox.state.memory import memory_store
+from sandbox.state.opening import open_store, state_of
 from sandbox.state.roles import EVERYTHING, Assignment, Stop
 from sandbox.state.rows import Described, Installed, PolicyVersion, StoredComponent, StoredDenial
 from sandbox.state.sqlite import sqlite_store
@@ -21,5 +22,7 @@ __all__ = [
     "StoredComponent",
     "StoredDenial",
     "memory_store",
+    "open_store",
     "sqlite_store",
+    "state_of",
 ]

@@ -65,11 +65,14 @@ class Mark:
 
 
 class Authentic:
-    """The key and the mark in `folder`, which is not the store's."""
+    """The key and the mark in `folder`, which is not the store's; `name` tells one store's from another's.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._key: bytes | None = None
+    With a `key` that is given none lies there: servers that share a store share that.
+    """
+
+    def __init__(self, folder: Path, name: str = "state", key: bytes | None = None) -> None:
+        self._folder, self._name = folder, name
+        self._key = key
 
     def check(self, db: sqlite3.Connection, mark: Mark) -> None:
         """Raise StoreChangedError where the store is not as it was left; `mark` was read before what is looked at now."""
@@ -97,7 +100,7 @@ class Authentic:
 
     def mark(self) -> Mark:
         """The mark; raises StoreChangedError for one that is not ours."""
-        if not (self._folder / "state.mark").exists():
+        if not self._mark_file.exists():
             return Mark()
         with self._marked() as descriptor:
             return self._read_mark(descriptor)
@@ -115,15 +118,23 @@ class Authentic:
         try:
             self._existing_key()
         except StoreChangedError:
-            (self._folder / "state.key").unlink()
+            self._key_file.unlink()
         try:
             self.mark()
         except StoreChangedError:
-            (self._folder / "state.mark").unlink(missing_ok=True)
+            self._mark_file.unlink(missing_ok=True)
+
+    @property
+    def _key_file(self) -> Path:
+        return self._folder / f"{self._name}.key"
+
+    @property
+    def _mark_file(self) -> Path:
+        return self._folder / f"{self._name}.mark"
 
     @contextmanager
     def _marked(self) -> Iterator[int]:
-        descriptor = private_file(private_folder(self._folder) / "state.mark")
+        descriptor = private_file(private_folder(self._folder) / self._mark_file.name)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield descriptor
@@ -149,9 +160,8 @@ class Authentic:
         return json.dumps([[mark.version, mark.latest], _mark_code(key, mark)]).encode().ljust(_MARK_BYTES)
 
     def _existing_key(self) -> bytes | None:
-        path = self._folder / "state.key"
-        if self._key is None and path.exists():
-            descriptor = private_file(path, os.O_RDONLY)
+        if self._key is None and self._key_file.exists():
+            descriptor = private_file(self._key_file, os.O_RDONLY)
             try:
                 found = os.read(descriptor, KEY_BYTES + 1)
             finally:
@@ -162,7 +172,7 @@ class Authentic:
         return self._key
 
     def _made_key(self) -> bytes:
-        path = private_folder(self._folder) / "state.key"
+        path = private_folder(self._folder) / self._key_file.name
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

@@ -40,6 +40,11 @@ class Home:
         return self.path / "state"
 
     @property
+    def keys(self) -> Path:
+        """The key of the store's codes, and the highest number of a change: `sandbox.state.authentic`."""
+        return self.path / "keys"
+
+    @property
     def cache(self) -> Path:
         """Compiled components: `sandbox.host.cache`."""
         return self.path / "cache"

@@ -30,11 +30,12 @@ OVERHEAD_BYTES = 64
 MAX_KEYS = 10_000
 MOST_LISTED = 1_000
 
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS kept (component TEXT, bucket TEXT, key TEXT, value BLOB NOT NULL, "
-    "PRIMARY KEY (component, bucket, key)) STRICT, WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS sizes (component TEXT PRIMARY KEY, keys INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT",
-)
+_KEPT = """
+CREATE TABLE IF NOT EXISTS kept (
+  component TEXT, bucket TEXT, key TEXT, value BLOB NOT NULL, PRIMARY KEY (component, bucket, key)
+) STRICT, WITHOUT ROWID
+"""
+_SIZES = "CREATE TABLE IF NOT EXISTS sizes (component TEXT PRIMARY KEY, keys INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT"
 _GET = "SELECT value FROM kept WHERE component = ? AND bucket = ? AND key = ?"
 _LENGTH = "SELECT length(value) FROM kept WHERE component = ? AND bucket = ? AND key = ?"
 _DELETE = "DELETE FROM kept WHERE component = ? AND bucket = ? AND key = ?"
@@ -122,7 +123,7 @@ class SqliteKeyValues:
             self._db = sqlite3.connect(path or ":memory:", timeout=BUSY_MS / 1000, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA trusted_schema=OFF")
-            for statement in _SCHEMA:
+            for statement in (_KEPT, _SIZES):
                 self._db.execute(statement)
 
     def close(self) -> None:
