@@ -1,6 +1,6 @@
 """Decide whether a call happens at all, and make the `Admission` that `host.invoke` takes.
 
-What the call may touch is the template's business. The only document so far is `permissive`: every call of a loaded tool.
+What the call may touch is the template's business. What a document says is `sandbox.admission.ruleset`'s.
 
 Rules: `evaluate` is pure, its clock is a parameter; deny wins; an error in a check is a denial; nobody but the authorizer
 makes an `Admission`, so a call without the check is a type error. (Python code in the same process could still forge one:
@@ -10,18 +10,23 @@ this guards against forgetting, not against an attacker who already runs here.)
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sandbox.admission.decision import Decision, Ruling
 from sandbox.admission.request import CallRequest, RequestId
+from sandbox.admission.subject import Subject
 from sandbox.admission.usage import UNKNOWN, Usage
-from sandbox.errors import SandboxError
+from sandbox.admission.words import Method, Template
 from sandbox.wit.types import Digest
 
-Rule = Callable[[CallRequest, float], Decision | None]
-"""Looks at a request at a time (seconds since 1970) and allows, denies, or abstains with None."""
+if TYPE_CHECKING:
+    from sandbox.admission.content import Inspected
+    from sandbox.admission.models import AdmissionDocument
+    from sandbox.admission.ruleset import Ruleset
+    from sandbox.admission.vote import Check
+    from sandbox.redaction import Redactor
 
 
 class _Key:
@@ -97,54 +102,73 @@ class Verdict:
     admission: Admission | None
 
 
-def _tool_is_loaded(request: CallRequest, now: float) -> Decision | None:  # noqa: ARG001 - a rule's shape
-    if request.digest is None:
-        return Decision(Ruling.DENY, ("tool-is-loaded",), "no loaded component has this tool")
-    return None
-
-
-def _anyone(request: CallRequest, now: float) -> Decision | None:  # noqa: ARG001 - a rule's shape
-    return Decision(Ruling.ALLOW, ("permissive",), "the permissive document allows every call of a loaded tool")
-
-
-DOCUMENTS: dict[str, tuple[Rule, ...]] = {"permissive": (_tool_is_loaded, _anyone)}
-"""The admission documents there are, by name."""
+_ANYONE = Decision(Ruling.ALLOW, ("permissive",), "the permissive document allows every call of a loaded tool")
+_NOT_LOADED = Decision(Ruling.DENY, ("tool-is-loaded",), "no loaded component has this tool")
 
 
 class Authorizer:
-    """Evaluates requests against one admission document. Raises SandboxError for a document that does not exist.
+    """Decides about requests by one admission document; without one, every call of a loaded tool is allowed.
 
-    `checks` are asked beside the document; `clock` tells the time, in seconds since 1970, where nobody says it.
+    `document` is a document, or the name of one that ships with the host. `checks` are asked beside its rules. `handles` are the
+    obligations that the caller meets: `retention`, `log_level`, and words of its own. `clock` tells the time, in seconds since
+    1970, where nobody says it. Raises PolicyError for a name that is none.
     """
 
     def __init__(
-        self, document: str = "permissive", checks: tuple[Rule, ...] = (), *, clock: Callable[[], float] = time.time
+        self,
+        document: AdmissionDocument | str | None = None,
+        checks: tuple[Check, ...] = (),
+        *,
+        handles: Iterable[str] = (),
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        if document not in DOCUMENTS:
-            raise SandboxError(f"there is no admission document `{document}`", help="write `permissive`")
-        self.document = document
-        self._rules = (*DOCUMENTS[document], *checks)
-        self._clock = clock
+        self._checks, self._handles, self._clock = checks, frozenset(handles), clock
+        self.ruleset: Ruleset | None = None
+        if document is not None or checks:
+            self.replace(document)
 
-    def evaluate(self, request: CallRequest, usage: Usage = UNKNOWN, now: float | None = None) -> Decision:  # noqa: ARG002 - not yet looked at
-        """Decide about `request` at `now`; pure. Deny wins, and a request that no rule allows is denied."""
-        now = self._clock() if now is None else now
-        said = [self._ask(rule, request, now) for rule in self._rules]
-        for effect in (Ruling.DENY, Ruling.ALLOW):
-            matching = [decision for decision in said if decision is not None and decision.effect is effect]
-            if matching:
-                return Decision(effect, tuple(name for one in matching for name in one.rules), matching[0].reason)
-        return Decision(Ruling.DENY, ("default",), "no rule allows it")
+    def replace(self, document: AdmissionDocument | str | None) -> None:
+        """Decide by another document from now on."""
+        self.ruleset = _ruleset(document, self._checks, self._handles)
+
+    @property
+    def needs_usage(self) -> bool:
+        """Whether the document looks at what happened before."""
+        return self.ruleset is not None and self.ruleset.needs_usage
+
+    def evaluate(self, request: CallRequest, usage: Usage = UNKNOWN, now: float | None = None) -> Decision:  # noqa: ARG002 - no condition names the time
+        """Decide about `request`; pure."""
+        return _ANYONE if self.ruleset is None else self.ruleset.decide(request, usage)
 
     def admit(self, request: CallRequest, usage: Usage = UNKNOWN, now: float | None = None) -> Verdict:
-        """Decide, and make the admission of a request that is allowed."""
+        """Decide, and make the admission of a request that is allowed and whose tool is there."""
+        if request.digest is None:
+            return Verdict(_NOT_LOADED, None)
         now = self._clock() if now is None else now
         decision = self.evaluate(request, usage, now)
         return Verdict(decision, Admission(request, decision, now, key=_KEY) if decision.allowed else None)
 
-    @staticmethod
-    def _ask(rule: Rule, request: CallRequest, now: float) -> Decision | None:
-        try:
-            return rule(request, now)
-        except Exception as error:  # noqa: BLE001 - an error in a check is a denial, whatever it is
-            return Decision(Ruling.DENY, (rule.__name__,), f"the check failed with {type(error).__name__}")
+    def shows(self, subject: Subject, tool: str) -> bool:
+        """Whether a list of tools shows this one to the subject. What is hidden is denied too, by `admit`."""
+        return self.ruleset is None or self.ruleset.shows(subject, tool)
+
+    def lacks(self, subject: Subject, method: Method) -> tuple[str, ...]:
+        """The scopes that a method of MCP needs and the subject has not."""
+        return () if self.ruleset is None else self.ruleset.lacks(subject, method)
+
+    def inspect(self, value: Any, redactor: Redactor | None = None) -> Inspected | None:
+        """Look through a result; None where the document says nothing of results. `redactor` knows the secrets of the call."""
+        return None if self.ruleset is None else self.ruleset.inspect(value, redactor)
+
+
+def _ruleset(document: AdmissionDocument | str | None, checks: tuple[Check, ...], handles: frozenset[str]) -> Ruleset | None:
+    # Imported where a document is in force: a command that needs none must not wait for the engine of its patterns.
+    from sandbox.admission.load import named_admission
+    from sandbox.admission.models import AdmissionDocument
+    from sandbox.admission.ruleset import Ruleset
+
+    if document is None and not checks:
+        return None
+    if document is None:
+        document = AdmissionDocument(version="1.0", template=Template.PERMISSIVE)
+    return Ruleset(named_admission(document) if isinstance(document, str) else document, checks, handles=handles)

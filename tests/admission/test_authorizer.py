@@ -20,12 +20,14 @@ from sandbox.admission import (
     Decision,
     Ruling,
     Subject,
+    Usage,
     authorizer,
     canonical_json,
     digest_of,
     new_request_id,
 )
-from sandbox.errors import SandboxError
+from sandbox.admission.models import AdmissionDocument
+from sandbox.errors import PolicyError
 from sandbox.wit.types import Digest
 
 NOW = 1_800_000_000.0
@@ -45,24 +47,30 @@ def test_a_call_of_a_tool_that_is_not_loaded_is_denied(request_: CallRequest) ->
 
 
 def test_an_unknown_document_is_refused() -> None:
-    with pytest.raises(SandboxError, match="`strict`"):
-        Authorizer("strict")
+    with pytest.raises(PolicyError, match="did you mean `strict`"):
+        Authorizer("strickt")
 
 
-def test_an_error_in_a_check_is_a_denial(request_: CallRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(request: CallRequest, now: float) -> Decision | None:
+class Broken:
+    """A check that fails."""
+
+    name = "broken"
+    priority = -1
+
+    def check(self, request: CallRequest, usage: Usage) -> Ruling | None:
         raise KeyError(request.tool)
 
-    monkeypatch.setitem(authorizer.DOCUMENTS, "permissive", (*authorizer.DOCUMENTS["permissive"], broken))
-    verdict = Authorizer().admit(request_, now=NOW)
+
+def test_an_error_in_a_check_is_a_denial(request_: CallRequest) -> None:
+    verdict = Authorizer(checks=(Broken(),)).admit(request_, now=NOW)
     assert verdict.admission is None
-    assert verdict.decision.rules == ("broken",)
+    assert verdict.decision.rules == ("rules",)
+    assert "KeyError" in verdict.decision.reason
     assert "files__read" not in verdict.decision.reason
 
 
-def test_what_no_rule_allows_is_denied(request_: CallRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(authorizer.DOCUMENTS, "permissive", ())
-    assert Authorizer().evaluate(request_, now=NOW).effect is Ruling.DENY
+def test_what_no_section_allows_is_denied(request_: CallRequest) -> None:
+    assert Authorizer(AdmissionDocument(version="1.0")).evaluate(request_, now=NOW).effect is Ruling.DENY
 
 
 def test_nobody_else_makes_an_admission(request_: CallRequest) -> None:
