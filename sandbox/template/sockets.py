@@ -17,7 +17,8 @@ from sandbox.template.addresses import Address
 from sandbox.template.authority import AuthorityError, normalise_host
 from sandbox.template.network import NetworkDecision, NetworkRules
 
-TCP = "tcp"
+TCP, LOOKUP = "tcp", "dns"
+"""The schemes of what a socket asks the gateway for: a way for its bytes, and the addresses of a name."""
 _NO_NETWORK = NetworkDecision(False, None, "the policy grants no network")
 
 

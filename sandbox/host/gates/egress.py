@@ -11,9 +11,6 @@ from typing import Literal, Protocol
 NUMBERS = itertools.count(1)
 """Of every request of this process: a late connection of an earlier call must not meet the announcement of a later one."""
 
-TUNNEL, LOOKUP = "tcp", "dns"
-"""The schemes of a socket's own requests: the way for its bytes, and the addresses of the announced authority."""
-
 End = Literal["receive", "send", "both", "close"]
 """What a guest is done with: one direction, both, or the socket."""
 

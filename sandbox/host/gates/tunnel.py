@@ -15,9 +15,10 @@ from typing import Any
 
 from sandbox.host.gates import ffi, values
 from sandbox.host.gates.call import Call
-from sandbox.host.gates.egress import LOOKUP, NUMBERS, TUNNEL, Egress
+from sandbox.host.gates.egress import NUMBERS, Egress
 from sandbox.host.gates.native import Native
 from sandbox.host.gates.values import Case, Handle, Ok
+from sandbox.template.sockets import LOOKUP, TCP
 
 _NEVER = 24 * 3600 * 10**9
 """Nanoseconds. The native client's own timeouts are ten minutes; the call's deadline and the gateway's caps are what counts."""
@@ -119,7 +120,7 @@ class Tunnel:
 
 def open_tunnel(call: Call, egress: Egress) -> Tunnel:
     """The way of a socket's bytes, which leads nowhere yet. Raises OSError where the gateway is gone."""
-    return _open(call, egress, "POST", TUNNEL, "")
+    return _open(call, egress, "POST", TCP, "")
 
 
 def open_lookup(call: Call, egress: Egress, name: str) -> Tunnel:

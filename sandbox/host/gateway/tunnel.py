@@ -23,7 +23,7 @@ import h11
 from sandbox.host.gateway.dial import Target
 from sandbox.host.gateway.exchange import Exchange
 from sandbox.host.gateway.peer import Peer
-from sandbox.host.gateway.refusal import Cut, Failed, GuestGone, Refused, TimedOut
+from sandbox.host.gateway.refusal import Cut, Failed, GuestGone, NotSent, Refused, TimedOut
 from sandbox.host.gateway.request import Announcement, Ending, Owner
 from sandbox.host.gateway.route import Routes
 from sandbox.host.gateway.sockets import Orders, Sockets
@@ -34,6 +34,7 @@ from sandbox.template.sockets import LOOKUP, TCP, SocketDecision, decide_answers
 _QUIET_SECONDS = 0.1
 """After `shutdown` the guest's last bytes are still on the way from its native stream, which says nothing of its end: so long
 without a byte counts as one. Bytes that come later are not lost in silence: they reset the connection."""
+_LAST_WORDS_SECONDS = 2.0
 _TOLD = "the policy does not permit it"
 _LEFT_OPEN = "the call ended with the connection open"
 
@@ -165,6 +166,22 @@ class Tunnel(_Socket):
         # The rules may have changed while it was on the way.
         self.judge_again()
         return self._upstream
+
+    async def _refuse(self, refusal: NotSent) -> None:
+        if isinstance(refusal, Cut) or self._guest.http.our_state is not h11.SEND_RESPONSE:
+            self.reset()
+            return
+        if self._upstream is not None:
+            self._upstream.reset()
+        try:
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await self._guest.send(h11.Response(status_code=refusal.status, headers=[("content-length", "0")]))
+                await self._guest.send(h11.EndOfMessage())
+                # No end of our own: the guest's native client would take it for an answer that broke off, its body being open.
+                while isinstance(await self._from_guest(), h11.Data):
+                    pass
+        except (OSError, TimeoutError, GuestGone):
+            self._guest.reset()
 
     def _name(self, address: Address) -> list[str]:
         """The name by which it was dialled, where its call has ended by now."""
