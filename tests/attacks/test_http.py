@@ -299,6 +299,71 @@ async def test_three_thousand_fields_and_a_packed_body_are_refused(front: Served
     await is_well(front, stage)
 
 
+async def test_a_field_without_an_end_is_refused_while_it_comes(front: Served, stage: Stage) -> None:
+    """HTTP-08"""
+    for place in (b"GET /health HTTP/1.1\r\nX-A: ", b"GET /", b"GET /health HTTP/1.1\r\n"):
+        async with front.connected() as (reader, writer):
+            writer.write(place)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+            writer.write(b"a" * (40 << 10))
+            assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
+    await is_well(front, stage)
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("POST http://127.0.0.1/mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n{}", 404),
+        ("OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
+        ("CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
+        ("POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        ("POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400),
+        ("POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+        ("POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", 501),
+        ("GET /health HTTP/2.0\r\nHost: 127.0.0.1\r\n\r\n", 505),
+        ("GET /health\r\nHost: 127.0.0.1\r\n\r\n", 400),
+    ],
+)
+async def test_a_head_that_can_be_read_in_two_ways_is_refused(front: Served, stage: Stage, head: str, status: int) -> None:
+    """HTTP-01: what smuggles a request past whoever stands before this server."""
+    assert (await front.raw(head.encode())).status == status
+    await is_well(front, stage)
+
+
+async def test_fields_behind_a_body_are_nobodys(guarded: Served, stage: Stage) -> None:
+    """HTTP-01: a token that comes after the head was judged is none."""
+    head = "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = json.dumps(HELLO)
+    trailer = f"{len(body):x}\r\n{body}\r\n0\r\nAuthorization: Bearer {ALICE}\r\n\r\n"
+    assert (await guarded.raw((head + trailer).encode())).status == 401
+    session = f"Authorization: Bearer {ALICE}\r\n{head.partition(chr(10))[2]}".encode()
+    many = b"".join(b"X-%d: a\r\n" % number for number in range(200_000))
+    start = b"POST /mcp HTTP/1.1\r\n" + session
+    async with guarded.connected() as (reader, writer):
+        writer.write(start + f"{len(body):x}\r\n{body}\r\n0\r\n".encode() + many)
+        with contextlib.suppress(ConnectionResetError):
+            assert not (await reader.read()).startswith(b"HTTP/1.1 200 ")
+    await is_well(guarded, stage)
+
+
+async def test_garbage_behind_a_request_ends_the_connection_after_the_answer(front: Served) -> None:
+    """HTTP-09"""
+    async with front.connected() as (reader, writer):
+        writer.write(
+            b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n\x00\x01 garbage\r\n\r\nGET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+        )
+        said = await reader.read()
+    assert said.startswith(b"HTTP/1.1 200 ")
+    assert said.count(b"HTTP/1.1 200 ") == 1
+
+
+async def test_an_offer_of_another_protocol_is_not_taken(front: Served) -> None:
+    """A client that would rather speak HTTP/2 is answered, body and all (RFC 9110, 7.8)."""
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAoAAAAAIAAAAA"}
+    assert (await front.ask(body=HELLO, **offer)).status == 200
+
+
 async def test_ten_thousand_calls_in_one_message_are_none(front: Served, stage: Stage) -> None:
     """HTTP-09: MCP has no batches any more; not one of them runs, in either era."""
     before = len(stage.records())

@@ -2,7 +2,7 @@
 
 Decides, in this order:
 
-    1. the head    at most `MAX_HEADERS` fields
+    1. the head    at most `MAX_HEADERS` fields, one length  431, 400
     2. Host        a name of this server, said once          421
     3. Origin      this server's own, or a named one         403
     4. the token   where one is asked for, on every path     401
@@ -87,6 +87,10 @@ class Front:
         # h11 measures a head only while it is incomplete.
         if len(request.headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in request.headers) > MAX_HEAD_BYTES:
             return Answer(431, f"at most {MAX_HEADERS} header fields and {MAX_HEAD_BYTES >> 10} KiB of them", CLOSE)
+        if request.scope["http_version"] not in {"1.0", "1.1"}:
+            return Answer(505, "this is HTTP/1.1", CLOSE)
+        if request.all(b"transfer-encoding") and request.all(b"content-length"):
+            return Answer(400, "the body has two lengths", CLOSE)  # RFC 9112, 6.3: who reads the other one reads another request
         hosts, origins = request.all(b"host"), request.all(b"origin")
         if len(hosts) != 1 or not self._rules.names.answers_to(hosts[0]):
             return Answer(421, "this server does not go by that name; `--allow-host NAME` adds one", CLOSE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.types import Scope
 
 
@@ -13,16 +15,20 @@ class Request:
         self.method: str = scope["method"]
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.path: str = scope["raw_path"].decode("latin-1")
+        self._values: dict[bytes, list[str]] = {}
+        for name, value in self.headers:
+            self._values.setdefault(name, []).append(value.decode("latin-1"))
 
     @property
     def peer(self) -> str:
         """Who is at the other end of the connection."""
         return str((self.scope.get("client") or ("somebody",))[0])
 
-    def all(self, name: bytes) -> list[str]:
+    def all(self, name: bytes) -> Sequence[str]:
         """Every value of a header."""
-        return [value.decode("latin-1") for each, value in self.headers if each == name]
+        return self._values.get(name, ())
 
     def one(self, name: bytes) -> str | None:
         """The first value of a header."""
-        return next((value.decode("latin-1") for each, value in self.headers if each == name), None)
+        values = self._values.get(name)
+        return None if values is None else values[0]
