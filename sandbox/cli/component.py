@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,17 @@ async def _load_one(sandbox: Sandbox, source: Path | str, arguments: Namespace, 
     if not terminal.json:
         show(inspection, terminal)
     accepted = _answer(inspection, arguments, terminal)
+    before = _standing(sandbox, inspection.name)
     await sandbox.install(inspection, **accepted)
-    return _told(sandbox, inspection.name, "is installed", terminal)
+    same = before is not None and before == _standing(sandbox, inspection.name)
+    said = "was installed in these very bytes already: nothing changes" if same else "is installed"
+    return _told(sandbox, inspection.name, said, terminal)
+
+
+def _standing(sandbox: Sandbox, name: str) -> tuple[ComponentView, str] | None:
+    """An installed component as it is shown, but for the time, and the text of its policy."""
+    view = next((one for one in sandbox.components() if one.name == name and one.installed), None)
+    return None if view is None else (replace(view, installed_at=None), sandbox.accepted_policy(name).text)
 
 
 async def _accept(sandbox: Sandbox, arguments: Namespace, terminal: Terminal) -> int:

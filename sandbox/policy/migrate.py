@@ -17,7 +17,7 @@ import yaml
 
 from sandbox.errors import Code, PolicyError, Problem
 from sandbox.policy.load import load_policy
-from sandbox.policy.models import PolicyDocument
+from sandbox.policy.models import PolicyDocument, Waiver
 from sandbox.policy.tree import Tree, is_text, read_tree
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./~+-]*(?::[A-Za-z0-9_./~+*?-]+)?", re.ASCII)
@@ -28,10 +28,11 @@ _EDITOR_HINT = "yaml-language-server"
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """The new text, and the document that it is."""
+    """The new text, the document that it is, and the lines that were waived and are not in it."""
 
     text: str
     document: PolicyDocument
+    dropped: tuple[Waiver, ...] = ()
 
 
 @dataclass(slots=True)
@@ -65,7 +66,7 @@ def migrate(text: bytes, *, file: str, waive: tuple[str, ...] = ()) -> Migrated:
     new = load_policy(written, file=file)
     if new.model_dump(exclude={"version"}) != old.model_dump(exclude={"version"}):
         raise RuntimeError("the migrated document means something else")
-    return Migrated(written, new)
+    return Migrated(written, new, old.waivers)
 
 
 def _lines(old: PolicyDocument, tree: Tree, comments: _Comments) -> Iterator[str]:

@@ -43,7 +43,7 @@ class Installing:
         """What a component is and what it asks for; it is never run, and nothing is installed.
 
         `source` is the name of an installed component, a file, a folder with one component in it, or an https URL with a digest
-        (`#sha256=…`, or `digest`). Raises ComponentError.
+        (`#sha256=…`, or `digest`). Raises ComponentError, and NotFound for a name that is neither installed nor a file.
         """
         return await self._kept().registry.inspect(source, name=name, digest=digest)
 

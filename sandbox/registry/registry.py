@@ -39,7 +39,7 @@ from sandbox.registry.describing import describe
 from sandbox.registry.inspection import Inspection
 from sandbox.registry.listing import MADE_BY, spell, work_out
 from sandbox.registry.planning import Acceptance, Plan, Planning
-from sandbox.registry.sources import Source, read_source
+from sandbox.registry.sources import Source, is_bare_name, read_source
 from sandbox.registry.standing import Standing
 from sandbox.state import Described as StoredDescription
 from sandbox.state import Home, Installed, Store
@@ -66,9 +66,14 @@ class Registry:
     _describing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def inspect(self, word: Path | str, *, name: str | None = None, digest: str | None = None) -> Inspection:
-        """What an installed component of that name is, else a source; nothing of it is run or kept. Raises ComponentError."""
+        """What an installed component of that name is, else a source; nothing of it is run or kept.
+
+        Raises ComponentError, and NotFound for a name that is neither installed nor a file.
+        """
         row = self.store.installed_one(word) if isinstance(word, str) else None
         if row is None:
+            if isinstance(word, str) and is_bare_name(word):
+                raise unknown_component(word, (one.name for one in self.store.installed()))
             source, described = await self._read(word, name, digest)
         else:
             source = await asyncio.to_thread(self._installed_source, row)

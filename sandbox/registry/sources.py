@@ -78,6 +78,11 @@ def components_in(folder: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
+def is_bare_name(word: str) -> bool:
+    """Whether a word can name an installed component alone: it is no path, no URL, and no file is called so."""
+    return "/" not in word and not Path(word).suffix and not Path(word).exists()
+
+
 def asked_by(path: Path, section: bytes | None) -> AskedText | None:
     """The policy that the component at `path` asks for: what lies beside it, else its own section."""
     return _beside(path) or _within(section)

@@ -107,6 +107,16 @@ def test_what_is_accepted_holds_from_the_next_call(box: Box) -> None:
     assert box.variables() == [["LANG", "C"], ["MORE", "x"]]
 
 
+def test_the_same_bytes_again_are_said_to_change_nothing(box: Box) -> None:
+    component = str(asking(box.folder, "escape_environment", LANG))
+    nothing = "these very bytes already: nothing changes"
+    assert nothing not in box.run("component", "load", component, "--accept")
+    assert nothing in box.run("component", "load", component)
+    assert nothing in box.run("component", "load", component, "--accept")
+    assert nothing not in box.run("component", "load", component, "--policy", "deny-all")
+    assert nothing not in box.run("component", "load", str(asking(box.folder, "escape_environment", MORE)))
+
+
 def test_a_request_that_is_no_policy_is_shown_with_its_error(box: Box) -> None:
     component = str(asking(box.folder, "escape_environment", BROKEN))
     assert "did you mean `network`?" in box.run("component", "load", component, "--accept", code=3)
@@ -154,6 +164,15 @@ def test_an_update_shows_its_difference_and_has_no_tools_until_then(box: Box) ->
     assert len(box.json("tool", "list")) == 6
     changes = [one["detail"] for one in box.json("audit", "list", "--event", "component_changed")]
     assert [one["accepted"] for one in changes] == [False, True]
+
+
+def test_a_name_that_nothing_has_names_what_there_is(box: Box) -> None:
+    assert "installs one" in box.run("component", "inspect", "trasp", code=2)
+    box.run("component", "load", str(guest("traps")), "--policy", "deny-all")
+    assert "did you mean `traps`?" in box.run("component", "inspect", "trasp", code=2)
+    said = box.run("policy", "explain", "trasp", "--env", "A", code=2)
+    assert "there is no component and no policy named `trasp`" in said
+    assert "did you mean `traps`?" in said
 
 
 def test_a_component_is_inspected_and_not_run(box: Box) -> None:

@@ -94,7 +94,9 @@ def test_explain_says_what_lies_behind_the_name_that_a_component_uses(tmp_path: 
     file = policy(tmp_path, POLICY.replace("access: [read]\n", "access: [read]\n        mount: /in\n", 1))
     done = sandbox("policy", "explain", file, "--read", "/in/x", folder=tmp_path)
     assert done.returncode == 1
-    assert f"what the component calls so is `{tmp_path}/data/x`" in done.stdout
+    assert f"what the component calls so is `{tmp_path}/data/x`" in done.stderr
+    assert "write below" not in done.stderr, "the host's own `/in` is another folder"
+    assert f"`sandbox policy explain {file} --read {tmp_path}/data/x`" in done.stderr
     assert sandbox("policy", "explain", file, "--read", f"{tmp_path}/data/x", folder=tmp_path).returncode == 0
 
 
@@ -299,6 +301,7 @@ def test_a_policy_of_version_1_is_written_as_version_2(tmp_path: Path) -> None:
     (tmp_path / "new.yaml").write_text(done.stdout)
     assert "- host: a.test # why\n        ports: [any]\n" in done.stdout
     assert sandbox("policy", "diff", old, str(tmp_path / "new.yaml"), folder=tmp_path).returncode == 0
+    assert done.stderr == ""
     again = sandbox("policy", "migrate", str(tmp_path / "new.yaml"), folder=tmp_path)
     assert again.returncode == 3
     assert "already" in again.stderr
@@ -307,6 +310,15 @@ def test_a_policy_of_version_1_is_written_as_version_2(tmp_path: Path) -> None:
     assert (tmp_path / "out.yaml").read_text() == done.stdout
     assert sandbox("policy", "migrate", old, "--output", str(tmp_path / "out.yaml"), folder=tmp_path).returncode == 2
     assert sandbox("policy", "migrate", old, "--set", folder=tmp_path).returncode == 2
+
+
+def test_migrate_names_the_lines_that_a_waiver_drops(tmp_path: Path) -> None:
+    old = policy(tmp_path, 'version: "1.0"\npermissions:\n  ipc: {}\n  network: {allow: [{host: a.test}]}\n')
+    done = sandbox("policy", "migrate", old, "--waive", "ipc", folder=tmp_path)
+    assert f"{old}:3:3: `ipc` was waived, had no effect, and is left out" in done.stderr
+    told = json.loads(sandbox("policy", "migrate", old, "--waive", "ipc", "--json", folder=tmp_path).stdout)
+    assert told["dropped"] == [{"field": "ipc", "origin": f"{old}:3:3"}]
+    assert "ipc" not in told["text"]
 
 
 def test_the_schema_is_that_of_the_version_and_an_editor_is_told_of_it(tmp_path: Path) -> None:

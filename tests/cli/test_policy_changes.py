@@ -67,7 +67,7 @@ def test_a_component_that_nobody_knows_is_told_so(folder: Path) -> None:
         done = run(folder, *words)
         assert done.returncode == 2, words
         assert "nope" in done.stderr
-    assert "no policy named `nope`" in run(folder, "explain", "nope", "--env", "A").stderr
+    assert "no component and no policy named `nope`" in run(folder, "explain", "nope", "--env", "A").stderr
 
 
 def test_setting_shows_what_changes_and_the_receipt(folder: Path, made: Path) -> None:

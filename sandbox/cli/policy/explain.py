@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from sandbox.cli.exits import Exit
 from sandbox.cli.policy.opening import component_of, opened
 from sandbox.cli.policy.reading import data_folder, judged, usage
 from sandbox.cli.terminal import Terminal
-from sandbox.template.advice import Explained, Question, explained, under_ceiling
+from sandbox.template.advice import Advice, Explained, Question, explained, under_ceiling
 from sandbox.template.template import Access, WasiTemplate
 
 _ACCESS = {"read": Access.READ, "write": Access.WRITE, "create": Access.CREATE, "delete": Access.DELETE}
@@ -60,7 +61,7 @@ async def _asked_of(word: str, arguments: Namespace, questions: Sequence[Questio
     async with opened(arguments) as sandbox:
         template = sandbox.template_in_force(word)
         found = sandbox.explain_policy(word, *map(_resolved, questions))
-    return tuple(_with_mount(template, question, each) for question, each in zip(questions, found, strict=True))
+    return tuple(_with_mount(template, word, question, each) for question, each in zip(questions, found, strict=True))
 
 
 def _of_file(word: str, arguments: Namespace, questions: Sequence[Question], terminal: Terminal) -> tuple[Explained, ...]:
@@ -70,6 +71,7 @@ def _of_file(word: str, arguments: Namespace, questions: Sequence[Question], ter
     if not all(each.said.allowed for each in found):
         without = judged(word, arguments, ceiling=False).compiled.template
         found = tuple(under_ceiling(without, each) for each in found)
+    found = tuple(_with_mount(compiled.template, word, question, each) for question, each in zip(questions, found, strict=True))
     if arguments.component is None and compiled.own_folders and not terminal.json:
         stands = f"`{data_folder(word, arguments)}` stands for the component's own data folder"
         terminal.note(f"{stands}; `--component FILE.wasm` says whose")
@@ -81,16 +83,20 @@ def _resolved(question: Question) -> Question:
     return replace(question, target=os.path.realpath(question.target)) if question.kind == "storage" else question
 
 
-def _with_mount(template: WasiTemplate, asked: Question, each: Explained) -> Explained:
-    """The answer, and where the path lies that the component calls so: a refusal that a person copies names that one."""
+def _with_mount(template: WasiTemplate, word: str, asked: Question, each: Explained) -> Explained:
+    """The answer; for a path that the component calls so, where it lies: a refusal that a person copies names that one.
+
+    To permit the host's path of that name would be no help, and may be anybody's.
+    """
     if each.said.allowed or asked.kind != "storage":
         return each
     mounts = [one for one in template.preopens if one.guest_path != one.host_path]
     for mount in sorted(mounts, key=lambda one: len(one.guest_path), reverse=True):
         if Path(asked.target).is_relative_to(mount.guest_path):
             meant = Path(mount.host_path, Path(asked.target).relative_to(mount.guest_path))
-            said = replace(each.said, line=f"{each.said.line}; what the component calls so is `{meant}`: ask about that")
-            return replace(each, said=said)
+            access = next(iter(asked.access.words), "read")
+            command = shlex.join(("sandbox", "policy", "explain", word, f"--{access}", str(meant)))
+            return replace(each, advice=Advice(f"what the component calls so is `{meant}`: ask about that", command=command))
     return each
 
 

@@ -25,12 +25,15 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
     if arguments.set and component is None:
         usage(f"`{word}` is no component of this home", "`--set` is for a component; `--output FILE` writes a file")
     migrated = _of_file(word, tuple(arguments.waive)) if component is None else asyncio.run(_of_component(word, arguments))
+    for line in migrated.dropped if not terminal.json else ():
+        terminal.note(f"warning: {line.origin}: `{line.field}` was waived, had no effect, and is left out")
     if arguments.set:
         return asyncio.run(put(arguments, terminal, word, "the migrated policy", Written(migrated.text, "policy")))
     if arguments.output is not None:
         _write(Path(arguments.output), migrated.text)
     if terminal.json:
-        terminal.data({"text": migrated.text, "output": arguments.output})
+        dropped = [{"field": line.field, "origin": line.origin} for line in migrated.dropped]
+        terminal.data({"text": migrated.text, "output": arguments.output, "dropped": dropped})
     elif arguments.output is None:
         terminal.text(migrated.text.removesuffix("\n"))
     else:

@@ -11,6 +11,8 @@ from sandbox.cli.hosting import open_sandbox
 from sandbox.cli.policy.reading import home_here
 from sandbox.errors import NotFound
 from sandbox.in_force.accepted import Given, Waiving
+from sandbox.policy.named import policy_names
+from sandbox.policy.refusal import one_of
 
 
 def opened(arguments: Namespace) -> Sandbox:
@@ -19,7 +21,10 @@ def opened(arguments: Namespace) -> Sandbox:
 
 
 async def component_of(word: str, arguments: Namespace) -> str | None:
-    """The component that a word names: not where there is such a file, nor where no home is."""
+    """The component that a word names: not where there is such a file, nor where no home is.
+
+    Raises NotFound for a word that names nothing at all, here, where it is known what there is.
+    """
     file = policy_value(word)
     is_file = isinstance(file, Path) and not file.is_dir()
     if is_file or not (home_here(arguments).state / "state.sqlite").exists():
@@ -28,7 +33,13 @@ async def component_of(word: str, arguments: Namespace) -> str | None:
         try:
             sandbox.get_policy(word)
         except NotFound:
-            return None
+            if word in policy_names():
+                return None
+            names = [view.name for view in sandbox.components()]
+            raise NotFound(
+                f"there is no component and no policy named `{word}`",
+                help=f"{one_of(word, (*names, *policy_names()))}; a file is named by its path",
+            ) from None
     return word
 
 
