@@ -54,7 +54,7 @@ END = "if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) 
 
 COMMIT = f"""
 local head = tonumber(redis.call('HGET', KEYS[1], 'head') or '0') or 0
-if redis.call('GET', KEYS[3]) ~= ARGV[1] or head ~= tonumber(ARGV[2]) then return 0 end
+if (redis.call('GET', KEYS[3]) or ARGV[1]) ~= ARGV[1] or head ~= tonumber(ARGV[2]) then return 0 end
 head = head + 1
 if ARGV[4] == 'anew' then
   redis.call('DEL', KEYS[2], unpack(KEYS, 4))
@@ -76,4 +76,4 @@ redis.call('PUBLISH', ARGV[3], head)
 return head
 """
 """Of `token`, `head`, `channel`, whether the rows are all (`anew`) or some, and of each row its table, its number and its columns
-(empty where it is gone); 0 where the lock was lost meanwhile, or somebody else wrote."""
+(empty where it is gone); 0 where another one has the lock by now, or wrote."""

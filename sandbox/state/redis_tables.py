@@ -31,8 +31,8 @@ PREFIX = "{sandbox}:state"
 CHANNEL = f"{PREFIX}:changed"
 META = f"{PREFIX}:meta"
 KEYS = [META, f"{PREFIX}:log", f"{PREFIX}:lock", *(f"{PREFIX}:rows:{table}" for table in TABLES)]
-LOCK_MS = 3_000
-"""For how long a change may take; a process that dies in one holds the others up for so long."""
+LOCK_MS = 1_000
+"""For how long a process that dies in a change holds the others up. A change that takes longer is made if nobody came between."""
 WAIT_S = 4.0
 _AGAIN_S = 0.002
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import redis
 
 PROGRAMS = ("redis-server", "valkey-server")
 INSTALL = "apt-get install -y --no-install-recommends redis-server"
@@ -87,6 +88,15 @@ class RedisServer:
             assert time.monotonic() < until, f"the server does not answer: {self.output}"
             time.sleep(0.01)
         return self
+
+    def empty(self) -> None:
+        """Forget everything that is in it."""
+        with self.client() as client:
+            client.flushall()
+
+    def client(self) -> redis.Redis:
+        """A client without the store's rules."""
+        return redis.Redis(unix_socket_path=str(self.socket), password=self.password or None)
 
     def kill(self) -> None:
         """SIGKILL, and gone when this returns: what was not on the disk by now is lost."""
