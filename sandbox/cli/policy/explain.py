@@ -67,7 +67,6 @@ async def _asked_of(word: str, arguments: Namespace, questions: Sequence[Questio
 def _of_file(word: str, arguments: Namespace, questions: Sequence[Question], terminal: Terminal) -> tuple[Explained, ...]:
     compiled = judged(word, arguments).compiled
     found = explained(compiled.template, tuple(map(_resolved, questions)))
-    found = tuple(_with_mount(compiled.template, question, each) for question, each in zip(questions, found, strict=True))
     if not all(each.said.allowed for each in found):
         without = judged(word, arguments, ceiling=False).compiled.template
         found = tuple(under_ceiling(without, each) for each in found)
