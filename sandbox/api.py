@@ -105,7 +105,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
         self._own_files = tuple(os.path.realpath(file) for file in own_files)
         self._host: Host | None = None
         self._control: ControlSocket | None = None
-        self._signals = Signals(self._components, lambda: self._log, lambda: self._host)
+        self._signals = Signals(self._components, lambda: self._log, lambda: self._host, lambda: self._dispatch.authorizer)
         self._starting = asyncio.Lock()
         self._warming: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
@@ -166,6 +166,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
             refresh=self._changes.refresh,
             secrets=Secrets(SecretStore.of(self._home, self._environment)),
             why_not=self._changes.why_not,
+            signalled=self._signals.refused,
         )
         self._open = True
         self._look_at_the_clock()

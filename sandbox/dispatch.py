@@ -34,13 +34,14 @@ from sandbox.admission import (
     digest_of,
     new_request_id,
 )
+from sandbox.admission.denied import STOPPED, not_admitted
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.components import Components, Loaded, Running
-from sandbox.errors import Code, NotAdmitted, NotFound, SandboxError
+from sandbox.errors import Code, NotFound, SandboxError
 from sandbox.host.ending import CalledOff
-from sandbox.host.outcome import Ending, Outcome, Usage
+from sandbox.host.outcome import Denial, Ending, Outcome, Usage
 from sandbox.in_force.in_use import InUse, Secrets
-from sandbox.in_force.stopped import STOPPED, said_of
+from sandbox.in_force.stopped import said_of
 from sandbox.result import CallResult, body_of, code_of
 from sandbox.state import Store, StoredDenial
 from sandbox.template.smallest import SmallestGrant
@@ -99,6 +100,8 @@ class Dispatch:
     refresh: Callable[[], Awaitable[None]]
     secrets: Secrets
     why_not: Callable[[Loaded, SmallestGrant], str | None]
+    signalled: Callable[[CallRequest, Decision], Awaitable[None]] | None = None
+    """Sends what a refusal asks for: a signal to the calls of its session."""
 
     async def call(self, call: Call) -> CallResult:
         """Carry a call through.
@@ -142,6 +145,8 @@ class Dispatch:
             now = self.clock()
             verdict = self.authorizer.admit(request, now=now)
             if found is None or verdict.admission is None:
+                if verdict.decision.signal is not None and self.signalled is not None:
+                    await self.signalled(request, verdict.decision)
                 raise self._refused(request, call, verdict.decision, found)
             component, tool = found
             effective = component.effective_for(call.session)
@@ -278,17 +283,6 @@ def _detail(outcome: Outcome) -> dict[str, Any]:
     """What the guest itself said was wrong, and how many of its effects were refused."""
     said = {"error": outcome.value} if outcome.ending is Ending.GUEST_ERROR else {}
     return {**said, "denials": outcome.usage.denials} if outcome.denials else said
-
-
-def not_admitted(decision: Decision) -> NotAdmitted:
-    """The error of a call that a decision refuses."""
-    said: dict[str, Any] = {"code": Code.ACCESS_DENIED}
-    if decision.rules == STOPPED:
-        said = {"code": Code.STOPPED, "help": "`sandbox resume` lets calls run again"}
-    elif decision.effect is Ruling.REQUIRE_APPROVAL:
-        said = {"code": Code.APPROVAL_REQUIRED, "help": "somebody has to approve it, which this version cannot ask for yet"}
-    reason, wait = f"the call is not admitted: {decision.reason}", decision.retry_after_s
-    return NotAdmitted(reason, retry_after_s=wait, rules=decision.rules, **said)
 
 
 def _failed(error: BaseException) -> Outcome:

@@ -36,6 +36,7 @@ def over(base: AdmissionDocument, own: AdmissionDocument) -> AdmissionDocument:
             labels={**base.session.labels, **own.session.labels},
             never_together=(*base.session.never_together, *own.session.never_together),
         ),
+        signals=base.signals.model_copy(update={name: said for name, said in own.signals if said is not None}),
         rates=(*base.rates, *own.rates),
         budgets=_budgets(base.budgets, own.budgets),
         prices=_prices(base.prices, own.prices),

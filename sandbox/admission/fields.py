@@ -14,6 +14,7 @@ from sandbox.admission.conditions import Condition, Predicate
 from sandbox.admission.decision import Ruling
 from sandbox.admission.operators import OPERATORS
 from sandbox.admission.patterns import expression
+from sandbox.admission.signal import Signal
 from sandbox.admission.words import LogLevel, Method, Template, Treatment, Where
 from sandbox.policy.refusal import Refusal, one_of, quoted
 
@@ -84,6 +85,12 @@ def _condition(bare: str | None) -> Callable[[Any], Any]:
     return read
 
 
+def _sent(signal: Signal) -> Signal:
+    if signal is Signal.SIGCONT:
+        raise Refusal("`SIGCONT` lets a call go on, and none is held up by this", "write `SIGSTOP` or `SIGKILL`")
+    return signal
+
+
 _SCALAR = {"type": ["string", "number", "boolean"]}
 _OPERANDS: dict[str, Any] = {
     **dict.fromkeys(OPERATORS, _SCALAR),
@@ -118,6 +125,7 @@ ToolPattern = Annotated[
 Line = Annotated[str, AfterValidator(_line)]
 Duration = Annotated[str, AfterValidator(_duration), Field(json_schema_extra={"pattern": f"^{_DURATION.pattern}$"})]
 Expression = Annotated[str, AfterValidator(_expression)]
+SentSignal = Annotated[Signal, BeforeValidator(_word(Signal, "signal")), AfterValidator(_sent)]
 Priority = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
 When = Annotated[Condition | Predicate, BeforeValidator(_condition(None)), WithJsonSchema(_SHAPE)]
 ResourceWhen = Annotated[Condition | Predicate, BeforeValidator(_condition("resource")), WithJsonSchema(_SHAPE)]

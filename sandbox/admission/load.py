@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -25,21 +24,17 @@ from sandbox.admission.references import findings
 from sandbox.errors import Code, PolicyError, Problem
 from sandbox.policy.file import read_policy_file
 from sandbox.policy.load import SCHEMA_KEY
+from sandbox.policy.named import admission_text
 from sandbox.policy.problems import in_order, nothing_written, validate
-from sandbox.policy.refusal import one_of, quoted
+from sandbox.policy.refusal import quoted
 from sandbox.policy.tree import Path, Tree, read_tree
 
 ANY = "*"
 NOT_YET: Mapping[Path, str] = {
     ("approvals", "four_eyes"): "nobody is asked yet: what needs an approval is refused; take it out",
-    ("rules", ANY, "on_violation"): "no signal follows a refusal yet; take it out",
-    ("signals",): "no signal follows a refusal yet; take it out",
     ("audit",): "the record is always detailed, chained and kept; take it out",
 }
 """Keys that ADMISSION names and a later version will enforce: what is accepted is enforced, so until then they are refused."""
-
-_FOLDER = "policies/admission"
-_SUFFIX = ".yaml"
 
 
 def load_admission(text: bytes | str, *, file: str) -> AdmissionDocument:
@@ -52,29 +47,14 @@ def load_admission_file(path: FilePath | str) -> AdmissionDocument:
     return load_admission(read_policy_file(FilePath(path)), file=str(path))
 
 
-def admission_names() -> tuple[str, ...]:
-    """The documents that ship with the host, by name, sorted."""
-    found = (entry.name for entry in files("sandbox").joinpath(_FOLDER).iterdir())
-    return tuple(sorted(name.removesuffix(_SUFFIX) for name in found if name.endswith(_SUFFIX)))
-
-
-def admission_text(name: str) -> bytes:
-    """The text of a document that ships with the host; raises `PolicyError` (`policy_not_found`)."""
-    names = admission_names()
-    if name not in names:
-        told = f"there is no admission document {quoted(name)}"
-        problem = Problem(name, "", told, one_of(name, names) + "; a file is named by its path")
-        raise PolicyError((problem,), code=Code.POLICY_NOT_FOUND)
-    return files("sandbox").joinpath(_FOLDER, name + _SUFFIX).read_bytes()
-
-
 def named_admission(name: str) -> AdmissionDocument:
     """The document of that name; its lines go by `policies/admission/NAME.yaml`. Raises `PolicyError`."""
     return _named(name, ())
 
 
 def _named(name: str, within: tuple[str, ...]) -> AdmissionDocument:
-    return _load(admission_text(name), f"{_FOLDER}/{name}{_SUFFIX}", (*within, name))
+    text, file = admission_text(name)
+    return _load(text, file, (*within, name))
 
 
 def _load(text: bytes | str, file: str, within: tuple[str, ...]) -> AdmissionDocument:

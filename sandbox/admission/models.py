@@ -25,12 +25,15 @@ from sandbox.admission.fields import (
     Place,
     Priority,
     ResourceWhen,
+    SentSignal,
     Templates,
     ToolPattern,
     Treated,
     When,
+    duration_s,
 )
 from sandbox.admission.sets import SETS
+from sandbox.admission.signal import Signal
 from sandbox.admission.words import Template, Treatment, Where
 from sandbox.config.spending import BudgetSection, Prices, Rate
 from sandbox.policy.entries import Entry, Strict
@@ -124,6 +127,16 @@ class Rule(Entry):
     when: When | None = None
     constraints: Attached = Attached()
     message: Line | None = None
+    on_violation: SentSignal | None = None
+
+    @model_validator(mode="after")
+    def _sends(self) -> Self:
+        if self.on_violation is not None and self.effect is Ruling.ALLOW:
+            raise Refusal("a rule that allows is not violated", "take `on_violation` out, or write `effect: deny`")
+        if self.on_violation is Signal.SIGSTOP and self.effect is Ruling.DENY:
+            told = "what is denied is not held up until somebody approves it"
+            raise Refusal(told, "write `effect: require_approval`, or `on_violation: SIGKILL`")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -189,6 +202,20 @@ class Approvals(Strict):
     exceptions: Annotated[_Tools, Field(alias="except")] = ()
 
 
+class Signals(Strict):
+    """What is sent where a call is refused, warned about, or too much for a rate; and how long a call may stay suspended."""
+
+    on_violation: SentSignal | None = None
+    on_warning: SentSignal | None = None
+    on_rate_limit: SentSignal | None = None
+    suspend_timeout: Duration | None = None
+
+    @property
+    def suspend_s(self) -> int | None:
+        """`suspend_timeout` in seconds."""
+        return None if self.suspend_timeout is None else duration_s(self.suspend_timeout)
+
+
 class AdmissionDocument(Strict):
     """Who may make which call, and when."""
 
@@ -207,6 +234,7 @@ class AdmissionDocument(Strict):
     approvals: Approvals = Approvals()
     content: Annotated[tuple[ContentRule, ...], Field(strict=False)] = ()
     session: Session = Session()
+    signals: Signals = Signals()
     rates: Annotated[tuple[Rate, ...], Field(strict=False)] = ()
     budgets: BudgetSection = BudgetSection()
     prices: Prices = Prices()

@@ -20,7 +20,7 @@ from sandbox.admission.decision import NO_CONSTRAINTS, Constraints, Decision, Ru
 from sandbox.admission.facts import Facts
 from sandbox.admission.models import AdmissionDocument, Rule
 from sandbox.admission.operators import Answer
-from sandbox.admission.vote import Check, Vote, constraints_of, merged, strictest
+from sandbox.admission.vote import Check, Vote, constraints_of, merged, sterner, strictest
 
 Key = tuple[str, str]
 PREFIX = "tool starts_with"
@@ -154,7 +154,7 @@ def _ways(when: Condition | Predicate | None) -> Iterator[tuple[Key, ...]]:
 def _ready(rule: Rule, rank: int) -> Ready:
     constraints = constraints_of(rule.constraints)
     reason = rule.message or f"the rule `{rule.name}` {_SAYS[rule.effect]}"
-    alone = Vote(Rules.name, rule.effect, (rule.name,), reason, constraints)
+    alone = Vote(Rules.name, rule.effect, (rule.name,), reason, constraints, signal=rule.on_violation)
     return Ready(rule, rank, None if rule.when is None else holds(rule.when), constraints, alone)
 
 
@@ -167,7 +167,7 @@ def _is_clear(ready: Ready, facts: Facts) -> bool:
 
 def _unclear(ready: Ready) -> Vote:
     told = f"{ready.alone.reason}, for its condition cannot be told"
-    return Vote(Rules.name, ready.rule.effect, ready.alone.rules, told, ready.constraints)
+    return Vote(Rules.name, ready.rule.effect, ready.alone.rules, told, ready.constraints, signal=ready.alone.signal)
 
 
 def _together(votes: list[Vote]) -> Vote:
@@ -175,7 +175,7 @@ def _together(votes: list[Vote]) -> Vote:
     deciding = [vote for vote in votes if vote.effect is effect]
     constraints = NO_CONSTRAINTS if effect is Ruling.DENY else merged(vote.constraints for vote in votes)
     names = tuple(name for vote in deciding for name in vote.rules)
-    return Vote(Rules.name, effect, names, deciding[0].reason, constraints)
+    return Vote(Rules.name, effect, names, deciding[0].reason, constraints, signal=sterner(vote.signal for vote in deciding))
 
 
 def _asked(check: Check, facts: Facts) -> Vote | None:

@@ -9,6 +9,7 @@ Rules: what a section raises denies; what nobody here can do about an answer tha
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from sandbox.admission.actions import Actions, Approved, Together
@@ -20,9 +21,10 @@ from sandbox.admission.models import AdmissionDocument
 from sandbox.admission.request import CallRequest
 from sandbox.admission.roles import Roles, Scopes
 from sandbox.admission.rules import Rules
+from sandbox.admission.signal import Signal
 from sandbox.admission.subject import Subject
 from sandbox.admission.usage import Usage
-from sandbox.admission.vote import STRICTER, Check, Section, Vote, merged, obligations
+from sandbox.admission.vote import STRICTER, Check, Section, Vote, merged, obligations, sterner, strictest
 from sandbox.admission.words import Method, Template
 from sandbox.redaction import Redactor
 
@@ -67,11 +69,27 @@ class Ruleset:
     def decide(self, request: CallRequest, usage: Usage) -> Decision:
         """The answer to a request."""
         votes = self.votes(self.facts(request, usage))
-        decision = self._decision(votes)
+        decision = self.signalled(self._decision(votes))
         if self._default is Template.AUDIT and decision.effect is not Ruling.ALLOW:
             told = f"in audit mode, where strict would have said {decision.effect.value}: {decision.reason}"
             return Decision(Ruling.ALLOW, decision.rules, told, warnings=(*decision.warnings, told), would_be=decision.effect)
         return decision
+
+    def signalled(self, decision: Decision, *, rate: bool = False) -> Decision:
+        """The decision with the signal that follows it, which may make it stricter: SIGKILL denies, SIGSTOP waits for a person.
+
+        `rate` says that it refuses for a rate.
+        """
+        signals = self.document.signals
+        if decision.effect is Ruling.ALLOW:
+            signal: str | None = signals.on_warning if decision.warnings else None
+        else:
+            signal = (signals.on_rate_limit if rate else None) or decision.signal or signals.on_violation
+        if signal is None:
+            return decision
+        least = Ruling.DENY if signal == Signal.SIGKILL else Ruling.REQUIRE_APPROVAL
+        reason = decision.reason if decision.effect is not Ruling.ALLOW else f"it is warned about: {decision.warnings[0]}"
+        return replace(decision, effect=strictest((least, decision.effect)), reason=reason, signal=signal)
 
     def inspect(self, value: Any, redactor: Redactor | None = None) -> Inspected | None:
         """Look through a result; None where the document says nothing of results. In audit mode everything passes."""
@@ -119,7 +137,7 @@ class Ruleset:
             # What an allowing rule attaches holds too where another section asks for an approval.
             merged(vote.constraints for vote in votes if vote.effect is not Ruling.DENY),
             warnings,
-            next((vote.signal for vote in deciding if vote.signal is not None), None),
+            sterner(vote.signal for vote in deciding),
         )
         return self._alone(whole)
 

@@ -14,6 +14,7 @@ from sandbox.admission.facts import Facts
 from sandbox.admission.fields import duration_s
 from sandbox.admission.models import Attached
 from sandbox.admission.request import CallRequest
+from sandbox.admission.signal import Signal
 from sandbox.admission.usage import Usage
 from sandbox.admission.words import LogLevel
 
@@ -62,6 +63,12 @@ class Check(Protocol):
 def strictest(effects: Iterable[Ruling]) -> Ruling:
     """The effect that wins."""
     return min(effects, key=STRICTER.index)
+
+
+def sterner(signals: Iterable[str | None]) -> str | None:
+    """The signal that is sent where several are asked for."""
+    asked = set(signals)
+    return next((each for each in (Signal.SIGKILL, Signal.SIGSTOP) if each in asked), None)
 
 
 def constraints_of(attached: Attached) -> Constraints:

@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sandbox.admission import CallRequest, Decision, new_request_id
+from sandbox.admission import Authorizer, CallRequest, Decision, new_request_id
 from sandbox.admission.signal import Signal, SignalContext, SignalledCall
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.components import Components, Running
@@ -62,12 +62,12 @@ class Signalled(Protocol):
 
 @dataclass(slots=True)
 class Signals:
-    """The signals of one process. `suspend_s` says how long a call may stay suspended."""
+    """The signals of one process; its authorizer's document says how long a call may stay suspended."""
 
     components: Components
     log: Callable[[], AuditLog]
     host: Callable[[], Signalled | None]
-    suspend_s: Callable[[], float] = lambda: SUSPEND_S
+    authorizer: Callable[[], Authorizer]
     _handlers: dict[Signal, list[Handler]] = field(default_factory=dict)
     _telling: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -111,10 +111,15 @@ class Signals:
         if signal is Signal.SIGKILL:
             await host.stop((call_id,), Ending.KILLED, f"the call was killed: {context.reason}" if context.reason else "")
         elif signal is Signal.SIGSTOP:
-            if not host.pause(call_id, Why.SIGNAL, within_s=self.suspend_s()):
+            if not host.pause(call_id, Why.SIGNAL, within_s=self._suspend_s()):
                 raise NotFound(f"no call `{call_id}` runs")
         elif not host.resume(call_id, Why.SIGNAL):
             raise NotFound(f"the call `{call_id}` is not suspended", help="`sandbox signal list` lists those that are")
+
+    def _suspend_s(self) -> float:
+        ruleset = self.authorizer().ruleset
+        said = None if ruleset is None else ruleset.document.signals.suspend_s
+        return SUSPEND_S if said is None else said
 
     def _told(self, signal: Signal, call: SignalledCall, context: SignalContext) -> None:
         """Record it, and tell the handlers beside."""

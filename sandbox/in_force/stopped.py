@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from sandbox.admission.denied import STOPPED
 from sandbox.errors import Code, NotAdmitted
 from sandbox.state import EVERYTHING, Stop
-
-STOPPED = ("stopped",)
-"""What a decision names as its rule where a stop decided."""
 
 
 @dataclass(slots=True)

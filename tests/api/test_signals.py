@@ -11,13 +11,22 @@ from typing import Any
 import pytest
 
 from sandbox import NotAdmitted, NotFound, Sandbox
+from sandbox.admission.load import load_admission
 from sandbox.admission.signal import Signal, SignalContext, SignalledCall
+from sandbox.changes import signals
+from sandbox.errors import Code
 from sandbox.host.outcome import Ending
 from tests.api.conftest import begun, policy, recorded, until
 from tests.support.guests import guest
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 SLEEP = "exhaust_sleep__sleep"
+
+
+def under(sandbox: Sandbox, text: str) -> None:
+    """Have another admission document decide, which allows what it does not speak of."""
+    document = load_admission(f'version: "1.0"\ntemplate: permissive\n{text}\n', file="admission.yaml")
+    sandbox._dispatch.authorizer.replace(document)
 
 
 async def sleeping(sandbox: Sandbox, home: Path, *, call_id: str = "c", session: str | None = None, ms: int = 60_000) -> Any:
@@ -58,8 +67,11 @@ async def test_a_suspended_call_goes_on(sandbox: Sandbox, home: Path) -> None:
     assert went_on["detail"] == {"action": "signal", "call_id": "c"}
 
 
-async def test_a_call_stays_suspended_for_no_longer_than_is_allowed(sandbox: Sandbox, home: Path) -> None:
-    sandbox._signals.suspend_s = lambda: 0.1
+async def test_a_call_stays_suspended_for_no_longer_than_is_allowed(
+    sandbox: Sandbox, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the admission document does not say how long that is."""
+    monkeypatch.setattr(signals, "SUSPEND_S", 0.1)
     call = await sleeping(sandbox, home)
     await sandbox.signal("c", Signal.SIGSTOP)
     outcome = (await call).outcome
@@ -106,6 +118,48 @@ async def test_handlers_are_told_and_change_nothing(sandbox: Sandbox, home: Path
         "fails` failed",
         "lasts` took longer than 1 s and is not waited for",
     ]
+
+
+async def test_a_document_says_how_long_a_call_may_stay_suspended(sandbox: Sandbox, home: Path) -> None:
+    under(sandbox, "signals: {suspend_timeout: 1s}")
+    call = await sleeping(sandbox, home)
+    await sandbox.signal("c", Signal.SIGSTOP)
+    assert (await call).outcome.limit == "suspend_timeout"
+
+
+async def test_a_rule_that_is_broken_kills_the_calls_of_its_session(sandbox: Sandbox, home: Path) -> None:
+    """The refusal says why, handlers are told; the calls of other sessions go on."""
+    told: list[tuple[SignalledCall, SignalContext]] = []
+
+    @sandbox.on_signal(Signal.SIGKILL)
+    async def hears(call: SignalledCall, context: SignalContext) -> None:
+        told.append((call, context))
+
+    line = "{name: never, effect: deny, when: {tool: traps__fine}, on_violation: SIGKILL, message: not that one}"
+    under(sandbox, f"rules: [{line}]")
+    await sandbox.load(guest("traps"))
+    mine = await sleeping(sandbox, home, call_id="mine", session="mine")
+    other = await sleeping(sandbox, home, call_id="other", session="other", ms=300)
+    with pytest.raises(NotAdmitted, match="not that one"):
+        await sandbox.call("traps__fine", {"number": 1}, session="mine")
+    outcome = (await mine).outcome
+    assert (outcome.ending, outcome.message) == (Ending.KILLED, "another call of this session broke a rule: not that one")
+    assert (await other).outcome.ok
+    await sandbox._signals.close()
+    ((call, context),) = told
+    assert (call.tool, call.call_id, call.session) == ("traps__fine", None, "mine")
+    assert (context.action, context.approved_by) == ("violation", None)
+
+
+async def test_a_rule_that_suspends_has_the_call_wait_for_an_approval(sandbox: Sandbox, home: Path) -> None:
+    """Until somebody can be asked it is refused, and says so; nothing of it runs."""
+    under(sandbox, "rules: [{name: ask, effect: require_approval, when: {tool: traps__fine}, on_violation: SIGSTOP}]")
+    await sandbox.load(guest("traps"))
+    with pytest.raises(NotAdmitted) as refused:
+        await sandbox.call("traps__fine", {"number": 1}, session="s")
+    assert refused.value.code is Code.APPROVAL_REQUIRED
+    assert recorded(home, "signal_stop")[0]["detail"] == {"action": "violation"}
+    assert not recorded(home, "tool_invoke")
 
 
 async def test_what_is_stopped_is_refused_until_it_is_resumed(sandbox: Sandbox, home: Path) -> None:
