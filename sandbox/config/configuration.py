@@ -25,7 +25,7 @@ from sandbox.config.variables import read_variables
 from sandbox.errors import PolicyError, Problem
 from sandbox.policy.load import load_policy_file
 from sandbox.policy.models import PolicyDocument
-from sandbox.policy.named import policy_names
+from sandbox.policy.named import admission_names, policy_names
 from sandbox.policy.refusal import one_of, quoted
 
 _Value = TypeVar("_Value")
@@ -50,6 +50,7 @@ class Configuration:
     ceiling: PolicyDocument | None = None
     defaults: Mapping[str, Path | str] = field(default_factory=dict)
     state: str = "sqlite"
+    admission: Path | str | None = None
     isolation: Literal["default", "strict"] = "default"
     max_workers: int = 16
     spares: int = 2
@@ -65,7 +66,8 @@ class Configuration:
     def own_files(self) -> tuple[Path, ...]:
         """The operator's files that no policy may name: who writes the policy of others' defaults widens them."""
         policies = (policy for policy in self.defaults.values() if isinstance(policy, Path))
-        return (*self.files, *policies, *(() if self.token_file is None else (self.token_file,)))
+        documents = () if not isinstance(self.admission, Path) else (self.admission,)
+        return (*self.files, *policies, *documents, *(() if self.token_file is None else (self.token_file,)))
 
 
 def load_configuration(places: Places, environ: Mapping[str, str], flags: Flags = Flags()) -> Configuration:
@@ -78,8 +80,8 @@ def load_configuration(places: Places, environ: Mapping[str, str], flags: Flags 
     if problems or operator is None or project is None or variables is None or flagged is None:
         raise PolicyError(tuple(problems))
     settings = {key: Setting(key, value) for key, value in DEFAULTS.items()}
-    settings |= _with_placed_defaults(operator, None if operator.file is None else operator.file.parent)
-    settings |= _with_placed_defaults(variables, Path.cwd()) | dict(flagged.settings)
+    settings |= _placed(operator, None if operator.file is None else operator.file.parent)
+    settings |= _placed(variables, Path.cwd()) | dict(flagged.settings)
     settings = _one_source_of_tokens(settings, (operator, variables))
     settings, warnings = _narrowed(settings, project.settings.values())
     chosen = flagged.ceiling if flagged.ceiling is not None else variables.ceiling
@@ -136,11 +138,29 @@ _NARROWER: Mapping[str, Callable[[Any, Any], bool]] = {
 """What a project may say, and when it takes away."""
 
 
-def _with_placed_defaults(layer: Layer, folder: Path | None) -> dict[str, Setting]:
-    """A layer's settings, its policies by pattern found: a file's path is relative to `folder`.
+def _placed(layer: Layer, folder: Path | None) -> dict[str, Setting]:
+    """A layer's settings, the documents that it names found: a file's path is relative to `folder`.
 
     Raises `PolicyError` for a name that is none.
     """
+    return _with_placed_defaults(_with_placed_admission(layer, folder), folder)
+
+
+def _with_placed_admission(layer: Layer, folder: Path | None) -> Layer:
+    setting = layer.settings.get("admission")
+    if setting is None:
+        return layer
+    if "/" in setting.value or Path(setting.value).suffix:
+        place = str((folder or Path()).absolute() / Path(setting.value).expanduser())
+        return replace(layer, settings={**layer.settings, "admission": replace(setting, value=place)})
+    if setting.value not in admission_names():
+        told = f"there is no admission document named {quoted(setting.value)}"
+        help_ = one_of(setting.value, admission_names()) + ", or name its file"
+        raise PolicyError((Problem(setting.origin, "admission", told, help_),))
+    return layer
+
+
+def _with_placed_defaults(layer: Layer, folder: Path | None) -> dict[str, Setting]:
     if (setting := layer.settings.get("defaults")) is None:
         return dict(layer.settings)
     problems, placed = [], {}
@@ -184,6 +204,7 @@ def _made(
         ceiling=ceiling,
         defaults={pattern: Path(policy) if "/" in policy else policy for pattern, policy in value["defaults"].items()},
         state=value["state"],
+        admission=Path(admission) if (admission := value["admission"]) is not None and "/" in admission else admission,
         isolation=value["isolation"],
         max_workers=value["workers.max"],
         spares=value["workers.spares"],

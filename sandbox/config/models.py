@@ -19,7 +19,6 @@ from sandbox.policy.fields import Count
 from sandbox.policy.refusal import Refusal, one_of, quoted
 
 NOT_YET = {
-    "admission": "who may call what, and when, is decided by a later version; take it out",
     "budgets": "nothing counts what calls cost; limit a call by `ceiling.resources.limits`",
     "trusted_keys": "no signature is looked at; name a component by its digest",
 }
@@ -59,6 +58,12 @@ def _pattern(text: str) -> str:
 def _policy(text: str) -> str:
     if not text or not text.isprintable():
         raise Refusal(f"{quoted(text)} names no policy", "write the name of one, or its file: `policies/weather.yaml`")
+    return text
+
+
+def _admission(text: str) -> str:
+    if not text or not text.isprintable():
+        raise Refusal(f"{quoted(text)} names no admission document", "write the name of one, or its file: `./admission.yaml`")
     return text
 
 
@@ -119,6 +124,7 @@ class Document(Strict):
 
     defaults: dict[Annotated[str, AfterValidator(_pattern)], Annotated[str, AfterValidator(_policy)]] | None = None
     state: Annotated[str, AfterValidator(_state)] | None = None
+    admission: Annotated[str, AfterValidator(_admission)] | None = None
     isolation: Annotated[str, AfterValidator(_isolation)] | None = None
     workers: Workers = Workers()
     grants: Grants = Grants()

@@ -13,6 +13,7 @@ from sandbox.policy.models import PolicyDocument
 DEFAULTS: Mapping[str, Any] = {
     "defaults": {},
     "state": "sqlite",
+    "admission": None,
     "isolation": "default",
     "workers.max": 16,
     "workers.spares": 2,

@@ -24,7 +24,9 @@ PREFIX = "SANDBOX_"
 CEILING = f"{PREFIX}CEILING"
 OTHERS = ("CONFIG", "HOME", "SECRETS_KEY", "STATE_PASSWORD", "TOKEN")
 """Variables of this program that are no key of the configuration."""
-_TEXT = frozenset({"state", "isolation", "auth.token_file", "auth.token_variable", "proxy.url", "proxy.secret", "proxy.names"})
+_TEXT = frozenset(
+    {"state", "admission", "isolation", "auth.token_file", "auth.token_variable", "proxy.url", "proxy.secret", "proxy.names"}
+)
 _NEAR = 0.85
 
 

@@ -85,7 +85,7 @@ def test_what_cannot_be_read_is_refused_with_its_place(text: str, place: str, sa
 
 def test_all_problems_come_at_once_in_the_order_of_the_text() -> None:
     """Those of the ceiling among them, with their places in this file."""
-    text = "ceiling:\n  network: {allow: [{hst: a}]}\nadmission: x\nworkers: {max: 0, spars: 1}\nauth: {token_file: x}\n"
+    text = "ceiling:\n  network: {allow: [{hst: a}]}\nbudgets: x\nworkers: {max: 0, spars: 1}\nauth: {token_file: x}\n"
     found = [problem.partition(" ")[0] for problem in problems(text)]
     assert found == ["2:22:", "3:1:", "4:16:", "4:19:", "5:20:"]
     assert "did you mean `host`?" in helps(text)
@@ -133,6 +133,7 @@ def test_every_key_has_a_twin() -> None:
     texts = {
         "defaults": '{"x-*": deny-all}',
         "state": "sqlite",
+        "admission": "audit",
         "isolation": "strict",
         "workers.max": "3",
         "workers.spares": "0",
@@ -166,7 +167,8 @@ def test_every_key_has_a_twin() -> None:
         ("SANDBOX_DEFAULTS", "deny-all", "a mapping is meant"),
         ("SANDBOX_DEFAULTS", '{"x": no-such-policy}', "there is no policy named"),
         ("SANDBOX_STATE", "redis://me:secret@x", "a password is written in the URL"),
-        ("SANDBOX_ADMISSION", "x", "is not enforced yet"),
+        ("SANDBOX_ADMISSION", "x", "there is no admission document named"),
+        ("SANDBOX_TRUSTED_KEYS", "x", "is not enforced yet"),
         ("SANDBOX_PROXY_URL", "https://proxy.example:3128", "is no proxy that this host speaks to"),
         ("SANDBOX_ISOLATON", "strict", "did you mean `SANDBOX_ISOLATION`?"),
         ("SANDBOX_WORKER_MAX", "3", "did you mean `SANDBOX_WORKERS_MAX`?"),
