@@ -200,6 +200,14 @@ ROWS = (
         Call("grow-once", {"bytes": "1000"}),
     ),
     limit(
+        "cpu",
+        "cpu: 100m, cpu_time: 200ms",
+        "exhaust_cpu",
+        Call("spin"),
+        "it is held to 100m of a core",
+        Call("work", {"rounds": "10"}),
+    ),
+    limit(
         "cpu_time",
         "cpu_time: 300ms",
         "exhaust_cpu",

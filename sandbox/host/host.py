@@ -41,11 +41,12 @@ from sandbox.host.pool import Key, Pool
 from sandbox.host.process import Ended, Worker
 from sandbox.host.running import Running, RunningCall, RunningCalls, Stopped
 from sandbox.host.settings import HostSettings
+from sandbox.host.share import Share
 from sandbox.host.suspension import Why
 from sandbox.host.trees import Trees
 from sandbox.host.turns import QueueFull, Turns
 from sandbox.template.environment import EnvironmentRules
-from sandbox.template.template import EnvironmentRule, WasiTemplate
+from sandbox.template.template import EnvironmentRule, Limits, WasiTemplate
 from sandbox.template.wire import to_wire
 from sandbox.wit.types import Digest, Export, World
 from sandbox.wit.wire import export_to_json
@@ -297,6 +298,7 @@ class Host:
         ending = worker.begin(
             frame, wall_ms=limits.wall_time_ms, stdio_bytes=limits.stdio_bytes, output_bytes=limits.output_bytes
         )
+        share = self._share_of(limits, worker, call_id)
         try:
             ended = await ending
         except asyncio.CancelledError as error:
@@ -305,6 +307,8 @@ class Host:
             raise CalledOff(outcome_of(worker.so_far(), limits, events), *error.args) from None
         finally:
             questions.close()
+            if share is not None:
+                share.close()
             running.leaves()
         if ended.done is not None and not ended.done.get("last"):
             self._pool.release(worker)
@@ -312,6 +316,12 @@ class Host:
             # It says that it ends, or it is dead: it is not waited for.
             worker.kill_quietly()
         return ended
+
+    def _share_of(self, limits: Limits, worker: Worker, call_id: str) -> Share | None:
+        if limits.cpu_share is None:
+            return None
+        pause = functools.partial(self._running.pause, call_id, Why.CPU_SHARE)
+        return Share(limits, worker, pause, functools.partial(self._running.resume, call_id, Why.CPU_SHARE))
 
     def _judge(self, outcome: Outcome, template: WasiTemplate) -> Outcome:
         if outcome.ending is Ending.CRASHED:

@@ -16,8 +16,10 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sandbox.host.channel import Channel
@@ -77,8 +79,11 @@ class Worker:
         self.dead: asyncio.Future[float] = self._loop.create_future()
         self.on_stored: Callable[[Any], str | None] = lambda _stored: None
         """Told what the call that runs has stored; the sentence about a limit where that ends it."""
+        self.on_ask: Callable[[Any], None] = lambda _wanted: self.kill_quietly()
+        """Told what the call that runs waits for somebody's yes about; `answer` is due."""
         self._on_dead = on_dead
         self._pidfd: int | None = None
+        self._cpu_clock: int | None = None
         self._cpu_ms: float | None = None
         self._cpu_known_ms = 0.0
         self._reported = False
@@ -133,6 +138,10 @@ class Worker:
         self._channel.send_encoded(frame)
         return call
 
+    def answer(self, why_not: str | None) -> None:
+        """Answer what the call asked: None for a yes."""
+        self._channel.send({"answer": why_not})
+
     def so_far(self) -> Ended:
         """What the call that runs has done, as far as it is known; after it was ordered to end."""
         self._channel.drain()
@@ -147,6 +156,21 @@ class Worker:
         if stopped is not self._stopped:
             self._stopped = stopped
             self._send(signal.SIGSTOP if stopped else signal.SIGCONT)
+
+    def cpu_s(self) -> float | None:
+        """The CPU time that it has used, in seconds; None once it is dead, or before it is forked."""
+        if self._pidfd is None or self.dead_at is not None:
+            return None
+        try:
+            if self._cpu_clock is None:
+                self._cpu_clock = _cpu_clock_of(self._pidfd)
+            return time.clock_gettime(self._cpu_clock)
+        except OSError:
+            return None
+
+    def tell(self, denial: dict[str, Any]) -> None:
+        """Add the supervisor's own denial to those of the call that runs."""
+        self._ended.denials.append(denial)
 
     def kill(self, reason: str, because: str = "") -> None:
         """End it now; the first reason is the one that counts, with its sentence."""
@@ -226,6 +250,8 @@ class Worker:
             said = self.on_stored(message["stored"])
             if said is not None:
                 self.kill("max_total_size", said)
+        elif "ask" in message:
+            self.on_ask(_bounded(message["ask"]))
         elif "stale" in message:
             self._ended.stale = True
             self._finish()
@@ -262,6 +288,15 @@ class Worker:
             ended.failed_allocation = self._notes.failed_allocation
         if not call.done():
             call.set_result(ended)
+
+
+def _cpu_clock_of(pidfd: int) -> int:
+    """The clock of a process's CPU time, as clock_getcpuclockid(3) makes it from the number. Raises OSError where it is gone."""
+    lines = Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines()
+    pid = next((int(line.split()[1]) for line in lines if line.startswith("Pid:")), -1)
+    if pid <= 0:
+        raise ProcessLookupError("the process is reaped")
+    return (~pid << 3) | 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ _NAMES = {
     "open_files": "open_files",
     "concurrency": "concurrency",
     "file_ops": "file_ops",
+    "cpu_share": "cpu",
 }
 
 _STEPS = (("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10))

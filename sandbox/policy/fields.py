@@ -16,6 +16,9 @@ from sandbox.policy.refusal import Refusal, one_of, quoted
 
 ACCESS_WORDS = ("read", "write", "create", "delete")
 PROTOCOLS = ("https", "http")
+"""What an allow means that names none."""
+TCP = "tcp"
+EVERY_PROTOCOL = (*PROTOCOLS, TCP)
 _KEY = re.compile(r"[A-Za-z_*?][A-Za-z0-9_*?]{0,254}", re.ASCII)
 
 
@@ -44,10 +47,11 @@ def parse_access(word: str) -> str:
 
 
 def _protocol(word: str) -> str:
-    if word in {"tcp", "udp"}:
-        raise Refusal(f"`{word}` is not enforced yet: this version carries http and https only", "write `protocols: [https]`")
-    if word not in PROTOCOLS:
-        raise Refusal(f"{quoted(word)} is no protocol", one_of(word, PROTOCOLS))
+    if word == "udp":
+        told = "`udp` is not carried: what leaves goes through the gateway as a stream, and a datagram is none"
+        raise Refusal(told, "take it out, or write `tcp` where the server speaks that too")
+    if word not in EVERY_PROTOCOL:
+        raise Refusal(f"{quoted(word)} is no protocol", one_of(word, EVERY_PROTOCOL))
     return word
 
 
@@ -109,15 +113,21 @@ def _requests(text: str) -> str:
     return text
 
 
+def _cpu(text: str) -> str:
+    units.parse_cpu(text)
+    return text
+
+
 Distinct = AfterValidator(_distinct)
 AccessWord = Annotated[str, AfterValidator(parse_access), Field(json_schema_extra={"enum": list(ACCESS_WORDS)})]
-Protocol = Annotated[str, AfterValidator(_protocol), Field(json_schema_extra={"enum": list(PROTOCOLS)})]
+Protocol = Annotated[str, AfterValidator(_protocol), Field(json_schema_extra={"enum": list(EVERY_PROTOCOL)})]
 Method = Annotated[str, AfterValidator(hosts.parse_method)]
 UrlPath = Annotated[str, AfterValidator(hosts.parse_url_path)]
 Uri = Annotated[str, AfterValidator(_uri), Field(examples=["fs:///srv/data/**"], json_schema_extra={"pattern": "^fs://"})]
 Size = Annotated[str, AfterValidator(_size), Field(json_schema_extra={"pattern": units.SIZE_PATTERN})]
 Time = Annotated[str, AfterValidator(_time), Field(json_schema_extra={"pattern": units.TIME_PATTERN})]
 Rate = Annotated[str, AfterValidator(_rate), Field(json_schema_extra={"pattern": units.RATE_PATTERN})]
+CpuShare = Annotated[str, AfterValidator(_cpu), Field(json_schema_extra={"pattern": units.CPU_PATTERN})]
 Requests = Annotated[str, AfterValidator(_requests), Field(json_schema_extra={"pattern": units.REQUESTS_PATTERN})]
 Count = Annotated[int, AfterValidator(_positive), Field(json_schema_extra={"minimum": 1})]
 # The bound stands before the validator: behind one, pydantic writes it as `le` into the schema, which no editor knows.

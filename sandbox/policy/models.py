@@ -25,7 +25,7 @@ from sandbox.policy.entries import (
     StorageDeny,
     Strict,
 )
-from sandbox.policy.fields import Concurrency, Count, OpenFiles, Rate, Size, Time, Version
+from sandbox.policy.fields import Concurrency, Count, CpuShare, OpenFiles, Rate, Size, Time, Version
 
 
 class Storage(Strict):
@@ -54,6 +54,7 @@ class ResourceLimits(Strict):
     """What one call may use; what is left out has the ceiling's or the host's default."""
 
     memory: Size | None = None
+    cpu: CpuShare | None = None
     cpu_time: Time | None = None
     wall_time: Time | None = None
     fuel: Count | None = None
@@ -174,6 +175,8 @@ class PolicyDocument(Strict):
 def _number(limit: str, value: int | str) -> int:
     if isinstance(value, int):
         return value
+    if limit == "cpu":
+        return units.parse_cpu(value)
     if limit == "file_ops":
         return units.parse_rate(value)
     return units.parse_time(value) if limit.endswith("_time") else units.parse_size(value)

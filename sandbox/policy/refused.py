@@ -24,18 +24,10 @@ NOT_YET: dict[Path, str] = {
     ("components",): "documents for several components are read by a later version; give each component its own",
     ("shared_permissions",): "documents for several components are read by a later version; give each component its own",
     ("permissions", "state"): "there is no key-value store; take it out",
-    ("permissions", "resources", "limits", "cpu"): "nothing holds a share of a core; write `cpu_time: 2s` instead",
 }
 """Fields of version "2.0" by their path, and what to do instead."""
 
 NOT_YET_1: dict[Path, str] = {
-    (
-        "permissions",
-        "resources",
-        "limits",
-        "cpu",
-    ): 'nothing holds a share of a core; write `cpu_time` in version "2.0"',
-    ("permissions", "resources", "cpu"): 'nothing holds a share of a core; write `cpu_time` in version "2.0"',
     ("permissions", "runtime", "wasm"): (
         "this host chooses its own engine; write folders as storage lines with `mount`, variables by name, and take it out"
     ),

@@ -2,7 +2,7 @@
 
 A number without its unit is refused: `64` may mean bytes, pages or megabytes, and a limit that is misread is no limit.
 Sizes are binary (`Ki`, `Mi`, `Gi`), as in Kubernetes; times are `ms`, `s`, `m`, `h`; rates are `/s`,
-of requests `/s`, `/min`, `/h`.
+of requests `/s`, `/min`, `/h`; a share of a core is in thousandths, `500m`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ _SIZE = re.compile(r"([1-9][0-9]{0,11})(Ki|Mi|Gi)", re.ASCII)
 _TIME = re.compile(r"([1-9][0-9]{0,8})(ms|s|m|h)", re.ASCII)
 _RATE = re.compile(r"([1-9][0-9]{0,6})/s", re.ASCII)
 _REQUESTS = re.compile(r"([1-9][0-9]{0,4})/(s|min|h)", re.ASCII)
+_CPU = re.compile(r"([1-9][0-9]{1,4})m", re.ASCII)
 _BYTES = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
@@ -24,6 +25,7 @@ MAX_MILLISECONDS = 24 * 3_600_000
 SIZE_PATTERN = r"^[1-9][0-9]{0,11}(Ki|Mi|Gi)$"
 TIME_PATTERN = r"^[1-9][0-9]{0,8}(ms|s|m|h)$"
 RATE_PATTERN = r"^[1-9][0-9]{0,6}/s$"
+CPU_PATTERN = r"^[1-9][0-9]{1,4}m$"
 REQUESTS_PATTERN = r"^[1-9][0-9]{0,4}/(s|min|h)$"
 
 
@@ -55,6 +57,21 @@ def parse_rate(text: str) -> int:
     if match is None:
         raise Refusal(f"{quoted(text)} is no rate", "write a whole number a second: `1000/s`")
     return int(match[1])
+
+
+def parse_cpu(text: str) -> int:
+    """`500m` as thousandths of a core; raises `Refusal`."""
+    match = _CPU.fullmatch(text)
+    if match is None:
+        raise Refusal(
+            f"{quoted(text)} is no share of a core", "write thousandths from `10m`: `500m` is half a core, `1000m` a whole one"
+        )
+    return int(match[1])
+
+
+def show_cpu(thousandths: int) -> str:
+    """A share of a core as a policy writes it."""
+    return f"{thousandths}m"
 
 
 def parse_requests(text: str) -> tuple[int, int]:

@@ -2,21 +2,25 @@
 
 There `write` includes create and delete, a host takes any port, and a uri without a glob is that file or, for a folder, the
 tree below it: `fs:///x` is `fs:///x/**`, which matches `/x` itself, and nothing is below a file. Every line is enforced, or
-the document is refused whole; the older `resources {memory: MB}` is read, `cpu` and `io` are refused by `refused`.
+the document is refused whole; the older `resources {cpu: percent, memory: MB, io: operations a second}` is read too.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sandbox.policy import uris
 from sandbox.policy.entries import Entry, EnvironmentAllow, NetworkAllow, NetworkEntry, StorageAllow, StorageDeny, Strict
-from sandbox.policy.fields import ACCESS_WORDS, Cidr, Count, Distinct, Key, Size, Uri, Version1, parse_access
+from sandbox.policy.fields import ACCESS_WORDS, Cidr, Count, CpuShare, Distinct, Key, Size, Uri, Version1, parse_access
 from sandbox.policy.hosts import parse_host
 from sandbox.policy.models import Environment, Network, Permissions, PolicyDocument, ResourceLimits, Resources, Storage
 from sandbox.policy.refusal import Refusal, one_of, quoted
+from sandbox.policy.units import show_cpu
+
+_PERCENT = re.compile(r"([1-9][0-9]{0,3})(?:\.([0-9])0*)?", re.ASCII)
 
 
 def _access(word: str) -> str:
@@ -47,6 +51,16 @@ def _no_defaults(_: bool) -> bool:
     )
 
 
+def _thousandths(written: object) -> int:
+    """A percentage of a core, `50` or `12.5`, in thousandths."""
+    text = str(written) if isinstance(written, int) else getattr(written, "text", written)
+    match = _PERCENT.fullmatch(text) if isinstance(text, str) else None
+    if match is None or isinstance(written, bool):
+        raise Refusal(f"{quoted(str(text))} is no percentage of a core", "write a number from 1: `cpu: 50` is half a core")
+    return 10 * int(match[1]) + int(match[2] or 0)
+
+
+Percent = Annotated[int, BeforeValidator(_thousandths, json_schema_input_type=float)]
 Access1 = Annotated[tuple[Annotated[str, AfterValidator(_access)], ...], Field(strict=False), Distinct]
 
 
@@ -119,16 +133,18 @@ class Environment1(Strict):
 
 
 class Limits1(Strict):
-    """`memory: 512Mi`."""
+    """`memory: 512Mi` and `cpu: 500m`."""
 
     memory: Size | None = None
+    cpu: CpuShare | None = None
 
 
 class Resources1(Strict):
-    """`limits`, or the older `memory` in megabytes and `io` in operations a second."""
+    """`limits`, or the older `memory` in megabytes, `cpu` in percent of a core and `io` in operations a second."""
 
     limits: Limits1 = Limits1()
     memory: Annotated[Count, Field(le=1 << 20)] | None = None
+    cpu: Percent | None = None
     io: Annotated[Count, Field(le=9_999_999)] | None = None
 
     @model_validator(mode="after")
@@ -136,6 +152,17 @@ class Resources1(Strict):
         if self.memory is not None and self.limits.memory is not None:
             raise Refusal("`memory` stands here twice, in two units", "keep `limits: {memory: …}`")
         return self
+
+    @model_validator(mode="after")
+    def _one_share(self) -> Self:
+        if self.cpu is not None and self.limits.cpu is not None:
+            raise Refusal("`cpu` stands here twice, in two units", "keep `limits: {cpu: …}`")
+        return self
+
+    @property
+    def share(self) -> str | None:
+        """The share of a core as version "2.0" writes it."""
+        return self.limits.cpu if self.cpu is None else show_cpu(self.cpu)
 
     @property
     def size(self) -> str | None:
@@ -172,6 +199,6 @@ class Document1(Strict):
         )
         environment = Environment(allow=tuple(EnvironmentAllow(key=entry.key) for entry in parts.environment.allow))
         rate = None if parts.resources.io is None else f"{parts.resources.io}/s"
-        resources = Resources(limits=ResourceLimits(memory=parts.resources.size, file_ops=rate))
+        resources = Resources(limits=ResourceLimits(memory=parts.resources.size, cpu=parts.resources.share, file_ops=rate))
         permissions = Permissions(storage=storage, network=network, environment=environment, resources=resources)
         return PolicyDocument(version="2.0", description=self.description, permissions=permissions)

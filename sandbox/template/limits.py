@@ -11,12 +11,13 @@ from typing import Any
 
 from sandbox.policy.models import ResourceLimits
 from sandbox.policy.refusal import Refusal
-from sandbox.policy.units import show_size, show_time
+from sandbox.policy.units import show_cpu, show_size, show_time
 from sandbox.template.report import Report
 from sandbox.template.template import Limits
 
 FIELDS = {
     "memory": "memory_bytes",
+    "cpu": "cpu_share",
     "cpu_time": "cpu_time_ms",
     "wall_time": "wall_time_ms",
     "fuel": "fuel",
@@ -62,6 +63,8 @@ def show_limit(name: str, value: int) -> str:
     """A limit as a policy writes it, by its name there: `64Mi`, `2s`, `4`."""
     if name.endswith("_time"):
         return show_time(value)
+    if name == "cpu":
+        return show_cpu(value)
     if name == "file_ops":
         return f"{value}/s"
     return show_size(value) if name in {"memory", "output", "stdio"} else str(value)

@@ -26,6 +26,7 @@ _CREDENTIAL = f"{_NETWORK}, which adds the header: the guest never has the value
 _FROM_STORE = "the host, at each call, from the secret store; no record holds the value"
 _LIMITS = {
     "memory": "store limits (each memory) and RLIMIT_DATA (their sum)",
+    "cpu": "the supervisor stops and continues the process, by its CPU time in each 100 ms",
     "cpu_time": "a profiling timer whose signal ends the worker",
     "wall_time": "SIGKILL by the supervisor",
     "fuel": "instruction counting in code compiled for it",

@@ -118,6 +118,8 @@ class Limits:
     concurrency: int = 4
     file_ops: int = 5_000
     """Calls through the filesystem gate in a second."""
+    cpu_share: int | None = None
+    """Thousandths of a core while it runs; None for all that there is."""
     origins: tuple[tuple[str, str], ...] = ()
 
     def origin(self, name: str) -> str:

@@ -54,7 +54,7 @@ def grant(kind: GrantKind, entry: dict[str, Any], id_: str = "g1", **more: Any) 
         (lambda: make_entry_resource(memory=64), "is meant"),
         (lambda: make_entry_resource(memory="64"), "is no size"),
         (lambda: make_entry_resource(memry="64Mi"), "did you mean `memory`?"),
-        (lambda: make_entry_resource(cpu="500m"), "`cpu` is not enforced yet"),
+        (lambda: make_entry_resource(cpu="0.5"), "is no share of a core"),
         (lambda: make_entry_environment("A", effect="ask"), "is no effect"),
     ],
 )

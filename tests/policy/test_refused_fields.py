@@ -23,7 +23,6 @@ TWO = [
     ("components: [a]", "components"),
     ("shared_permissions: {storage: []}", "shared_permissions"),
     ("permissions: {state: {keyvalue: {max_size: 10Mi}}}", "state"),
-    ("permissions: {resources: {limits: {cpu: 500m}}}", "cpu"),
     (NETWORK % "protocols: [tcp]", "tcp"),
     (NETWORK % "protocols: [https, udp]", "udp"),
     ('permissions: {storage: {allow: [{uri: "fs://${roots}/**", access: [read]}]}}', "${roots}"),
@@ -48,8 +47,6 @@ def test_a_person_is_asked_about_files_alone(section: str) -> None:
 
 
 ONE = [
-    ("resources: {limits: {cpu: 500m}}", "cpu"),
-    ("resources: {cpu: 50}", "cpu"),
     ("runtime: {wasm: {engine: wasmtime, wasi: {inherit_env: true}}}", "wasm"),
 ]
 

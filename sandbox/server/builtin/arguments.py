@@ -28,7 +28,7 @@ Uri = Annotated[str, Field(min_length=1, max_length=4096, description="A file or
 HostName = Annotated[str, Field(min_length=1, max_length=253, description="A host's name, or *.example.com; never with a port")]
 Key = Annotated[str, Field(min_length=1, max_length=256, description="An environment variable, or a pattern: WEATHER_*")]
 Limit = Annotated[
-    Literal["memory", "cpu_time", "wall_time", "fuel", "output", "stdio", "open_files", "concurrency"],
+    Literal["memory", "cpu", "cpu_time", "wall_time", "fuel", "output", "stdio", "open_files", "file_ops", "concurrency"],
     Field(description="Which limit of a call"),
 ]
 
