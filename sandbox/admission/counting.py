@@ -99,16 +99,6 @@ class Spent:
     egress_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SetBudget:
-    """A budget that an operator set while the host runs: whose (`users/alice`), the budget as JSON, by whom and when."""
-
-    whose: str
-    text: str
-    by: str
-    at: float
-
-
 class UsageStore(Protocol):
     """Where counts lie: `sandbox.state.usage` has one in SQLite, one in Redis or Valkey, `memory_counts` one in memory.
 
@@ -135,15 +125,6 @@ class UsageStore(Protocol):
 
     def forget(self, prefix: str) -> None:
         """Forget the counters whose keys begin so."""
-
-    def put_budget(self, budget: SetBudget) -> None:
-        """Set somebody's budget, in place of the one that was set before."""
-
-    def drop_budget(self, whose: str) -> bool:
-        """Take a set budget away; False where there is none."""
-
-    def budgets(self, whose: Sequence[str] | None = None) -> tuple[SetBudget, ...]:
-        """The budgets that were set: of these, or all, by name."""
 
     def spent(self, since_hour: int, until_hour: int) -> tuple[Spent, ...]:
         """What was spent from an hour to before another."""

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sandbox.admission.counting import USED_UP, Change, Claim, Full, Gate, SetBudget, Shut, Spent, Taken, added, judged
+from sandbox.admission.counting import USED_UP, Change, Claim, Full, Gate, Shut, Spent, Taken, added, judged
 
 
 class MemoryCounts:
@@ -19,7 +19,6 @@ class MemoryCounts:
         self._lock = threading.Lock()
         self._counters: dict[str, dict[int, int]] = {}
         self._shut: dict[str, Shut] = {}
-        self._budgets: dict[str, SetBudget] = {}
         self._ledger: tuple[Spent, ...] = ()
 
     def take(self, claims: Sequence[Claim], gates: Sequence[Gate], now_ms: int) -> Taken | Full | Shut:
@@ -82,21 +81,6 @@ class MemoryCounts:
         """Forget counters."""
         with self._lock:
             self._counters = {key: slots for key, slots in self._counters.items() if not key.startswith(prefix)}
-
-    def put_budget(self, budget: SetBudget) -> None:
-        """Set a budget."""
-        with self._lock:
-            self._budgets[budget.whose] = budget
-
-    def drop_budget(self, whose: str) -> bool:
-        """Take a set budget away."""
-        with self._lock:
-            return self._budgets.pop(whose, None) is not None
-
-    def budgets(self, whose: Sequence[str] | None = None) -> tuple[SetBudget, ...]:
-        """The budgets that were set."""
-        with self._lock:
-            return tuple(one for name, one in sorted(self._budgets.items()) if whose is None or name in whose)
 
     def spent(self, since_hour: int, until_hour: int) -> tuple[Spent, ...]:
         """What was spent."""

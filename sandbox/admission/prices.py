@@ -75,9 +75,9 @@ class PriceList:
         self._cpu_second = nanos(self._written.cpu_second) if self._written.cpu_second is not None else 0
 
     @property
-    def by_cpu(self) -> bool:
-        """Whether a call costs more the longer it computes."""
-        return self._cpu_second > 0
+    def says_something(self) -> bool:
+        """Whether any price is written."""
+        return self._written != Prices()
 
     def call_micros(self, tool: str, cpu_ms: int = 0) -> int:
         """What a call of a tool costs that has used so much CPU time."""

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sandbox.admission.budgets import Bounds, bounds_of
-from sandbox.admission.counting import Claim, Full, Gate, SetBudget, Shut, Spent, Taken, UsageStore, key_of
+from sandbox.admission.counting import Claim, Full, Gate, Shut, Spent, Taken, UsageStore, key_of
 from sandbox.admission.lines import Line, Rolling
 from sandbox.admission.periods import HOUR_MS, milliseconds
 from sandbox.admission.prices import NO_TOKENS, PriceList, Tokens
@@ -25,7 +25,7 @@ from sandbox.admission.request import CallRequest
 from sandbox.admission.seen import label_line, meeting_lines, seen_lines, usage_of
 from sandbox.admission.terms import Terms
 from sandbox.admission.usage import UNKNOWN, Usage
-from sandbox.config.spending import MEASURED, Budget, Metric
+from sandbox.config.spending import MEASURED, Metric
 from sandbox.errors import Code
 from sandbox.policy.units import parse_time
 
@@ -156,6 +156,12 @@ class Budgets:
             self._tell_breaker(reservation, ok, now_ms)
         return warned([one.line for one in measured], held, moves)
 
+    def release(self, reservation: Reservation, now: float) -> None:
+        """Give back all that was taken, for a call that did not begin after all."""
+        if not reservation.settled:
+            reservation.settled = True
+            self.store.add([one.line.change(one.slot, -one.amount) for one in reservation.held], milliseconds(now))
+
     def standing(self, request: CallRequest, now: float) -> tuple[tuple[Line, int], ...]:
         """Every limit of a budget that a request falls under, with what is taken of it."""
         lines = tuple(self._bounds(request).lines.values())
@@ -163,8 +169,7 @@ class Budgets:
 
     def _bounds(self, request: CallRequest) -> Bounds:
         terms = self.terms
-        was_set = {one.whose: _budget(one) for one in self.store.budgets(terms.whose(request))} if terms.may_be_set else {}
-        return bounds_of(request, maxima=terms.maxima, document=terms.budgets, was_set=was_set)
+        return bounds_of(request, maxima=terms.maxima, document=terms.budgets, was_set=terms.was_set)
 
     def _lines(self, request: CallRequest, bounds: Bounds) -> list[Line]:
         rated = {line.key: line for line in rates_of(self.terms.rates, request)}
@@ -245,7 +250,3 @@ def _spent(request: CallRequest, now_ms: int, cost_micros: int, *, model: str = 
 
 def _tool_gate(tool: str) -> str:
     return key_of(TOOL_GATE, tool)
-
-
-def _budget(one: SetBudget) -> Budget:
-    return Budget.model_validate_json(one.text)

@@ -35,10 +35,11 @@ SEALED = {
     "policy_versions": "SELECT * FROM policy_versions ORDER BY component, version",
     "roles": "SELECT * FROM roles ORDER BY subject, role",
     "stops": "SELECT * FROM stops ORDER BY scope",
+    "budgets": "SELECT * FROM budgets ORDER BY whose",
 }
 """What is sealed, of long texts their digests. Grants that have ended give nothing: they may be read and are not relied on."""
 
-_ADDED = ("roles", "stops")
+_ADDED = ("roles", "stops", "budgets")
 """Tables that are sealed since the second form of the codes; in a store that was sealed before they must be empty."""
 
 KEY_BYTES = 32

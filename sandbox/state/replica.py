@@ -26,6 +26,7 @@ TABLES = (
     "roles",
     "stops",
     "denials",
+    "budgets",
 )
 """The tables that are kept elsewhere, in the order by which they are known there."""
 

@@ -86,7 +86,11 @@ CREATE TABLE roles (
 CREATE TABLE stops (scope TEXT PRIMARY KEY, who TEXT NOT NULL, why TEXT NOT NULL, at REAL NOT NULL) STRICT;
 """
 
-STEPS = (_FIRST, _INSTALLED, _LIFETIMES, _BY_DIGEST, _SEALS, _LISTINGS, _ROLES)
+_BUDGETS = """
+CREATE TABLE budgets (whose TEXT PRIMARY KEY, text TEXT NOT NULL, who TEXT NOT NULL, at REAL NOT NULL) STRICT;
+"""
+
+STEPS = (_FIRST, _INSTALLED, _LIFETIMES, _BY_DIGEST, _SEALS, _LISTINGS, _ROLES, _BUDGETS)
 """From an empty file to the schema of today: a store of version n takes the steps after the n-th. A step is never changed."""
 
 VERSION = len(STEPS)

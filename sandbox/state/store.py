@@ -12,14 +12,19 @@ not read as what it should be is an error, never skipped; a store that something
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from sandbox.errors import HostUnavailable
+from sandbox.state.budgets import StoredBudgets
 from sandbox.state.components import StoredComponents
 from sandbox.state.denials import StoredDenials
 from sandbox.state.grants import StoredGrants
 from sandbox.state.roles import StoredRoles, StoredStops
-from sandbox.state.tables import Tables, note_latest
+from sandbox.state.tables import LostError, Tables, note_latest
 
 
-class Store(StoredGrants, StoredComponents, StoredRoles, StoredStops, StoredDenials):
+class Store(StoredGrants, StoredComponents, StoredRoles, StoredStops, StoredBudgets, StoredDenials):
     """One process's hand on a store; every method raises HostUnavailable where that cannot be used."""
 
     def __init__(self, tables: Tables) -> None:
@@ -30,7 +35,7 @@ class Store(StoredGrants, StoredComponents, StoredRoles, StoredStops, StoredDeni
         self._tables.close()
 
     def generation(self) -> int:
-        """A number that grows with every change of a grant, a component, a role or a stop, by any process."""
+        """A number that grows with every change of a grant, a component, a role, a stop or a budget, by any process."""
         return int(self._tables.number("generation"))
 
     def latest(self) -> float:
@@ -38,10 +43,14 @@ class Store(StoredGrants, StoredComponents, StoredRoles, StoredStops, StoredDeni
         return max(self._tables.number("latest"), self._tables.latest_outside())
 
     def advance(self, now: float) -> None:
-        """Remember that it is at least `now`."""
-        with self._tables.noting() as db:
-            note_latest(db, now)
+        """Remember that it is at least `now`; outside of a store that is lost, for this host alone."""
         self._tables.advance_outside(now)
+        with suppress(LostError), self._tables.noting() as db:
+            note_latest(db, now)
+
+    def watch(self) -> AsyncIterator[HostUnavailable | None] | None:
+        """Where other hosts share the store: None for each change of theirs, the error where it cannot be reached; for ever."""
+        return self._tables.watch()
 
     def start_anew(self, now: float) -> tuple[str, ...]:
         """End every grant and forget what is not as it was left, whatever is wrong with the store; the tables that were not.

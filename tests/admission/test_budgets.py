@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from sandbox.admission import CallRequest, Subject, new_request_id
 from sandbox.admission.costs import CostTracker
-from sandbox.admission.counting import SetBudget, UsageStore
+from sandbox.admission.counting import UsageStore
 from sandbox.admission.memory_counts import MemoryCounts
 from sandbox.admission.prices import PriceList, Tokens
 from sandbox.admission.refusing import Refusal
@@ -292,7 +293,7 @@ def test_a_rate_holds_per_user_tenant_session_component_or_tool() -> None:
         reserved(held, asked=request(tenant="t"))
         no = refused(held, asked=request(tenant="t"))
         assert (no.code, no.rules) == (Code.RATE_LIMIT_EXCEEDED, ("rates.tool.*",))
-        reserved(held, asked=request(**{"tenant": "t", **other}))  # type: ignore[arg-type]
+        reserved(held, asked=request(**{"tenant": "t", **other}))
 
 
 def test_a_rate_is_of_the_tools_or_the_action_that_it_names() -> None:
@@ -326,13 +327,11 @@ def test_the_operators_budget_holds_beside_the_documents_and_the_stricter_counts
 
 
 def test_a_budget_that_was_set_takes_the_documents_place_and_not_the_operators() -> None:
-    store = MemoryCounts()
     maxima = BudgetSection.model_validate({"default_user": {"max_requests": 3, "period": "day"}})
-    held = budgets({"users": {"alice": {"max_requests": 1, "period": "day"}}}, maxima=maxima, store=store)
+    held = budgets({"users": {"alice": {"max_requests": 1, "period": "day"}}}, maxima=maxima)
     reserved(held)
     refused(held)
-    raised = Budget.model_validate({"max_requests": 50, "period": "day"})
-    store.put_budget(SetBudget("users/alice", raised.model_dump_json(exclude_none=True), "root", NOW))
+    held.terms = replace(held.terms, was_set={"users/alice": Budget.model_validate({"max_requests": 50, "period": "day"})})
     reserved(held)
     reserved(held)
     assert refused(held).rules == ("budgets.default_user.max_requests",)
@@ -430,7 +429,17 @@ def test_two_calls_that_must_not_meet_in_a_session_do_not_even_at_once() -> None
 
 
 def test_with_nothing_to_count_the_store_is_not_asked() -> None:
-    held = budgets(store=None, may_be_set=False, keeps_ledger=False)
+    held = budgets(store=None, keeps_ledger=False)
     held.store.close()
     held.store = None  # type: ignore[assignment]
     held.settle(reserved(held), {}, NOW)
+
+
+def test_a_call_that_did_not_begin_gives_back_what_it_took() -> None:
+    held = budgets({"users": {"alice": {"max_requests": 1, "max_cost": 1}}}, rates=(Rate(tool="*", limit="1/min"),))
+    taken = reserved(held)
+    held.release(taken, NOW)
+    held.release(taken, NOW)
+    held.settle(taken, {Metric.CPU: 5}, NOW)
+    reserved(held)
+    refused(held)

@@ -12,35 +12,27 @@ from typing import Any
 
 import pytest
 
-from sandbox.admission.counting import USED_UP, Change, Claim, Full, Gate, SetBudget, Shut, Spent, Taken, UsageStore
-from sandbox.admission.memory_counts import MemoryCounts
+from sandbox.admission.counting import USED_UP, Change, Claim, Full, Gate, Shut, Spent, Taken, UsageStore
 from sandbox.errors import HostUnavailable
-from sandbox.state.usage import SqliteUsage
-from sandbox.state.usage.opening import open_usage
+from sandbox.state import Home, state_of
+from sandbox.state.usage import SqliteUsage, open_usage
+from tests.state.places import SHARED, Place
 from tests.support.redis_server import RedisServer, redis_server
 
 NOW = 1_800_000_000_000
 PROCESSES, TRIES = 10, 10
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with redis_server() as started:
-        yield started
-
-
-@pytest.fixture(params=["memory", "sqlite", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[UsageStore]:
-    opened: UsageStore
-    if request.param == "memory":
-        opened = MemoryCounts()
-    elif request.param == "sqlite":
-        opened = SqliteUsage(tmp_path)
-    else:
-        opened = open_usage(request.getfixturevalue("server").url, tmp_path)
-        opened._client.flushall()  # type: ignore[attr-defined]
+@pytest.fixture
+def store(place: Place) -> Iterator[UsageStore]:
+    opened = counts(place.url, place.folder)
     yield opened
     opened.close()
+
+
+def counts(state: str, folder: Path) -> UsageStore:
+    """The counts at a place, as another process would open them."""
+    return open_usage(state_of(state), Home.open(folder / "home", {}), {})
 
 
 def take(store: UsageStore, *claims: Claim, gates: tuple[Gate, ...] = (), now_ms: int = NOW) -> Taken | Full | Shut:
@@ -53,7 +45,7 @@ def held(store: UsageStore, key: str, slot: int = 1, span: int = 1) -> int:
 
 def tries(state: str, folder: Path, begin: Any, taken: Any) -> None:
     """One process of several: its tries for the last one of something, and how many of them had it."""
-    store = open_usage(state or None, folder)
+    store = counts(state, folder)
     begin.wait()
     taken.put(sum(isinstance(take(store, Claim("budget", 1, 1, 1)), Taken) for _ in range(TRIES)))
 
@@ -152,16 +144,6 @@ def test_counters_are_forgotten_by_the_beginning_of_their_keys(store: UsageStore
     assert (held(store, "run/1/cost"), held(store, "run/10/cost")) == (0, 1)
 
 
-def test_a_set_budget_is_found_by_whose_it_is_until_it_is_dropped(store: UsageStore) -> None:
-    alice, bob = SetBudget("users/alice", "{}", "root", 5.0), SetBudget("users/bob", '{"a": 1}', "root", 6.5)
-    for budget in (SetBudget("users/bob", "old", "root", 1.0), bob, alice):
-        store.put_budget(budget)
-    assert store.budgets() == (alice, bob)
-    assert store.budgets(["users/bob", "users/carol"]) == (bob,)
-    assert store.drop_budget("users/bob")
-    assert not store.drop_budget("users/bob")
-
-
 def test_what_was_spent_adds_up_by_hour_user_tenant_tool_and_model(store: UsageStore) -> None:
     one = Spent(5, "alice", "t", "x", "m", calls=1, cost_micros=7, input_tokens=2)
     store.add([], NOW, [one, Spent(6, "alice", calls=1)])
@@ -181,17 +163,11 @@ def test_of_a_hundred_threads_that_want_the_last_one_exactly_one_has_it(store: U
     assert len(taken) == 100
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "redis"])
-def test_of_a_hundred_tries_of_ten_processes_exactly_one_has_the_last_one(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    state = ""
-    if kind == "redis":
-        state = request.getfixturevalue("server").url
-        open_usage(state, tmp_path)._client.flushall()  # type: ignore[attr-defined]
+@pytest.mark.parametrize("place", SHARED, indirect=True)
+def test_of_a_hundred_tries_of_ten_processes_exactly_one_has_the_last_one(place: Place) -> None:
     fork = multiprocessing.get_context("fork")
     begin, taken = fork.Barrier(PROCESSES), fork.Queue()
-    arguments = (state, tmp_path, begin, taken)
+    arguments = (place.url, place.folder, begin, taken)
     processes = [fork.Process(target=tries, args=arguments) for _ in range(PROCESSES)]
     for process in processes:
         process.start()
@@ -205,34 +181,35 @@ def test_what_was_taken_outlives_the_process_that_is_killed(tmp_path: Path) -> N
     program = (
         "import os, signal\nfrom pathlib import Path\nfrom sandbox.admission.counting import *\n"
         "from sandbox.state.usage import SqliteUsage\n"
-        f"SqliteUsage(Path({str(tmp_path)!r})).take([Claim('a', 1, 3, 5)], [], 0)\nos.kill(os.getpid(), signal.SIGKILL)"
+        f"SqliteUsage(Path({str(tmp_path / 'counts')!r})).take([Claim('a', 1, 3, 5)], [], 0)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == -9
-    assert held(SqliteUsage(tmp_path), "a") == 3
+    assert held(SqliteUsage(tmp_path / "counts"), "a") == 3
 
 
 def test_a_clock_that_was_set_far_forward_forgets_nothing_of_today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = SqliteUsage(tmp_path)
+    store = SqliteUsage(tmp_path / "counts")
     take(store, Claim("a", 1, 3, 5))
     store.close()
     monkeypatch.setattr("time.time", lambda: NOW / 1000 + 10**9)
-    assert held(SqliteUsage(tmp_path), "a") == 3
+    assert held(SqliteUsage(tmp_path / "counts"), "a") == 3
 
 
 def test_a_file_that_holds_no_counts_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "usage.sqlite").write_bytes(b"no database" * 100)
-    (tmp_path / "usage.sqlite").chmod(0o600)
+    (tmp_path / "counts").write_bytes(b"no database" * 100)
+    (tmp_path / "counts").chmod(0o600)
     with pytest.raises(HostUnavailable, match="holds no counts"):
-        SqliteUsage(tmp_path)
+        SqliteUsage(tmp_path / "counts")
 
 
 @pytest.mark.parametrize("lose", [RedisServer.kill, RedisServer.pause])
 def test_a_state_server_that_does_not_answer_is_an_error_and_no_zero(lose: Callable[[RedisServer], None], tmp_path: Path) -> None:
     with redis_server() as server:
-        store = open_usage(server.url, tmp_path)
+        store = counts(server.url, tmp_path)
         take(store, Claim("a", 1, 1, 5))
         lose(server)
-        with pytest.raises(HostUnavailable, match="usage cannot be counted"):
+        with pytest.raises(HostUnavailable, match="does not answer"):
             take(store, Claim("a", 1, 1, 5))
-        with pytest.raises(HostUnavailable, match="usage cannot be counted"):
+        with pytest.raises(HostUnavailable, match="does not answer"):
             held(store, "a")

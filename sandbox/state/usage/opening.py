@@ -1,25 +1,29 @@
-"""Open the store of counts that belongs to a state: beside the grants, so that whoever shares those shares these.
+"""Open the store of counts that belongs to a place: beside the grants, so that whoever shares those shares these.
 
-Redis' client is loaded only where a URL names one.
+A server's client is loaded only where the place is one.
 """
 
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
+from collections.abc import Mapping
 
 from sandbox.admission.counting import UsageStore
 from sandbox.admission.memory_counts import MemoryCounts
+from sandbox.config.state_url import StatePlace
+from sandbox.state.home import Home
+from sandbox.state.opening import password_of
 from sandbox.state.usage.sqlite import SqliteUsage
 
-_NETWORKED = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
+FILE = "usage.sqlite"
 
 
-def open_usage(state: str | None, folder: Path) -> UsageStore:
-    """The counts of a state: of one that a URL names, else in `folder`. Raises HostUnavailable where it cannot be used."""
-    if state == "memory":
+def open_usage(place: StatePlace, home: Home, environ: Mapping[str, str]) -> UsageStore:
+    """The counts of a home at a place; raises HostUnavailable where it cannot be used."""
+    if place.kind == "memory":
         return MemoryCounts()
-    if state is not None and state.startswith(_NETWORKED):
-        store: UsageStore = importlib.import_module("sandbox.state.usage.redis").connect(state)
-        return store
-    return SqliteUsage(folder)
+    if place.server is not None:
+        link = importlib.import_module("sandbox.state.redis_link").Link(place.server, password_of(home, environ))
+        counts: UsageStore = importlib.import_module("sandbox.state.usage.redis").RedisUsage(link)
+        return counts
+    return SqliteUsage(home.state / FILE if place.path is None else place.path.with_name(f"{place.path.name}-{FILE}"))

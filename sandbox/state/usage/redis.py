@@ -1,20 +1,17 @@
 """Counts in Redis or Valkey: for several servers, which then share budgets and rates.
 
-Rules: every check-and-change is one script (`sandbox.state.usage.lua`); what Redis does not answer, or refuses, is an error and
-so a denial, never a zero; a step that was sent and not answered is not sent again, since it may have been made.
+Rules: every check-and-change is one script (`sandbox.state.usage.lua`); what the server does not answer, or refuses, is an error
+and so a denial, never a zero; a step that was sent and not answered is not sent again, since it may have been made.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from sandbox.admission.counting import (
     KEPT_MS,
@@ -25,29 +22,25 @@ from sandbox.admission.counting import (
     Claim,
     Full,
     Gate,
-    SetBudget,
     Shut,
     Spent,
     Taken,
     judged,
 )
-from sandbox.errors import HostUnavailable
+from sandbox.state.redis_link import Link
 from sandbox.state.usage import lua
 
 PREFIX = "sandbox:usage:"
-_ANSWER_S = 2.0
 HOURS_KEPT_MS = 400 * 86_400_000
 
 
 class RedisUsage:
-    """Counts behind a connected client; the interface is `sandbox.admission.counting.UsageStore`."""
+    """Counts on a server; the interface is `sandbox.admission.counting.UsageStore`."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-        self._take = client.register_script(lua.TAKE)
-        self._add = client.register_script(lua.ADD)
-        self._shut_script = client.register_script(lua.SHUT)
-        self._shut_key, self._budgets_key = f"{PREFIX}shut", f"{PREFIX}budgets"
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._take, self._add, self._shut_script = map(link.script, (lua.TAKE, lua.ADD, lua.SHUT))
+        self._shut_key = f"{PREFIX}shut"
 
     def take(self, claims: Sequence[Claim], gates: Sequence[Gate], now_ms: int) -> Taken | Full | Shut:
         """Take all claims or none."""
@@ -56,7 +49,7 @@ class RedisUsage:
             told += [one.slot, one.amount, "" if one.limit is None else one.limit, one.span, one.latch or ""]
         for gate in gates:
             told += [gate.name, gate.trial_ms]
-        kind, *said = self._run(self._take, [*(_counter(one.key) for one in claims), self._shut_key], told)
+        kind, *said = self._take([*(_counter(one.key) for one in claims), self._shut_key], told)
         if kind == b"shut":
             return _shut_of(said[0].decode(), b" ".join(said[1:]))
         if kind == b"full":
@@ -79,104 +72,62 @@ class RedisUsage:
         for field in fields:
             told += field
         keys = [*(_counter(one.key) for one in changes), *(_hour(hour) for hour in hours)]
-        return tuple(map(int, self._run(self._add, keys, told)))
+        return tuple(map(int, self._add(keys, told)))
 
     def held(self, windows: Sequence[Claim]) -> tuple[int, ...]:
         """What the windows hold."""
-        pipe = self._client.pipeline(transaction=True)
-        for one in windows:
-            pipe.hgetall(_counter(one.key))
-        found = [{int(slot): int(held) for slot, held in slots.items()} for slots in self._ask(pipe.execute)] if windows else []
+        if not windows:
+            return ()
+
+        def read(client: redis.Redis) -> list[dict[bytes, bytes]]:
+            pipe = client.pipeline(transaction=True)
+            for one in windows:
+                pipe.hgetall(_counter(one.key))
+            return list(pipe.execute())
+
+        found = [{int(slot): int(held) for slot, held in slots.items()} for slots in self._link.ask(read)]
         return tuple(judged(slots, one.slot, one.span)[1] for slots, one in zip(found, windows, strict=True))
 
     def shut(self, gate: Shut) -> None:
         """Shut a gate."""
         until = -1 if gate.until_ms is None else gate.until_ms
-        self._run(self._shut_script, [self._shut_key], [gate.name, f"{until} {gate.since_ms} {gate.why}"])
+        self._shut_script([self._shut_key], [gate.name, f"{until} {gate.since_ms} {gate.why}"])
 
     def open(self, name: str) -> bool:
         """Open a gate."""
-        return bool(self._ask(lambda: self._client.hdel(self._shut_key, name)))
+        return bool(self._link.ask(lambda client: client.hdel(self._shut_key, name)))
 
     def gates(self, prefix: str = "") -> tuple[Shut, ...]:
         """The gates that are shut."""
-        found = self._ask(lambda: self._client.hgetall(self._shut_key))
+        found = self._link.ask(lambda client: client.hgetall(self._shut_key))
         shut = (_shut_of(name.decode(), said) for name, said in sorted(found.items()))
         return tuple(one for one in shut if one.name.startswith(prefix))
 
     def forget(self, prefix: str) -> None:
         """Forget counters."""
         wanted = _counter(prefix).encode()
-        keys = self._ask(lambda: list(self._client.scan_iter(match=f"{PREFIX}count:*", count=1000)))
+        keys = self._link.ask(lambda client: list(client.scan_iter(match=f"{PREFIX}count:*", count=1000)))
         if found := [key for key in keys if key.startswith(wanted)]:
-            self._ask(lambda: self._client.delete(*found))
-
-    def put_budget(self, budget: SetBudget) -> None:
-        """Set a budget."""
-        told = json.dumps([budget.text, budget.by, budget.at])
-        self._ask(lambda: self._client.hset(self._budgets_key, budget.whose, told))
-
-    def drop_budget(self, whose: str) -> bool:
-        """Take a set budget away."""
-        return bool(self._ask(lambda: self._client.hdel(self._budgets_key, whose)))
-
-    def budgets(self, whose: Sequence[str] | None = None) -> tuple[SetBudget, ...]:
-        """The budgets that were set."""
-        if whose is None:
-            found = {name.decode(): told for name, told in self._ask(lambda: self._client.hgetall(self._budgets_key)).items()}
-        else:
-            found = dict(zip(whose, self._ask(lambda: self._client.hmget(self._budgets_key, list(whose))), strict=True))
-        return tuple(SetBudget(name, *json.loads(told)) for name, told in sorted(found.items()) if told is not None)
+            self._link.ask(lambda client: client.delete(*found))
 
     def spent(self, since_hour: int, until_hour: int) -> tuple[Spent, ...]:
         """What was spent."""
         hours = range(max(since_hour, 0), until_hour)
-        keys = self._ask(lambda: list(self._client.scan_iter(match=_hour("*"), count=1000)))
+        keys = self._link.ask(lambda client: list(client.scan_iter(match=_hour("*"), count=1000)))
         there = [int(key.rsplit(b":", 1)[1]) for key in keys]
         return tuple(row for hour in sorted(there) if hour in hours for row in self._hour(hour))
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._client.close()
+        self._link.close()
 
     def _hour(self, hour: int) -> Iterator[Spent]:
         rows: dict[str, dict[str, Any]] = {}
-        for field, amount in self._ask(lambda: self._client.hgetall(_hour(hour))).items():
+        for field, amount in self._link.ask(lambda client: client.hgetall(_hour(hour))).items():
             on, name = json.loads(field)
             rows.setdefault(json.dumps(on), {})[name] = int(amount)
         for on, amounts in rows.items():
             yield Spent(hour, *json.loads(on), **amounts)
-
-    def _run(self, script: Any, keys: list[str], told: list[Any]) -> Any:
-        return self._ask(lambda: script(keys=keys, args=told))
-
-    def _ask(self, question: Callable[[], Any]) -> Any:
-        with _said():
-            return question()
-
-
-def connect(url: str) -> RedisUsage:
-    """The counts at a URL; raises HostUnavailable where it does not answer."""
-    with _said():
-        client = redis.Redis.from_url(
-            url.replace("valkey", "redis", 1),
-            socket_timeout=_ANSWER_S,
-            socket_connect_timeout=_ANSWER_S,
-            retry=Retry(NoBackoff(), 0),
-        )
-        client.ping()
-    return RedisUsage(client)
-
-
-@contextmanager
-def _said() -> Iterator[None]:
-    try:
-        yield
-    except redis.RedisError as error:
-        raise HostUnavailable(
-            f"usage cannot be counted: the state server does not answer as it should: {error}",
-            help="nothing is called until it does",
-        ) from error
 
 
 def _counter(key: str) -> str:

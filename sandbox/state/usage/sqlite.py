@@ -25,7 +25,6 @@ from sandbox.admission.counting import (
     Claim,
     Full,
     Gate,
-    SetBudget,
     Shut,
     Spent,
     Taken,
@@ -40,7 +39,6 @@ CREATE TABLE counters (key TEXT NOT NULL, slot INTEGER NOT NULL, amount INTEGER 
   PRIMARY KEY (key, slot)) STRICT, WITHOUT ROWID;
 CREATE INDEX counters_touched ON counters (touched);
 CREATE TABLE shut (name TEXT PRIMARY KEY, until INTEGER, why TEXT NOT NULL, since INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE budgets (whose TEXT PRIMARY KEY, text TEXT NOT NULL, by TEXT NOT NULL, at REAL NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE spent (hour INTEGER NOT NULL, user TEXT NOT NULL, tenant TEXT NOT NULL, tool TEXT NOT NULL, model TEXT NOT NULL,
   calls INTEGER NOT NULL, cost_micros INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
   cached_tokens INTEGER NOT NULL, cpu_ms INTEGER NOT NULL, egress_bytes INTEGER NOT NULL,
@@ -63,11 +61,11 @@ _BEGINS = "substr({}, 1, length(?)) = ?"
 
 
 class SqliteUsage:
-    """`usage.sqlite` in `folder`; the interface is `sandbox.admission.counting.UsageStore`. One connection for all threads."""
+    """Counts in the file `path`; the interface is `sandbox.admission.counting.UsageStore`. One connection for all threads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._db: sqlite3.Connection | None = _connect(folder)
+        self._db: sqlite3.Connection | None = _connect(path)
 
     def take(self, claims: Sequence[Claim], gates: Sequence[Gate], now_ms: int) -> Taken | Full | Shut:
         """Take all claims or none."""
@@ -130,26 +128,6 @@ class SqliteUsage:
         with self._step() as db:
             db.execute(f"DELETE FROM counters WHERE {_BEGINS.format('key')}", (prefix, prefix))  # noqa: S608 - no text of anyone's
 
-    def put_budget(self, budget: SetBudget) -> None:
-        """Set a budget."""
-        with self._step(sure=True) as db:
-            db.execute("INSERT OR REPLACE INTO budgets VALUES (?, ?, ?, ?)", astuple(budget))
-
-    def drop_budget(self, whose: str) -> bool:
-        """Take a set budget away."""
-        with self._step(sure=True) as db:
-            return db.execute("DELETE FROM budgets WHERE whose = ?", (whose,)).rowcount == 1
-
-    def budgets(self, whose: Sequence[str] | None = None) -> tuple[SetBudget, ...]:
-        """The budgets that were set."""
-        with self._reading() as db:
-            if whose is None:
-                rows = db.execute("SELECT * FROM budgets ORDER BY whose")
-            else:
-                marks = ", ".join("?" * len(whose))
-                rows = db.execute(f"SELECT * FROM budgets WHERE whose IN ({marks}) ORDER BY whose", tuple(whose))  # noqa: S608 - marks
-            return tuple(SetBudget(*row) for row in rows)
-
     def spent(self, since_hour: int, until_hour: int) -> tuple[Spent, ...]:
         """What was spent."""
         with self._reading() as db:
@@ -164,8 +142,8 @@ class SqliteUsage:
                 self._db = None
 
     @contextmanager
-    def _step(self, *, sure: bool = False) -> Iterator[sqlite3.Connection]:
-        with self._reading() as db, transaction(db, sure=sure):
+    def _step(self) -> Iterator[sqlite3.Connection]:
+        with self._reading() as db, transaction(db, sure=False):
             yield db
 
     @contextmanager
@@ -191,9 +169,9 @@ def _found_shut(db: sqlite3.Connection, gates: Sequence[Gate]) -> list[Shut]:
     return [Shut(*row) for row in rows]
 
 
-def _connect(folder: Path) -> sqlite3.Connection:
-    path = private_folder(folder) / "usage.sqlite"
-    for name in (path, path.with_name("usage.sqlite-wal"), path.with_name("usage.sqlite-shm")):
+def _connect(path: Path) -> sqlite3.Connection:
+    private_folder(path.parent)
+    for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         if name == path or os.path.lexists(name):
             os.close(private_file(name))
     try:
