@@ -22,6 +22,7 @@ from sandbox.admission import Authorizer, new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.audit.tail import tail
 from sandbox.changes.applying import Changes
+from sandbox.changes.asking import Inquiries, Person
 from sandbox.changes.granting import Granting
 from sandbox.changes.permissions import Permissions
 from sandbox.changes.signalling import Signalling
@@ -67,7 +68,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
     `ceiling` is the most that any policy may give here; with `isolation="strict"` it does not start where a layer of the
     operating system is missing. `nameserver` is `HOST:PORT`, `proxy` the only way out.
     `source` names who uses it in the record. `defaults` maps patterns of component names to the policies (files or names) that
-    hold where nobody accepted one. `own_files` are files of the operator's that no policy may name.
+    hold where nobody accepted one. `own_files` are files of the operator's that no policy may name. `person` is who can be asked.
     The processes of the host are started by the first `load`, or by the first call of a component that is installed.
 
     Raises HostUnavailable where the home cannot be used safely, and PolicyError for a broken ceiling.
@@ -88,6 +89,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
         environment: Mapping[str, str] | None = None,
         defaults: Mapping[str, Path | str] | None = None,
         own_files: Iterable[Path] = (),
+        person: Person | None = None,
     ) -> None:
         self._home_path, self._ceiling, self._source = home, ceiling, source
         self._state = state_of(state)
@@ -100,7 +102,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
             "spares": spares,
             "environment": self._environment,
         }
-        self._components = Components()
+        self._components, self._person = Components(), person
         self._documents = Documents(defaults)
         self._own_files = tuple(os.path.realpath(file) for file in own_files)
         self._host: Host | None = None
@@ -138,6 +140,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
             run=self._home.run,
             own_socket=lambda: "" if self._control is None else self._control.name,
         )
+        self._inquiries = Inquiries(self._granting)
         self._standing = Standing(
             components=self._components,
             documents=self._documents,
@@ -270,13 +273,20 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
         subject: str = "local",
         session: str | None = None,
         call_id: str | None = None,
+        person: Person | None = None,
     ) -> CallResult:
-        """Call a tool; cancelling the task kills the call's worker. Raises as `Dispatch.call` says."""
+        """Call a tool; cancelling the task kills the call's worker. Raises as `Dispatch.call` says.
+
+        `person` is asked where a rule has somebody asked, while the call waits; without one the answer is no.
+        """
         self._require_open()
         if self._standing.following:
             await self._standing.ready(tool)
         call_id = new_request_id() if call_id is None else call_id
-        return await self._dispatch.call(Call(tool, arguments, subject, session, call_id))
+        if (person := person or self._person) is None:
+            return await self._dispatch.call(Call(tool, arguments, subject, session, call_id))
+        async with self._inquiries.of_call(person) as ask:
+            return await self._dispatch.call(Call(tool, arguments, subject, session, call_id, ask))
 
     def loaded(self) -> tuple[LoadedComponent, ...]:
         """Every component whose tools are shown, by name."""

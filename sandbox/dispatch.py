@@ -69,19 +69,25 @@ class Invoker(Protocol):
         *,
         call_id: str,
         secrets: Mapping[str, str],
+        ask: Callable[[Denial], Awaitable[str | None]] | None,
     ) -> Outcome:
-        """Run one admitted call; `secrets` are the values of those that the template names."""
+        """Run one admitted call; `secrets` are the values of those that the template names, `ask` puts a rule's questions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What somebody asks for. `session` and `subject` are the edge's word for who asks."""
+    """What somebody asks for. `session` and `subject` are the edge's word for who asks.
+
+    `ask` has a person asked about what an ask rule keeps back, given the running call, its request id and what it wants: None for
+    a yes, else why not. Without it nobody can be asked.
+    """
 
     tool: str
     arguments: Mapping[str, Any]
     subject: str
     session: str | None
     call_id: str
+    ask: Callable[[Running, str, Denial], Awaitable[str | None]] | None = None
 
 
 @dataclass(slots=True)
@@ -120,6 +126,7 @@ class Dispatch:
                 call.arguments,
                 call_id=call.call_id,
                 secrets=attempt.in_use.values,
+                ask=None if call.ask is None else partial(call.ask, running, attempt.request.request_id),
             )
         except BaseException as error:
             # Cancelled, or a fault of our own: the attempt is on record, so its end must be too.

@@ -19,8 +19,9 @@ from typing import Protocol
 
 from sandbox.admission import new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
+from sandbox.changes.following import follow
 from sandbox.components import Components, Loaded, Running
-from sandbox.errors import SandboxError
+from sandbox.errors import HostUnavailable, SandboxError
 from sandbox.host.outcome import Ending
 from sandbox.in_force.accepted import Accepted, Documents
 from sandbox.in_force.effective import Around, Effective, compile_effective, deny_all, kept_by, why_not_granted
@@ -94,6 +95,7 @@ class Changes:
     _recent: deque[tuple[int, tuple[StoppedCall, ...]]] = field(default_factory=lambda: deque(maxlen=256))
     _timer: asyncio.TimerHandle | None = None
     _expiring: asyncio.Task[None] | None = None
+    _following: asyncio.Task[None] | None = None
 
     async def refresh(self) -> None:
         """Apply what changed since the last look, if anything did. Cheap where nothing did."""
@@ -110,14 +112,20 @@ class Changes:
         """Make the store's word hold; the calls that this stopped. To be called with the lock held."""
         now = self.clock()
         expired: tuple[Grant, ...] = ()
+        losses: list[Loss] = []
         try:
             expired = self.store.expire(now)
             generation = self.store.generation()
             self.components.stops.hold(self.store.stops())
-            losses = [Loss(call) for call in self.reconcile()]
-            losses += [loss for component in self.components.loaded.values() for loss in self._renew(component, now)]
+            losses += [Loss(call) for call in self.reconcile()]
+            for component in self.components.loaded.values():
+                losses += self._renew(component, now)
         except StoreChangedError as error:
             generation, losses = self.store.generation(), self._take_all_away(error)
+        except HostUnavailable:
+            # What is known to be taken away is, whatever the rest would have been.
+            await self._stop(losses)
+            raise
         self.seen = generation
         stopped = (*await self._kill_stopped(), *await self._stop(losses))
         self._recent.append((generation, stopped))
@@ -127,6 +135,17 @@ class Changes:
         for grant in expired:
             self._record_expiry(grant, stopped)
         return stopped
+
+    def follow(self) -> None:
+        """Hear from now on of what other servers change, where the store is shared with others."""
+        if self._following is None and (heard := self.store.watch()) is not None:
+            self._following = asyncio.create_task(follow(heard, self))
+
+    async def lose(self, error: HostUnavailable) -> None:
+        """Nothing holds any more until the store can be asked; calls that hold something are stopped."""
+        async with self.lock:
+            self.seen = -1
+            await self._stop(self._take_all_away(error))
 
     def held(self, grant_id: str) -> Held:
         """Whether a grant that has not ended holds in this process."""
@@ -169,10 +188,24 @@ class Changes:
         """Why granting this would be refused here, in words for a client; None where it would not."""
         return why_not_granted(self.around, component.name, component.digest, component.effective, wanted.kind, wanted.entry)
 
+    def answered(self, call_id: str, grant: Grant) -> bool:
+        """Note that a running call has what was granted while it ran: a revoke of it stops the call. Whether it holds."""
+        call = self.components.running.get(call_id)
+        component = None if call is None else self.components.loaded.get(call.component)
+        if call is None or component is None:
+            return False
+        grants, effective = (*call.grants, grant.id), component.effective_for(call.session)
+        kept = kept_by(self.around, component.name, component.digest, effective, grants, self.clock())
+        given = tuple(rule for rule in kept.files if rule.origin == grant.origin)
+        template = replace(call.template, files=(*call.template.files, *given))
+        self.components.running[call_id] = replace(call, template=template, grants=grants)
+        return bool(given)
+
     def close(self) -> None:
-        """Wake no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """Wake and hear no more."""
+        for waiting in (self._timer, self._following):
+            if waiting is not None:
+                waiting.cancel()
 
     def _renew(self, component: Loaded, now: float) -> tuple[Loss, ...]:
         """Give a component what holds for it; its running calls that lost something by it."""
@@ -190,7 +223,7 @@ class Changes:
         losses = (self._loss(component, call, now) for call in self.components.calls_of(component.name))
         return tuple(loss for loss in losses if loss is not None)
 
-    def _take_all_away(self, error: StoreChangedError) -> list[Loss]:
+    def _take_all_away(self, error: HostUnavailable) -> list[Loss]:
         """Nothing holds any more, here: what the store says is not what was granted. The calls that ran under something."""
         _LOG.critical("%s", error)
         told = {"error": error.message}
@@ -281,7 +314,8 @@ class Changes:
         self.log.append(about, Redactor(), sync=True)
 
     def _wake_at_expiry(self, now: float) -> None:
-        self.close()
+        if self._timer is not None:
+            self._timer.cancel()
         self.next_expiry = self.store.next_expiry()
         if self.next_expiry is not None:
             # At most a day at a time: a timer of years overflows, and the clock may be set in between.

@@ -57,6 +57,8 @@ class About:
     max_uses: int | None = None
     lifetime: Lifetime = "lasting"
     session: str | None = None
+    spent: bool = False
+    """Whether its one use is a call's that runs already."""
 
     def __post_init__(self) -> None:
         seconds, calls = self.expires_in, self.max_uses
@@ -167,6 +169,15 @@ class Granting:
         """End a grant for good; raises NotFound, and GrantError where it has ended."""
         return await self._end(self.store.grant(grant_id), "revoked")
 
+    async def over(self, grant: Grant, why: str) -> None:
+        """End a grant that was for something which is over, if it has not ended."""
+        if self.store.grant(grant.id) in self.store.grants(self.clock(), component=grant.component_name, used_up=True):
+            await self._end(grant, why)
+
+    def held(self) -> tuple[Grant, ...]:
+        """The grants that have not ended, used up or not."""
+        return self.store.grants(self.clock(), used_up=True)
+
     async def reset(self, component: str) -> tuple[tuple[Grant, Receipt], ...]:
         """End every grant of a component, denies too; raises NotFound."""
         ended = self.store.grants(self.clock(), component=component, used_up=True)
@@ -229,6 +240,7 @@ class Granting:
             why=about.reason or "",
             expires_at=None if about.expires_in is None else now + about.expires_in,
             max_uses=about.uses,
+            uses=1 if about.spent else 0,
             lifetime=about.lifetime,
             session=about.session,
             keeper=None if about.session is None else self.keeper,

@@ -50,7 +50,7 @@ def outcome_of(ended: Ended, limits: Limits, events: Iterable[dict[str, Any]] = 
         value=value,
         message=message,
         limit=limit,
-        denials=(*map(_denial, ended.denials), *_gateway_denials(seen)),
+        denials=(*map(read_denial, ended.denials), *_gateway_denials(seen)),
         stdout=ended.stdout,
         stderr=ended.stderr,
         usage=_usage(ended, seen),
@@ -133,7 +133,7 @@ def _number(used: dict[str, Any], name: str) -> float:
     return found if isinstance(found, int | float) and isfinite(found) and abs(found) <= _COUNTABLE else 0
 
 
-def _denial(body: Any) -> Denial:
+def read_denial(body: Any) -> Denial:
     """A worker's denial. What cannot be read is told as a denial of its own, not dropped: something was refused."""
     try:
         return Denial(Code(body["code"]), dict(body["target"]), str(body["reason"]), body["origin"], dict(body["private"]))
@@ -145,6 +145,10 @@ def _gateway_denials(events: list[dict[str, Any]]) -> Iterable[Denial]:
     for event in events:
         if event.get("decision") == "deny":
             target = {name: event.get(name) for name in ("scheme", "host", "port", "method", "path")}
+            if (operation := event.get("operation")) is not None:
+                # Of a socket; a lookup has no port.
+                port = event.get("port") or None
+                target = {"scheme": event.get("scheme"), "host": event.get("host"), "port": port, "operation": operation}
             if event.get("secret") is not None:
                 target["secret"] = event["secret"]
             reason = str(event.get("reason") or "the gateway refused it")

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.host.ending import stopped
-from sandbox.host.outcome import Outcome
+from sandbox.host.outcome import Denial, Outcome
 from sandbox.host.process import Worker
 from sandbox.host.suspension import Suspension, Why
 from sandbox.template.template import WasiTemplate
@@ -58,6 +58,8 @@ class Running:
     """What the trees of the template held when it began."""
     done: dict[str, Any] | None = None
     """Its worker's last word."""
+    ask: Callable[[Denial], Awaitable[str | None]] | None = None
+    """Has a person asked about what a rule keeps back; None where nobody can be asked."""
 
     @property
     def stopped(self) -> Outcome | None:

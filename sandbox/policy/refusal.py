@@ -25,6 +25,12 @@ def quoted(text: object, limit: int = 80) -> str:
     return f"`{line[:limit]}…`" if len(line) > limit else f"`{line}`"
 
 
+def visible(text: object) -> str:
+    """The text with every character that does not print escaped: a dialogue obeys them."""
+    shown = str(text)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in shown)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """The help for a near miss of one of `known`, compared without case, `_` and `-`; None where nothing is near."""
     plain = {name.lower().replace("_", "").replace("-", ""): name for name in known}

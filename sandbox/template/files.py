@@ -115,9 +115,10 @@ class FileRules:
     def __init__(self, rules: Iterable[FileRule]) -> None:
         self._root = _Node()
         self._memo: dict[str, Access] = {}
-        self._asks = False
+        self.asks = False
+        """Whether any rule has a person asked."""
         for rule in rules:
-            self._asks = self._asks or rule.effect is Effect.ASK
+            self.asks = self.asks or rule.effect is Effect.ASK
             for pattern in expand(rule.pattern) if "{" in rule.pattern else (rule.pattern,):
                 self._insert(rule, pattern)
 
@@ -133,11 +134,11 @@ class FileRules:
 
     def asked(self, path: str) -> Access:
         """What may be done with the path after a person's yes."""
-        return _asked(self._reached(path)) if self._asks else Access.NONE
+        return _asked(self._reached(path)) if self.asks else Access.NONE
 
     def asking(self, path: str, wanted: Access) -> str | None:
         """The ask line that keeps some of `wanted` back; None where none does."""
-        return self._origin(path, Effect.ASK, wanted & self.asked(path)) if self._asks else None
+        return self._origin(path, Effect.ASK, wanted & self.asked(path)) if self.asks else None
 
     def decide(self, path: str, wanted: Access) -> FileDecision:
         """Whether all of `wanted` may be done, and which line decided: of what is only asked about, none did yet."""

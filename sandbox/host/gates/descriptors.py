@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from sandbox.errors import Code
 from sandbox.host.gates import ffi, values
 from sandbox.host.gates.answers import Error, Refusal
+from sandbox.host.gates.asking import Answers
 from sandbox.host.gates.call import Call
 from sandbox.host.gates.mounts import Mount, below, normal
 from sandbox.host.gates.native import Native, Trap, check
@@ -103,6 +104,8 @@ class Files:
         """The bounds of what may be stored; None where no rule has any."""
         if self.sizes is not None:
             self.sizes.told_by(call.report)
+        self.answers = Answers(call) if self.rules.asks else None
+        """What a person said; None where no rule has one asked."""
         self._opener: Opener | None = None
         self.records: dict[int, Node | Listing] = {}
         self._limit = call.bound.template.limits.open_files
@@ -216,6 +219,8 @@ class Files:
     def access(self, node: Node, host: str) -> int:
         """What may be done with a host path in a node's mount, as bits of `Access`."""
         access = int(self.rules.access(host))
+        if self.answers is not None:
+            access |= self.answers.given(host)
         # The rules and the mounts come from one document; a mount that is only read stays so whatever a rule says.
         return access if node.mount is not None and node.mount.writable else access & _READ
 
@@ -224,7 +229,9 @@ class Files:
 
         `mode` is 0 where nothing is there: what may not be known is told in the same way.
         """
-        return bool(self.rules.access(host)) or (stat.S_ISDIR(mode) and self.rules.visible(host))
+        if self.rules.access(host) or (self.answers is not None and self.answers.given(host)):
+            return True
+        return stat.S_ISDIR(mode) and self.rules.visible(host) and not self.rules.asked(host) & _READ
 
     def point(self, guest: str) -> Node | None:
         """The mount's own folder, or the virtual folder, at a guest path; None where there is neither."""
@@ -264,11 +271,15 @@ class Files:
         if host is not None:
             decision = self.rules.decide(host, missing)
             missing, origin = (decision.missing, decision.origin) if not decision.allowed else (missing, None)
-        told = reason or ("a rule denies it" if origin else "no rule allows it")
+        told = reason or ("a rule denies it" if origin else self._why_not(host))
         private = {"host_path": normal(guest) if host is None else host, "access": list(missing.words)}
         target = {"path": guest, "operation": operation}
         self.call.report(Denial(Code.FILESYSTEM_ACCESS_DENIED, target, told, origin, private))
         return Refusal(Error.NOT_PERMITTED)
+
+    def _why_not(self, host: str | None) -> str:
+        asked = None if self.answers is None or host is None else self.answers.why_not(host)
+        return asked or "no rule allows it"
 
     def close(self) -> None:
         """Close the folders that are still open and free the boxes of the files; the store closes those."""

@@ -39,8 +39,15 @@ PREPARE_TOUCHED_WASI = 86
 INSTANCES, TABLES, MEMORIES, TABLE_ELEMENTS = 256, 64, 16, 1_000_000
 
 
+NOBODY = "nobody could be asked"
+
+
 def _nowhere(denial: Denial) -> None:
     raise RuntimeError(f"a denial before any template: {denial.target}")
+
+
+def _nobody(_wanted: Denial) -> str:
+    return NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,8 @@ class Bound:
     network: NetworkRules = field(default_factory=lambda: NetworkRules(()))
     egress: Egress | None = None
     report: Callable[[Denial], None] = _nowhere
+    ask: Callable[[Denial], str | None] = _nobody
+    """Have a person asked about what would be denied, and wait: None for a yes, else why not."""
     log: int | None = None
     """Where a guest's log lines go, or None."""
     sizes: Sizes | None = None
@@ -137,13 +146,14 @@ class Gates:
         egress: Egress | None,
         report: Callable[[Denial], None],
         *,
+        ask: Callable[[Denial], str | None] = _nobody,
         log: int | None = None,
         sizes: Sizes | None = None,
     ) -> None:
         """Serve `template` from now on; `preopened` are its preopens, each with its pinned directory's descriptor.
 
-        `report` gets each refusal as it happens; `log` is the descriptor for `wasi:logging`, the call's standard error say;
-        `sizes` are the bounds of what may be stored.
+        `report` gets each refusal as it happens, `ask` each thing that an ask rule keeps back; `log` is the descriptor for
+        `wasi:logging`, the call's standard error say; `sizes` are the bounds of what may be stored.
         """
         self.bound = Bound(
             template=template,
@@ -153,6 +163,7 @@ class Gates:
             network=NetworkRules(template.network),
             egress=egress,
             report=report,
+            ask=ask,
             log=log,
             sizes=sizes,
         )

@@ -145,7 +145,7 @@ def read_directory(files: Files, arguments: int, results: int) -> None:
     folder = files.take(arguments)
     if not folder.folder:
         raise Refusal(Error.NOT_DIRECTORY)
-    if not folder.virtual and not files.rules.visible(folder.host, Access.READ):
+    if not folder.virtual and not _listed(files, folder):
         raise files.deny(folder.guest, "list", _READ, folder.host)
     files.count()
     points = files.mounts.listed.get(folder.guest, ())
@@ -156,6 +156,23 @@ def read_directory(files: Files, arguments: int, results: int) -> None:
     files.give(results, Listing(entries))
 
 
+def _listed(files: Files, folder: Node) -> bool:
+    """Whether a folder may be listed, after a question where a rule wants one."""
+    if files.answers is not None:
+        missing = _READ & ~files.access(folder, folder.host)
+        if missing & files.rules.asked(folder.host):
+            return bool(files.answers.ask(folder.guest, folder.host, "list", missing, folder.fd, ""))
+    return files.rules.visible(folder.host, Access.READ)
+
+
+def _told(files: Files, folder: Node, name: str, mode: int) -> bool:
+    """Whether a listing has an entry: of what is only asked about, its name, where the folder itself may be read."""
+    host = join(folder.host, name)
+    if files.answers is not None and files.rules.asked(host) & Access.READ:
+        return bool(files.access(folder, folder.host) & _READ)
+    return stat.S_ISDIR(mode) or bool(files.rules.access(host) & Access.READ)
+
+
 def _entries(files: Files, folder: Node, told: set[str]) -> list[tuple[str, str]]:
     opened = os.open(".", _OPEN, dir_fd=folder.fd)
     try:
@@ -163,9 +180,7 @@ def _entries(files: Files, folder: Node, told: set[str]) -> list[tuple[str, str]
             names = [entry.name for entry in found if entry.name not in told]
         modes = ((name, _mode(opened, name)) for name in names if files.rules.visible(join(folder.host, name), Access.READ))
         return [
-            (type_name(mode), name)
-            for name, mode in modes
-            if stat.S_IFMT(mode) in _LISTED and (stat.S_ISDIR(mode) or files.rules.access(join(folder.host, name)) & Access.READ)
+            (type_name(mode), name) for name, mode in modes if stat.S_IFMT(mode) in _LISTED and _told(files, folder, name, mode)
         ]
     finally:
         os.close(opened)

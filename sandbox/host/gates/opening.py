@@ -122,17 +122,18 @@ def _folder_only(wish: _Wish) -> None:
 def _open(files: Files, walk: Walk, name: str, wish: _Wish) -> Node | _Followed | None:
     """Open the walk's last name; None if it has changed meanwhile."""
     at, host = walk.at, walk.host(name)
-    access = files.access(at, host)
     try:
         held = os.open(name, HELD, dir_fd=at.fd)
     except FileNotFoundError:
-        return _create(files, walk, name, wish, access)
+        return _create(files, walk, name, wish, _to_be_made(files, walk, name, wish))
     except OSError:
         if files.seen(host, 0):
             raise
         raise walk.deny(host) from None
     found = os.fstat(held)
     mode = found.st_mode
+    asks = files.answers is not None and not stat.S_ISLNK(mode)
+    access = walk.may(name, host, wish.access or _READ) if asks else files.access(at, host)
     if stat.S_ISDIR(mode) and files.seen(host, mode):
         return _folder(Node(walk.guest(name), host, at.mount, held, access=access, identity=identity(found)), wish)
     try:
@@ -142,6 +143,17 @@ def _open(files: Files, walk: Walk, name: str, wish: _Wish) -> Node | _Followed 
         return _file(files, walk, name, wish, access, held, found)
     finally:
         os.close(held)
+
+
+def _to_be_made(files: Files, walk: Walk, name: str, wish: _Wish) -> int:
+    """What may be done with a name that is not there."""
+    host = walk.host(name)
+    if files.answers is None:
+        return files.access(walk.at, host)
+    if wish.how & CREATE:
+        walk.operation = "create"
+        return walk.may(name, host, wish.access | _CREATE)
+    return walk.may(name, host, wish.access or _READ)
 
 
 def _link(files: Files, walk: Walk, name: str, wish: _Wish, host: str) -> _Followed:
@@ -211,7 +223,10 @@ def _create(files: Files, walk: Walk, name: str, wish: _Wish, access: int) -> No
         if wish.how & EXCLUSIVE:
             raise
         return None
+    found = os.fstat(made)
+    if files.answers is not None:
+        files.answers.made(host, found)
     try:
-        return _file(files, walk, name, wish, access, made, os.fstat(made))
+        return _file(files, walk, name, wish, access, made, found)
     finally:
         os.close(made)

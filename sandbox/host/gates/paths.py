@@ -75,12 +75,14 @@ def _stat(files: Files, walk: Walk, name: str, *, follow: bool) -> os.stat_resul
     try:
         found = os.stat(name, dir_fd=walk.at.fd, follow_symlinks=False)
     except OSError:
+        _asked(files, walk, name)
         if files.seen(host, 0):
             raise
         raise walk.deny(host) from None
     if follow and stat.S_ISLNK(found.st_mode):
         walk.follow(name)  # judged by where it ends
         return None
+    _asked(files, walk, name)
     if not files.seen(host, found.st_mode):
         raise walk.deny(host)
     if walk.folder and not stat.S_ISDIR(found.st_mode):
@@ -88,11 +90,17 @@ def _stat(files: Files, walk: Walk, name: str, *, follow: bool) -> os.stat_resul
     return found
 
 
+def _asked(files: Files, walk: Walk, name: str) -> None:
+    """Have a person asked before anything of the name is told, where a rule says so."""
+    if files.answers is not None:
+        walk.may(name, walk.host(name), _READ)
+
+
 def create_directory_at(files: Files, arguments: int, results: int) -> None:
     """`create-directory-at`."""
     base = files.take(arguments)
     with Walk(files, base, _path(arguments, 1), "create", _CREATE) as walk:
-        name = _judged(files, walk, Error.EXIST)
+        name = _judged(walk, Error.EXIST)
         with files.adding(walk.host(name)):
             os.mkdir(name, 0o777, dir_fd=walk.at.fd)
     answers.unit(results)
@@ -102,7 +110,7 @@ def remove_directory_at(files: Files, arguments: int, results: int) -> None:
     """`remove-directory-at`."""
     base = files.take(arguments)
     with Walk(files, base, _path(arguments, 1), "delete", _DELETE) as walk:
-        name = _judged(files, walk, Error.BUSY)
+        name = _judged(walk, Error.BUSY)
         with files.removing(walk.host(name), walk.at, name):
             os.rmdir(name, dir_fd=walk.at.fd)
     answers.unit(results)
@@ -112,7 +120,7 @@ def unlink_file_at(files: Files, arguments: int, results: int) -> None:
     """`unlink-file-at`."""
     base = files.take(arguments)
     with Walk(files, base, _path(arguments, 1), "delete", _DELETE) as walk:
-        name = _judged(files, walk, Error.IS_DIRECTORY)
+        name = _judged(walk, Error.IS_DIRECTORY)
         if walk.folder:  # `file/`: a file is not removed as a folder, nor a link as what it leads to
             found = os.stat(name, dir_fd=walk.at.fd, follow_symlinks=False)
             raise Refusal(Error.IS_DIRECTORY if stat.S_ISDIR(found.st_mode) else Error.NOT_DIRECTORY)
@@ -125,7 +133,7 @@ def readlink_at(files: Files, arguments: int, results: int) -> None:
     """`readlink-at`."""
     base = files.take(arguments)
     with Walk(files, base, _path(arguments, 1), "read", _READ) as walk:
-        name = _judged(files, walk, Error.INVALID)
+        name = _judged(walk, Error.INVALID)
         words = os.readlink(name, dir_fd=walk.at.fd)
         if walk.folder:
             raise Refusal(Error.INVALID)
@@ -138,7 +146,7 @@ def symlink_at(files: Files, arguments: int, results: int) -> None:
     """`symlink-at`: the words first, then the new name."""
     base, words = files.take(arguments), _path(arguments, 1)
     with Walk(files, base, _path(arguments, 2), "create", _CREATE) as walk:
-        name = _judged(files, walk, Error.EXIST)
+        name = _judged(walk, Error.EXIST)
         if walk.folder or not words:
             raise Refusal(Error.NO_ENTRY)
         if not _stays(walk.at, words):
@@ -172,7 +180,7 @@ def set_times_at(files: Files, arguments: int, results: int) -> None:
                 break
             found = _stat(files, walk, name, follow=follow or walk.folder)
             if found is not None:
-                _judge(files, walk, walk.host(name))
+                _judge(walk, name)
                 _ordinary(walk, name, found.st_mode)
                 times = new_times(arguments, 3, found)
                 os.utime(name, ns=times, dir_fd=walk.at.fd, follow_symlinks=False)
@@ -216,11 +224,14 @@ def rename_at(files: Files, arguments: int, results: int) -> None:
         Walk(files, base, _path(arguments, 1), "delete", _DELETE) as old,
         Walk(files, target, _path(arguments, 3), "create", _CREATE) as new,
     ):
-        old_name, new_name = _judged(files, old, Error.BUSY), _judged(files, new, Error.BUSY)
+        old_name, new_name = _judged(old, Error.BUSY), _judged(new, Error.BUSY)
         _renames(files, old, old_name, new, new_name)
+        _still(files, old, old_name)
         with _sized_move(files, old, old_name, new, new_name):
             os.rename(old_name, new_name, src_dir_fd=old.at.fd, dst_dir_fd=new.at.fd)
         files.moved(old.host(old_name), new.host(new_name), new.guest(new_name), new.at.mount)
+        if files.answers is not None:
+            files.answers.made(new.host(new_name), os.stat(new_name, dir_fd=new.at.fd, follow_symlinks=False))
     answers.unit(results)
 
 
@@ -247,7 +258,8 @@ def _renames(files: Files, old: Walk, old_name: str, new: Walk, new_name: str) -
         raise Refusal(Error.BUSY)
     if _is_there(new.at, new_name) and not files.access(new.at, new_host) & _DELETE:
         new.operation, new.wanted = "delete", _DELETE
-        raise new.deny(new_host)
+        if not new.may(new_name, new_host, _DELETE) & _DELETE:
+            raise new.deny(new_host)
     _gains_nothing(files, old, old_host, new, new_host)
     if stat.S_ISLNK(mode):
         _leads_nowhere_new(old, old_name, new, new_name, anywhere=True)
@@ -281,7 +293,9 @@ def _holds_mount(files: Files, host: str) -> bool:
 
 
 def _gains_nothing(files: Files, old: Walk, old_host: str, new: Walk, new_host: str) -> None:
-    gained = files.access(new.at, new_host) & ~files.access(old.at, old_host)
+    # To make the new name is what was asked about; it gives nothing of what the file holds.
+    made = files.answers.given(new_host) & _CREATE if files.answers is not None else 0
+    gained = files.access(new.at, new_host) & ~files.access(old.at, old_host) & ~made
     if gained:
         words = ", ".join(Access(gained).words)
         raise new.deny(new_host, f"the new place would give what the old one does not: {words}")
@@ -296,7 +310,7 @@ def link_at(files: Files, arguments: int, results: int) -> None:
         Walk(files, base, _path(arguments, 2), "read", _READ) as old,
         Walk(files, target, _path(arguments, 4), "create", _CREATE) as new,
     ):
-        old_name, new_name = _judged(files, old, Error.NOT_PERMITTED), _judged(files, new, Error.EXIST)
+        old_name, new_name = _judged(old, Error.NOT_PERMITTED), _judged(new, Error.EXIST)
         found = os.stat(old_name, dir_fd=old.at.fd, follow_symlinks=False)
         if old.folder:
             raise Refusal(Error.NOT_DIRECTORY)
@@ -307,22 +321,30 @@ def link_at(files: Files, arguments: int, results: int) -> None:
         elif not stat.S_ISREG(found.st_mode):
             raise old.deny(old.host(old_name), "only a regular file can be linked")
         _gains_nothing(files, old, old.host(old_name), new, new.host(new_name))
+        _still(files, old, old_name)
         with files.linking(old.host(old_name), new.host(new_name), found):
             os.link(old_name, new_name, src_dir_fd=old.at.fd, dst_dir_fd=new.at.fd, follow_symlinks=False)
     answers.unit(results)
 
 
-def _judged(files: Files, walk: Walk, itself: Error) -> str:
+def _judged(walk: Walk, itself: Error) -> str:
     """Walk to the last name, and refuse unless what the walk wants may be done with it; `itself` answers for a folder itself."""
     name = walk.last()
     if not name:
         raise Refusal(itself)
-    _judge(files, walk, walk.host(name))
+    _judge(walk, name)
     return name
 
 
-def _judge(files: Files, walk: Walk, host: str) -> None:
-    if walk.wanted & ~files.access(walk.at, host):
+def _still(files: Files, walk: Walk, name: str) -> None:
+    """After a question about the other end: what was judged here must still be here."""
+    if files.answers is not None:
+        _judge(walk, name)
+
+
+def _judge(walk: Walk, name: str) -> None:
+    host = walk.host(name)
+    if walk.wanted & ~walk.may(name, host, walk.wanted):
         raise walk.deny(host)
 
 

@@ -17,17 +17,21 @@ Rules:
 from __future__ import annotations
 
 import os
+import posixpath
 import stat
 from types import TracebackType
 
 from sandbox.host.gates.answers import Error, Refusal
+from sandbox.host.gates.asking import there
 from sandbox.host.gates.descriptors import Files, Node, join
 from sandbox.host.gates.mounts import normal
+from sandbox.template.template import Access
 
 LINKS, PATH, STEPS, DEPTH = 40, 4096, 1024, 128
 HELD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 """How a name is held, whatever it is: nothing is read, no link followed, no FIFO waited for, no device woken."""
 FOLDER = HELD | os.O_DIRECTORY
+_READ = int(Access.READ)
 
 
 class Walk:
@@ -103,6 +107,7 @@ class Walk:
                 self._down(name)
             else:
                 return name
+        self._itself()
         return ""
 
     def host(self, name: str) -> str:
@@ -128,6 +133,30 @@ class Walk:
         folder = self.folder if self._names else self.folder or _is_folder(target)
         self._names += self._words(target)
         self.folder = folder
+
+    def may(self, name: str, host: str, wanted: int) -> int:
+        """What may be done with the name in the folder that the walk is in; a person is asked where a rule says so."""
+        files = self._files
+        if files.answers is None:
+            return files.access(self.at, host)
+        files.answers.holds_for(host, there(self.at.fd, name))
+        access = files.access(self.at, host)
+        missing = wanted & ~access
+        if not missing or missing & ~self._askable(host):
+            return access
+        return access | files.answers.ask(self.asked, host, self.operation, missing, self.at.fd, name)
+
+    def _askable(self, host: str) -> int:
+        asked = int(self._files.rules.asked(host))
+        return asked if self.at.mount is not None and self.at.mount.writable else asked & _READ
+
+    def _itself(self) -> None:
+        """Have a person asked about the folder that the walk ends in, where it is not one that everybody sees: a mount's own."""
+        at = self.at
+        if self._files.answers is None or at.virtual or at.mount is None or at.guest == at.mount.guest:
+            return
+        if self._askable(at.host) & _READ and not self.may("", at.host, _READ) & _READ:
+            raise self.deny(at.host)
 
     def deny(self, host: str | None, reason: str | None = None) -> Refusal:
         """The refusal of this path by policy."""
@@ -179,11 +208,22 @@ class Walk:
                     raise Refusal(Error.NOT_DIRECTORY if files.rules.access(host) else Error.NO_ENTRY) from None
                 self.follow(name)
                 return
+            except FileNotFoundError:
+                self._missing(host)
+                raise
             self._enter(Node(self.guest(name), host, at.mount, fd))
         elif is_link(at, name):  # a link is judged by where it ends; whether anything else is there is not told
             self.follow(name)
         else:
             raise self.deny("/".join([host, *reversed(self._names)]) if ".." not in self._names else host)
+
+    def _missing(self, host: str) -> None:
+        """A folder on the way is not there: have a person asked about what was to be reached, before that is told."""
+        wanted = "/".join([host, *reversed(self._names)])
+        if self._files.answers is None or ".." in self._names or not self._askable(wanted) & self.wanted:
+            return
+        if self.wanted & ~self.may(posixpath.basename(host), wanted, self.wanted):
+            raise self.deny(wanted)
 
 
 def is_link(folder: Node, name: str) -> bool:

@@ -8,8 +8,9 @@ Decides nothing: the template is the server's, the gates judge, the kernel times
 4. it ends after a trap, an exit, a fault, `CALLS` calls or half of its CPU time; or the server is gone
 
 Frames in:  {"take": {"template", "exports", "prepare"}} + compiled component · {"probe"} · {"call", "export", "environment",
-"arguments", "stored"}
-Frames out: {"ready": layers} · {"denial": …} · {"stored": growth} · {"done": …, "value": …} · {"stale"} · {"prepared": bool}
+"arguments", "stored"} · {"answer": null, or why not}, to an "ask"
+Frames out: {"ready": layers} · {"denial": …} · {"ask": …} · {"stored": growth} · {"done": …, "value": …} · {"stale"} ·
+{"prepared": bool}
 
 Rules: nothing is imported and no library is mapped after the layers; the process ends by `os._exit` only; SIGINT is
 ignored, as in the zygote; what goes to standard error is for the debug log.
@@ -125,7 +126,8 @@ class Worker:
         egress = self._egress if self._template.network else None
         limited = bounded(self._template.files)
         self._sizes = sizes.Sizes(self._template.files, self._grown, self._over) if limited else None
-        self._gates.bind(self._template, self._pins.preopened, egress, self._report, log=self._stderr, sizes=self._sizes)
+        told: dict[str, Any] = {"ask": self._ask, "log": self._stderr, "sizes": self._sizes}
+        self._gates.bind(self._template, self._pins.preopened, egress, self._report, **told)
         self._lock(self._template, self._pins)
 
     def _lock(self, template: WasiTemplate, pins: Pins) -> None:
@@ -250,8 +252,16 @@ class Worker:
         self._has_prepared = self._prepared is not None
 
     def _report(self, denial: Denial) -> None:
-        body = {"code": denial.code, "target": denial.target, "reason": denial.reason, "origin": denial.origin}
-        self._send({"denial": {**body, "private": denial.private}})
+        self._send({"denial": _told(denial)})
+
+    def _ask(self, wanted: Denial) -> str | None:
+        """Wait in the gate until the server has an answer: None for a yes, else why not. No other frame comes meanwhile."""
+        self._send({"ask": _told(wanted)})
+        received = wire.receive(self._control)
+        if received is None:
+            os._exit(0)  # the server is gone
+        why = received[0]["answer"]
+        return None if why is None else str(why)
 
     def _grown(self, stored: dict[int, int]) -> None:
         """Say what each tree has grown by in this call; from the watcher's thread."""
@@ -270,6 +280,11 @@ class Worker:
     def _send(self, message: dict[str, Any]) -> None:
         with self._sending:
             wire.send(self._control, wire.encode(message))
+
+
+def _told(denial: Denial) -> dict[str, Any]:
+    body = {"code": denial.code, "target": denial.target, "reason": denial.reason, "origin": denial.origin}
+    return {**body, "private": denial.private}
 
 
 def _fuel_used(prepared: Prepared | None, limits: Limits) -> int | None:

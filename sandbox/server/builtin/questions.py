@@ -16,6 +16,7 @@ from typing import Any
 from sandbox.changes.proposals import Proposal
 from sandbox.errors import GrantError
 from sandbox.policy.grants import Lifetime
+from sandbox.policy.refusal import visible
 from sandbox.wit.docs import suspicions
 
 LONGEST = 6_000
@@ -70,12 +71,6 @@ def terminal_command(proposal: Proposal) -> str:
     words += ["--expires-in", f"{about.expires_in:.0f}s"] if about.expires_in is not None else []
     words += ["--max-uses", str(about.max_uses)] if about.max_uses is not None and about.lifetime != "once" else []
     return shlex.join([*words, "--once" if about.lifetime == "once" else "--lasting"])
-
-
-def visible(text: object) -> str:
-    """The text with every character that does not print escaped: a dialogue obeys them."""
-    shown = str(text)
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in shown)
 
 
 def spelled(value: Any) -> str:

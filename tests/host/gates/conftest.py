@@ -36,6 +36,11 @@ def sized(pattern: str | Path, file: int | None = None, total: int | None = None
     return FileRule(Effect.ALLOW, str(pattern), Access.ALL, "policy.yaml:1:1", file, total)
 
 
+def ask(pattern: str | Path, access: Access = Access.ALL) -> FileRule:
+    """A person is asked before."""
+    return FileRule(Effect.ASK, str(pattern), access, "policy.yaml:5:5")
+
+
 def deny(pattern: str | Path, access: Access = Access.ALL) -> FileRule:
     return FileRule(Effect.DENY, str(pattern), access, "policy.yaml:9:9")
 
@@ -72,7 +77,10 @@ class Guest:
         self.pins = tuple((preopen, os.open(preopen.host_path, flags)) for preopen in template.preopens)
         self.over: list[str] = []
         self.sizes = Sizes(template.files, lambda _: None, self._grew_too_much) if bounded(template.files) else None
-        gates.bind(template, self.pins, None, self.denials.append, sizes=self.sizes)
+        self.asked: list[tuple[str, str, tuple[str, ...]]] = []
+        self.answer: Callable[[Denial], str | None] = lambda _: "a person was asked and did not allow it"
+        """What is said to each question: None is a yes."""
+        gates.bind(template, self.pins, None, self.denials.append, ask=self._ask, sizes=self.sizes)
         if self.sizes is not None:
             _bounding.append(self.sizes)
             self.sizes.begin(dict(enumerate(tree.measure(1 << 40) for tree in self.sizes.trees)))
@@ -88,6 +96,10 @@ class Guest:
             return bytes(returned) if isinstance(returned, bytes | bytearray | list) else returned
 
         return call
+
+    def _ask(self, wanted: Denial) -> str | None:
+        self.asked.append((wanted.target["path"], wanted.target["operation"], tuple(wanted.private["access"])))
+        return self.answer(wanted)
 
     def _grew_too_much(self, name: str, rule: FileRule) -> None:
         self.over.append(f"{name} {rule.pattern}")
