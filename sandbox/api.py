@@ -366,6 +366,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
                 | self._heard(),
             )
             await self._control.start()
+            self._changes.follow()
 
     def _settings(self) -> HostSettings:
         login = login_of(self._host_options["proxy"], SecretStore.of(self._home, self._environment))

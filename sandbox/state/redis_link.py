@@ -20,6 +20,7 @@ from redis.retry import Retry
 
 from sandbox.config.state_url import PASSWORD_SECRET, PASSWORD_VARIABLE, Server
 from sandbox.errors import HostUnavailable
+from sandbox.state.tables import LostError
 
 ANSWER_S = 1.0
 LOST_S = 0.5
@@ -29,10 +30,6 @@ _WHO_HELP = f"name the user in the URL, and set `{PASSWORD_VARIABLE}` or `sandbo
 _LOST_HELP = "nothing is granted and nothing is called until it answers; look whether it runs and can be reached"
 
 Script = Callable[[list[str], list[Any]], Any]
-
-
-class LostError(HostUnavailable):
-    """The server does not answer. Of what was asked of it last nobody knows whether it was done."""
 
 
 class Link:

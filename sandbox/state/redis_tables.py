@@ -13,18 +13,19 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from sandbox.errors import HostUnavailable
 from sandbox.state.authentic import Authentic, Mark, StoreChangedError
-from sandbox.state.redis_link import Link, LostError
+from sandbox.state.redis_link import Link
 from sandbox.state.redis_scripts import BEGIN, COMMIT, END, PULL
+from sandbox.state.redis_watch import watch
 from sandbox.state.replica import TABLES, Replica, Row
 from sandbox.state.schema import transaction
-from sandbox.state.tables import Tables, raised, writing
+from sandbox.state.tables import LostError, Tables, raised, writing
 
 PREFIX = "{sandbox}:state"
 """In braces: in a cluster, all of it lies on one server."""
@@ -50,11 +51,6 @@ class RedisTables(Tables):
         self._trusted = False
         """Whether the replica was found authentic since it was brought up to date last."""
         self._whole = True
-
-    @property
-    def link(self) -> Link:
-        """The way to the server, for who listens there."""
-        return self._link
 
     def close(self) -> None:
         """Let go of the server."""
@@ -115,6 +111,10 @@ class RedisTables(Tables):
         """The tables under the lock."""
         with self._locked():
             yield self._open().db
+
+    def watch(self) -> AsyncIterator[HostUnavailable | None]:
+        """What the server tells of."""
+        return watch(self._link, CHANNEL, META)
 
     def not_ours(self) -> tuple[str, ...]:
         """The tables that something else has changed."""

@@ -11,11 +11,16 @@ from __future__ import annotations
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sandbox.errors import HostUnavailable
+
+
+class LostError(HostUnavailable):
+    """What keeps the store does not answer. Of what was asked of it last nobody knows whether it was done."""
+
 
 BeforeCommit = Callable[[], None]
 """Called when a change is made and not yet kept: what it raises leaves nothing behind."""
@@ -67,6 +72,10 @@ class Tables(ABC):
     def advance_outside(self, now: float) -> None:  # noqa: B027 - a store without an outside has nothing to do
         """Note outside of the store that it is at least `now`, where there is an outside."""
 
+    def watch(self) -> AsyncIterator[HostUnavailable | None] | None:
+        """Where other hosts share the store: None for each change of theirs, the error where it cannot be reached; for ever."""
+        return None
+
     def rows(self, query: str, values: Any = ()) -> list[sqlite3.Row]:
         """Rows as they are."""
         return _read(self.current(), query, values)
@@ -77,8 +86,9 @@ class Tables(ABC):
 
     def number(self, name: str) -> float:
         """One of the store's numbers."""
-        ((value,),) = self.rows("SELECT value FROM numbers WHERE name = ?", (name,))
-        return float(value)
+        found = self.rows("SELECT value FROM numbers WHERE name = ?", (name,))
+        # One that is gone was taken by somebody: whatever needs an authentic store says so.
+        return float(found[0]["value"]) if found else 0.0
 
 
 def raised(db: sqlite3.Connection, now: float) -> None:
