@@ -6,7 +6,8 @@ words, the command that a person runs. Never a host path the guest did not say, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +106,7 @@ def denial_body(stored: StoredDenial, template: WasiTemplate, why_not: WhyNot) -
         return {**body, "command": f"sandbox secret set {secret}", "denial_id": stored.id}
     smallest = grant_for(denial, template)
     if smallest is None:
-        return {**body, **_to_be_taken_out(denial), "denial_id": stored.id}
+        return {**body, **_to_be_taken_out(denial), **_to_be_completed(denial, stored.component), "denial_id": stored.id}
     shown = smallest.for_client
     body["missing"] = {"kind": smallest.kind, **shown}
     if (refused := why_not(smallest)) is not None:
@@ -122,6 +123,31 @@ def _to_be_taken_out(denial: Denial) -> dict[str, Any]:
     return {"help": advice.say, **({} if advice.command is None else {"command": advice.command})}
 
 
+def _to_be_completed(denial: Denial, component: str) -> dict[str, Any]:
+    """What a person has to add where a name was looked up: a tool says its port only once it has the address."""
+    if denial.target.get("operation") != "lookup" or denial.origin is not None:
+        return {}
+    host = denial.target.get("host")
+    if "address" in denial.private:
+        return {"help": f"`{host}` leads to an address that is not public: the policy needs a `cidr` rule for it too"}
+    command = f"sandbox permission grant {component} network {shlex.quote(str(host))} --protocol tcp --port PORT"
+    return {"help": f"say which port `{host}` may be connected to: `{command}`"}
+
+
+def _of_the_network(target: Mapping[str, Any]) -> str:
+    host, port = target.get("host"), target.get("port")
+    match target.get("operation"):
+        case "connect":
+            return f"a connection to `{host}:{port}`"
+        case "lookup":
+            return f"looking up `{host}`"
+        case "bind" | "listen":
+            return f"listening on `{host}:{port}`"
+        case "create":
+            return f"a {target.get('scheme')} socket"
+    return f"a request to `{target.get('scheme', 'https')}://{host}:{port}`"
+
+
 def _cause(outcome: Outcome) -> Denial | None:
     """The denial that a failed call most likely failed of: the last one, since a guest goes on until one stops it."""
     if outcome.ending is Ending.LIMIT:
@@ -135,7 +161,7 @@ def _message(denial: Denial) -> str:
         case Code.FILESYSTEM_ACCESS_DENIED:
             tried = f"{target.get('operation', 'access')} of `{target.get('path', '')}`"
         case Code.NETWORK_ACCESS_DENIED:
-            tried = f"a request to `{target.get('scheme', 'https')}://{target.get('host', '')}:{target.get('port', '')}`"
+            tried = _of_the_network(target)
         case Code.ENVIRONMENT_ACCESS_DENIED:
             tried = f"the variable `{target.get('variable', '')}`"
         case _:

@@ -14,6 +14,9 @@ from sandbox.policy import hosts, units, uris
 from sandbox.policy.credentials import Format, Header, SecretName
 from sandbox.policy.fields import (
     ACCESS_WORDS,
+    EVERY_PROTOCOL,
+    PROTOCOLS,
+    TCP,
     AccessWords,
     Cidr,
     Concurrency,
@@ -140,6 +143,19 @@ class NetworkEntry(Entry):
             raise Refusal("the entry names a `host` and a `cidr`", "write two entries")
         return self
 
+    @model_validator(mode="after")
+    def _asks_no_socket_for_requests(self) -> Self:
+        named = "methods" if self.methods is not None else "paths" if self.paths is not None else None
+        if named is not None and TCP in (self.protocols or ()):
+            raise Refusal(f"`{named}` are of requests, and a tcp connection makes none", "write two entries, one of them for tcp")
+        return self
+
+    @property
+    def speaks(self) -> tuple[str, ...]:
+        """The protocols that the line is about; a deny that names none is about all, unless it is about requests alone."""
+        about_requests = self.methods is not None or self.paths is not None
+        return self.protocols or (PROTOCOLS if about_requests else EVERY_PROTOCOL)
+
     @property
     def target(self) -> str:
         """The host or the address range."""
@@ -181,6 +197,17 @@ class NetworkAllow(NetworkEntry):
 
     limits: WrittenLimits | None = None
     credential: Credential | None = None
+
+    @property
+    def speaks(self) -> tuple[str, ...]:
+        """The protocols that the line is about: an allow that names none is about https and http."""
+        return self.protocols or PROTOCOLS
+
+    @model_validator(mode="after")
+    def _names_the_ports_of_tcp(self) -> Self:
+        if TCP in self.speaks and self.ports is None:
+            raise Refusal("tcp has no port of its own", "name them: `ports: [5432]`, or `ports: any`")
+        return self
 
     @model_validator(mode="after")
     def _limits_what_is_counted(self) -> Self:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from sandbox.policy.entries import NetworkEntry
-from sandbox.policy.fields import PROTOCOLS
 from sandbox.policy.globs import Segments, covers, expand
 from sandbox.policy.hosts import ANY_PORT, PortRange
 
@@ -41,7 +40,7 @@ def network_covers(wide: NetworkEntry, narrow: NetworkEntry, *, target: bool = T
     """Whether everything that `narrow` names is named by `wide`; without `target`, whatever host they are about."""
     return (
         (not target or target_covers(wide, narrow))
-        and all(_ports_cover(wide, narrow, protocol, wide_denies) for protocol in narrow.protocols or PROTOCOLS)
+        and all(_ports_cover(wide, narrow, protocol, wide_denies) for protocol in narrow.speaks)
         and _methods_cover(wide.methods, narrow.methods)
         and _paths_cover(wide.paths, narrow.paths)
     )
@@ -71,7 +70,7 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 
 def ports_of(entry: NetworkEntry, protocol: str, *, denies: bool = False) -> tuple[PortRange, ...]:
-    """The ports that an entry means for `https` or `http`."""
+    """The ports that an entry means for a protocol."""
     ranges = entry.port_ranges
     if ranges is not None:
         return ranges
@@ -84,7 +83,7 @@ def path_patterns(paths: Sequence[str]) -> tuple[Segments, ...]:
 
 
 def _ports_cover(wide: NetworkEntry, narrow: NetworkEntry, protocol: str, wide_denies: bool) -> bool:
-    if protocol not in (wide.protocols or PROTOCOLS):
+    if protocol not in wide.speaks:
         return False
     outer, inner = ports_of(wide, protocol, denies=wide_denies), ports_of(narrow, protocol)
     return all(any(low <= first and last <= high for low, high in outer) for first, last in inner)

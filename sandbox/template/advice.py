@@ -15,6 +15,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from sandbox.errors import Code, SandboxError
+from sandbox.policy.fields import TCP
 from sandbox.policy.grants import GrantKind
 from sandbox.policy.models import ResourceLimits
 from sandbox.policy.refusal import one_of, quoted
@@ -192,8 +193,8 @@ def _request(question: Question) -> dict[str, Any]:
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     except ValueError:
         return {}
-    path = parts.path or "/"
-    return {"scheme": parts.scheme, "host": parts.hostname, "port": port, "method": question.method, "path": path}
+    asked = {"scheme": parts.scheme, "host": parts.hostname, "port": port}
+    return asked if parts.scheme == TCP else {**asked, "method": question.method, "path": parts.path or "/"}
 
 
 def _explain_limit(template: WasiTemplate, question: Question) -> Explanation:

@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_network
 from itertools import product
 from typing import Any
 
-from sandbox.policy.fields import PROTOCOLS
+from sandbox.policy.fields import TCP
 from sandbox.policy.globs import NotExpressibleError, Segments, intersect
 from sandbox.policy.hosts import ANY_PORT
 from sandbox.policy.network_cover import DEFAULT_PORTS, host_covers, path_patterns
@@ -49,6 +49,8 @@ class Request:
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if DEFAULT_PORTS.get(self.scheme) == self.port else f":{self.port}"
         where = f" where the name leads to {self.leads_to}" if self.leads_to is not None else ""
+        if self.scheme == TCP:
+            return f"{self.scheme}://{host}{port}{where}"
         return f"{self.method} {self.scheme}://{host}{port}{self.path}{where}"
 
     def asked_of(self, rules: NetworkRules) -> NetworkDecision:
@@ -99,7 +101,7 @@ def _candidates(left: tuple[NetworkRule, ...], right: tuple[NetworkRule, ...], b
     for rule in only_in_one(left, right):
         near = [other for other in rules if _may_meet(rule, other)]
         for other in (rule, *near):
-            doors = [(scheme, port) for scheme in rule.protocols or PROTOCOLS for port in _ports(rule, other, near, scheme)]
+            doors = [(scheme, port) for scheme in rule.protocols for port in _ports(rule, other, near, scheme)]
             asked = product(_targets(rule, other), doors, _methods(rule, other, near), _paths(rule, other))
             for (host, leads_to), (scheme, port), method, path in asked:
                 if not budget.spend():
@@ -147,7 +149,9 @@ def _ports(rule: NetworkRule, other: NetworkRule, near: list[NetworkRule], schem
     edges = [edge for one in near for low, high in one.ports or () for edge in (low, high, low - 1, high + 1)]
     bounds = [bound for ranges in rule.ports or () for bound in ranges]
     own = [
-        port for port in (DEFAULT_PORTS[scheme], *bounds, _OTHER_PORT, *edges) if 0 < port <= ANY_PORT[0][1] and _has(rule, port)
+        port
+        for port in (DEFAULT_PORTS.get(scheme, 0), *bounds, _OTHER_PORT, *edges)
+        if 0 < port <= ANY_PORT[0][1] and _has(rule, port)
     ]
     return _first_of_each(
         [port for port in own if _has(other, port)],

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from sandbox.policy.fields import EVERY_PROTOCOL, TCP
 from sandbox.policy.network_cover import DEFAULT_PORTS
 from sandbox.policy.refusal import quoted
 from sandbox.template.environment import EnvironmentRules
@@ -44,19 +45,23 @@ def explain_file(template: WasiTemplate, path: str, wanted: Access) -> Explanati
 
 
 def explain_url(template: WasiTemplate, url: str, method: str = "GET") -> Explanation:
-    """About a request, as far as it can be said before its host's name is resolved."""
+    """About a request, or a connection (`tcp://db.internal:5432`), as far as it is known before the name is resolved."""
+    asked = quoted(url) if url.startswith(f"{TCP}:") else f"{method} {quoted(url)}"
     try:
         parts = urlsplit(url)
         port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
     except ValueError as error:
-        return Explanation(False, None, f"{method} {quoted(url)}: denied, it is no URL ({error})")
-    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-        return Explanation(False, None, f"{method} {quoted(url)}: denied, only http and https leave this host")
-    decision = NetworkRules(template.network).decide(parts.scheme, parts.hostname, port, method, parts.path or "/")
+        return Explanation(False, None, f"{asked}: denied, it is no URL ({error})")
+    if parts.scheme not in EVERY_PROTOCOL or not parts.hostname:
+        return Explanation(False, None, f"{asked}: denied, only http, https and tcp leave this host")
+    if not port:
+        return Explanation(False, None, f"{asked}: denied, a connection needs a port: `{url}:5432`")
+    path = "/" if parts.scheme == TCP else parts.path or "/"
+    decision = NetworkRules(template.network).decide(parts.scheme, parts.hostname, port, method, path)
     if decision.allowed:
         then = "where its addresses are public or a `cidr` rule names them"
-        return Explanation(True, decision.origin, f"{method} {quoted(url)}: allowed by {decision.origin}, {then}")
-    return Explanation(False, decision.origin, f"{method} {quoted(url)}: denied, {decision.reason or _why(decision.origin)}")
+        return Explanation(True, decision.origin, f"{asked}: allowed by {decision.origin}, {then}")
+    return Explanation(False, decision.origin, f"{asked}: denied, {decision.reason or _why(decision.origin)}")
 
 
 def explain_environment(template: WasiTemplate, name: str) -> Explanation:

@@ -76,6 +76,9 @@ def _storage(denial: Denied, _: WasiTemplate) -> SmallestGrant | None:
 
 def _network(denial: Denied, _: WasiTemplate) -> SmallestGrant | None:
     target, address = denial.target, denial.private.get("address")
+    if target.get("operation") not in (None, "connect"):
+        # A name that was looked up says no port, and nothing may listen.
+        return None
     where = {"ports": [target.get("port")], "protocols": [target.get("scheme")]}
     if address is not None:
         # The name is allowed and leads to an address that is not public: only a rule for the address helps.

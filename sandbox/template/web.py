@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sandbox.policy.entries import NetworkAllow, NetworkEntry
-from sandbox.policy.fields import PROTOCOLS
 from sandbox.policy.globs import NotExpressibleError, intersect
 from sandbox.policy.hosts import ANY_PORT
 from sandbox.policy.models import Network
@@ -34,7 +33,7 @@ def compile_network(document: Network, ceilings: Sequence[Network], report: Repo
 
 def _rules(entry: NetworkEntry, effect: Effect) -> Iterator[NetworkRule]:
     """The rules of a line: an allow without ports is one rule for each protocol and its own port."""
-    protocols, ranges = entry.protocols or PROTOCOLS, entry.port_ranges
+    protocols, ranges = entry.speaks, entry.port_ranges
     ports = None if ranges in (None, ANY_PORT) else ranges
     added = _credential(entry)
     target = (entry.host, entry.cidr, ports, protocols, entry.methods, entry.paths)

@@ -16,15 +16,12 @@ def refused(text: str, **options: tuple[str, ...]) -> PolicyError:
 
 
 STORAGE = "permissions: {storage: {allow: [{uri: fs:///srv/a, access: [read], %s}]}}"
-NETWORK = "permissions: {network: {allow: [{host: a.example, %s}]}}"
 
 TWO = [
     ("scope: workflow", "scope"),
     ("components: [a]", "components"),
     ("shared_permissions: {storage: []}", "shared_permissions"),
     ("permissions: {state: {keyvalue: {max_size: 10Mi}}}", "state"),
-    (NETWORK % "protocols: [tcp]", "tcp"),
-    (NETWORK % "protocols: [https, udp]", "udp"),
     ('permissions: {storage: {allow: [{uri: "fs://${roots}/**", access: [read]}]}}', "${roots}"),
 ]
 

@@ -259,7 +259,9 @@ def test_an_allow_without_ports_means_each_protocols_own(entry: str, rules: list
 
 def test_a_deny_without_ports_means_every_port() -> None:
     (rule,) = compiled("{network: {deny: [{host: a.example}]}}").template.network
-    assert (rule.effect, rule.ports, rule.protocols) == (Effect.DENY, None, ("https", "http"))
+    assert (rule.effect, rule.ports, rule.protocols) == (Effect.DENY, None, ("https", "http", "tcp"))
+    (rule,) = compiled("{network: {deny: [{host: a.example, paths: [/x]}]}}").template.network
+    assert rule.protocols == ("https", "http"), "a path is of a request"
 
 
 def test_limits_know_their_lines() -> None:
