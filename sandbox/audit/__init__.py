@@ -1,7 +1,7 @@
 """What happened: events become redacted, chained records."""
 
 from sandbox.audit.log import AuditLog
-from sandbox.audit.record import Event, EventType, Link, Severity
+from sandbox.audit.record import Event, EventType, Link, Severity, rfc3339
 from sandbox.audit.verify import Damage, Fault, Verified, records, verify
 from sandbox.redaction.redact import Redacted, Redactor
 
@@ -17,5 +17,6 @@ __all__ = [
     "Severity",
     "Verified",
     "records",
+    "rfc3339",
     "verify",
 ]

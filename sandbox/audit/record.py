@@ -143,7 +143,7 @@ def body(event: Event, *, now: float, source: str, redactor: Redactor) -> dict[s
         # What follows is digests, random ids, numbers and words of our own.
         "event": event.type.value,
         "severity": _SEVERITY.get(event.type, Severity.INFO).value,
-        "time": _time(now),
+        "time": rfc3339(now),
         "audit_id": event.audit_id,
         "arguments_digest": event.arguments_digest,
         "code": event.code,
@@ -160,8 +160,8 @@ def body(event: Event, *, now: float, source: str, redactor: Redactor) -> dict[s
     }
 
 
-def _time(now: float) -> str:
-    """RFC 3339, in UTC, to the microsecond."""
+def rfc3339(now: float) -> str:
+    """Seconds since 1970 as a time for machines: RFC 3339, in UTC, to the microsecond."""
     second, micros = divmod(round(now * 1_000_000), 1_000_000)
     return f"{_second(second)}.{micros:06}Z"
 

@@ -17,8 +17,8 @@ from sandbox.audit import EventType, records, verify
 from sandbox.cli.exits import Exit
 from sandbox.cli.home import home_of
 from sandbox.cli.terminal import Terminal
-from sandbox.cli.times import moment
-from sandbox.errors import Code, SandboxError, unknown_component
+from sandbox.cli.times import clock, moment
+from sandbox.errors import Code, NotFound, SandboxError, unknown_component
 from sandbox.state.home import Home
 
 Record = dict[str, Any]
@@ -35,6 +35,8 @@ def _list(arguments: Namespace, terminal: Terminal, home: Home) -> int:
     found = deque((record for record in records(home.audit) if all(fits(record) for fits in wanted)), maxlen=arguments.limit)
     if not found and arguments.component is not None:
         _refuse_unknown(arguments.component, home)
+    if not found and arguments.call is not None and not _on_record(arguments.call, home):
+        raise NotFound(f"no call `{arguments.call}` is on record", help="the last column of `sandbox audit list` has the ids")
     if terminal.json:
         terminal.data(list(found))
     else:
@@ -47,6 +49,10 @@ def _refuse_unknown(component: str, home: Home) -> None:
     names = {str(record["component"]) for record in records(home.audit) if record.get("component")}
     if component not in names:
         raise unknown_component(component, names)
+
+
+def _on_record(call: str, home: Home) -> bool:
+    return any(record.get("audit_id") == call for record in records(home.audit))
 
 
 def _none(arguments: Namespace) -> str:
@@ -78,7 +84,8 @@ def _event(name: str | None) -> str | None:
 def _row(record: Record) -> tuple[str, ...]:
     what = record.get("tool") or record.get("component") or ""
     outcome = (record.get("code") or record.get("ending") or record.get("decision"), record.get("reason"))
-    return (record["time"], record["event"], what, ": ".join(part for part in outcome if part), record["audit_id"])
+    when = clock(datetime.fromisoformat(record["time"]).timestamp())
+    return (when, record["event"], what, ": ".join(part for part in outcome if part), record["audit_id"])
 
 
 def _verify(terminal: Terminal, home: Home) -> int:

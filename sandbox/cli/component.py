@@ -124,7 +124,7 @@ async def _list(sandbox: Sandbox, arguments: Namespace, terminal: Terminal) -> i
         own = [{**view.to_json(), "servers": there.pop(view.name, {}).get("servers", [])} for view in views]
         terminal.data([*own, *there.values()])
         return Exit.OK
-    show_list(views, terminal)
+    show_list(views, {name: view["servers"] for name, view in there.items()}, terminal)
     for name in sorted(there.keys() - {view.name for view in views}):
         source, servers = there[name]["source"], ", ".join(there[name]["servers"])
         terminal.line(f"{name} is not installed; it is loaded from {source or 'a file'} in the running server {servers}")

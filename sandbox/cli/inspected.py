@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sandbox.cli.hosting import NOTHING_INSTALLED
@@ -37,8 +37,8 @@ def show(inspection: Inspection, terminal: Terminal) -> None:
         terminal.note(f"warning: {odd}")
 
 
-def show_list(views: Sequence[ComponentView], terminal: Terminal) -> None:
-    """The installed components, and below them what waits and what is wrong."""
+def show_list(views: Sequence[ComponentView], servers: Mapping[str, Sequence[str]], terminal: Terminal) -> None:
+    """The installed components, each with the running servers that have loaded it; below them what waits and what is wrong."""
     rows = [
         (
             view.name,
@@ -46,11 +46,13 @@ def show_list(views: Sequence[ComponentView], terminal: Terminal) -> None:
             len(view.tools),
             _policy(view),
             f"sha256:{view.digest[:12]}",
+            ", ".join(servers.get(view.name, ())) or "no server",
             view.source or "a file of this host",
         )
         for view in views
     ]
-    terminal.table(("COMPONENT", "STATE", "TOOLS", "POLICY", "DIGEST", "SOURCE"), rows, none=NOTHING_INSTALLED)
+    headers = ("COMPONENT", "STATE", "TOOLS", "POLICY", "DIGEST", "RUNS IN", "SOURCE")
+    terminal.table(headers, rows, none=NOTHING_INSTALLED)
     for view in views:
         for line in (*view.problems, *view.waiting, *view.warnings):
             terminal.note(f"{view.name}: {line}")

@@ -14,7 +14,7 @@ import time
 from argparse import Namespace
 
 from sandbox.admission import new_request_id
-from sandbox.audit import AuditLog, Event, EventType, Redactor
+from sandbox.audit import AuditLog, Event, EventType, Redactor, rfc3339
 from sandbox.cli.exits import Exit
 from sandbox.cli.home import home_of, leave_no_core_dump
 from sandbox.cli.terminal import Terminal
@@ -74,7 +74,7 @@ def _value(name: str) -> str:
 def _list(_: Namespace, terminal: Terminal, home: Home) -> int:
     found = _store(home).names()
     if terminal.json:
-        terminal.data([{"name": one.name, "changed_at": one.changed_at} for one in found])
+        terminal.data([{"name": one.name, "changed_at": rfc3339(one.changed_at)} for one in found])
     else:
         rows = [(one.name, clock(one.changed_at)) for one in found]
         terminal.table(("SECRET", "CHANGED"), rows, none="no secrets are set")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.audit import rfc3339
 from sandbox.in_force.effective import Effective, LeftOut
 from sandbox.policy.grants import Grant
 from sandbox.template.compile import Note
@@ -80,8 +81,8 @@ def grant_json(grant: Grant) -> dict[str, Any]:
         "entry": dict(grant.entry),
         "who": grant.who,
         "why": grant.why or None,
-        "created_at": grant.created_at,
-        "expires_at": grant.expires_at,
+        "created_at": rfc3339(grant.created_at),
+        "expires_at": None if grant.expires_at is None else rfc3339(grant.expires_at),
         "max_uses": grant.max_uses,
         "uses": grant.uses,
         "lifetime": grant.lifetime,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from sandbox.audit import rfc3339
 from sandbox.host.artefacts import Loaded as Described
 from sandbox.registry.asked import Asked
 from sandbox.registry.sources import Source
@@ -102,7 +103,7 @@ class ComponentView:
             "accepted_by": self.accepted_by or None,
             "source": self.source,
             "size": self.size,
-            "installed_at": self.installed_at,
+            "installed_at": None if self.installed_at is None else rfc3339(self.installed_at),
             "waiting": list(self.waiting),
             "problems": list(self.problems),
             "notes": list(self.notes),

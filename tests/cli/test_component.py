@@ -196,8 +196,25 @@ def test_unloading_takes_the_tools_away(box: Box) -> None:
     assert "no component is installed" in box.run("component", "list")
 
 
+def test_a_time_has_one_shape_for_people_and_one_for_programs(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        box.run("component", "load", str(guest("traps")), "--policy", "deny-all")
+        (listed,) = box.json("component", "list")
+        (version,) = box.json("policy", "versions", "traps")
+        moments = [listed["installed_at"], version["accepted_at"], *(one["time"] for one in box.json("audit", "list"))]
+        assert all(re.fullmatch(r"20[0-9-]{8}T[0-9:]{8}\.[0-9]{6}Z", one) for one in moments)
+        for words in (("audit", "list"), ("policy", "versions", "traps")):
+            assert re.search(r"20[0-9-]{8} [0-9:]{8}\+09:00 ", box.run(*words))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_a_component_that_the_record_never_mentions_is_unknown(box: Box) -> None:
     box.run("component", "load", str(guest("traps")), "--policy", "deny-all")
+    assert "no call `nope` is on record" in box.run("audit", "list", "--call", "nope", code=2)
     assert "did you mean `traps`?" in box.run("audit", "list", "--component", "trap", code=2)
     assert "no events with component `traps` and event `tool_failure`" in box.run(
         "audit", "list", "--component", "traps", "--event", "tool_failure"
@@ -278,6 +295,8 @@ def test_a_running_server_hears_of_what_is_installed_changed_and_unloaded(box: B
         told_of(client, lambda names: "traps__fine" in names)
         client.write(call("a", "traps__fine", number=7))
         assert client.answer("a")["result"]["structuredContent"] == {"result": 7}
+        (server,) = box.json("component", "list")[0]["servers"]
+        assert re.search(rf"^traps .* {re.escape(server)} ", box.run("component", "list"), re.MULTILINE)
         box.run("component", "load", str(reworded(box.folder, "traps", FRIENDLY, GREEDY)))
         told_of(client, lambda names: "traps__fine" not in names)
         client.write(call("b", "traps__fine", number=7))

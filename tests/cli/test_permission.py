@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,9 @@ def test_each_kind_is_granted_and_listed(known: Path, words: list[str], kind: st
     options = ("--reason", "a test", "--expires-in", "10m", "--max-uses", "3")
     grant = data(known, "permission", "grant", "files", *words, *options)
     assert (grant["kind"], grant["why"], grant["max_uses"]) == (kind, "a test", 3)
-    assert grant["expires_at"] - grant["created_at"] == pytest.approx(600)
+    ends, made = (datetime.fromisoformat(grant[key]) for key in ("expires_at", "created_at"))
+    assert (ends - made).total_seconds() == pytest.approx(600)
+    assert grant["created_at"].endswith("Z")
     assert entry.items() <= grant["entry"].items()
     assert [one["id"] for one in data(known, "permission", "list", "files")] == [grant["id"]]
     shown = sandbox("permission", "list", folder=known).stdout

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from argparse import Namespace
 
+from sandbox.audit import rfc3339
 from sandbox.cli.exits import Exit
 from sandbox.cli.policy.opening import opened
 from sandbox.cli.terminal import Terminal
@@ -46,5 +47,6 @@ def _sum(one: PolicyVersion) -> str:
 
 
 def _told(one: PolicyVersion) -> dict[str, object]:
-    about = {"version": one.version, "accepted_at": one.accepted_at, "accepted_by": one.accepted_by, "component": one.digest}
+    about = {"version": one.version, "accepted_at": rfc3339(one.accepted_at), "accepted_by": one.accepted_by}
+    about |= {"component": one.digest}
     return {**about, "file": one.policy_file, "text": one.policy_text}

@@ -7,10 +7,10 @@ grants nothing is told; the file of a policy goes by its last name.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sandbox.audit import rfc3339
 from sandbox.in_force.views import PolicyView
 from sandbox.policy.grants import Grant
 from sandbox.receipt import StoppedCall
@@ -37,7 +37,7 @@ def grant(one: Grant) -> dict[str, Any]:
     }
     told |= {"reason": one.why} if one.why else {}
     told |= {"max_uses": one.max_uses} if one.max_uses is not None else {}
-    return told | ({"expires_at": _moment(one.expires_at)} if one.expires_at is not None else {})
+    return told | ({"expires_at": rfc3339(one.expires_at)} if one.expires_at is not None else {})
 
 
 def seen_by(session: str, grants: Iterable[Grant]) -> tuple[Grant, ...]:
@@ -67,6 +67,3 @@ def component(view: ComponentView) -> dict[str, Any]:
     """A component and its tools."""
     return {"component_id": view.name, "digest": digest(view.digest), "tools": list(view.tools), "state": view.state}
 
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
