@@ -18,7 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from sandbox.admission import Authorizer, new_request_id
+from sandbox.admission import Authorizer, Subject, new_request_id
+from sandbox.admission.subject import NOTHING
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.audit.tail import tail
 from sandbox.changes.applying import Changes
@@ -36,6 +37,7 @@ from sandbox.errors import HostUnavailable, PolicyError, SandboxError
 from sandbox.host.host import Component, Host
 from sandbox.host.layers.report import LayerReport
 from sandbox.host.settings import HostSettings
+from sandbox.in_force.admitting import Admitting
 from sandbox.in_force.accepted import LOCAL, Accepted, Documents, Given
 from sandbox.in_force.effective import Around
 from sandbox.in_force.in_use import Secrets, login_of
@@ -49,6 +51,7 @@ from sandbox.registry.standing import Standing
 from sandbox.remote import answers
 from sandbox.result import CallResult
 from sandbox.state import Clock, Home, open_store, state_of
+from sandbox.state.clock import record_a_clock_set_back
 from sandbox.state.secrets import SecretStore
 from sandbox.template.authority_hints import AuthorityHints, authority_hints
 from sandbox.wit.tools import Tool, notes_of, tools_of
@@ -56,9 +59,6 @@ from sandbox.wit.types import Digest
 from sandbox.workshop import Workshop
 
 _LOG = logging.getLogger("sandbox")
-
-SET_BACK_S = 60.0
-"""A wall clock that far behind the latest moment ever seen is worth an alert."""
 
 
 class Sandbox(Permissions, Installing, Signalling, Workshop):
@@ -87,6 +87,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
         spares: int = 2,
         source: str = "python",
         environment: Mapping[str, str] | None = None,
+        admission: AdmissionDocument | Path | str | None = None,
         defaults: Mapping[str, Path | str] | None = None,
         own_files: Iterable[Path] = (),
         person: Person | None = None,
@@ -103,7 +104,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
             "environment": self._environment,
         }
         self._components, self._person = Components(), person
-        self._documents = Documents(defaults)
+        self._documents, self._admission = Documents(defaults), admission
         self._own_files = tuple(os.path.realpath(file) for file in own_files)
         self._host: Host | None = None
         self._control: ControlSocket | None = None
@@ -159,20 +160,21 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
             planning=Planning(self._store, self._documents, self._changes, self._standing),
             settings=self._settings,
         )
+        self._admitting = Admitting(self._admission, self._log, clock=self._clock, changed=self._tell)
         self._dispatch = Dispatch(
             components=self._components,
-            authorizer=Authorizer(),
+            authorizer=self._admitting.authorizer,
             log=self._log,
             store=self._store,
             host=lambda: self._standing.over(self._running_host),
             clock=self._clock,
-            refresh=self._changes.refresh,
+            refresh=self._admitting.before(self._changes.refresh),
             secrets=Secrets(SecretStore.of(self._home, self._environment)),
             why_not=self._changes.why_not,
             signalled=self._signals.refused,
         )
         self._open = True
-        self._look_at_the_clock()
+        record_a_clock_set_back(self._clock, self._log)
         self._granting.end_forgotten_sessions()
         return self
 
@@ -270,9 +272,10 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
         tool: str,
         arguments: Mapping[str, Any],
         *,
-        subject: str = "local",
+        subject: Subject | str = "local",
         session: str | None = None,
         call_id: str | None = None,
+        metadata: Mapping[str, Any] = NOTHING,
         person: Person | None = None,
     ) -> CallResult:
         """Call a tool; cancelling the task kills the call's worker. Raises as `Dispatch.call` says.
@@ -283,6 +286,7 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
         if self._standing.following:
             await self._standing.ready(tool)
         call_id = new_request_id() if call_id is None else call_id
+        who = Subject.local(subject) if isinstance(subject, str) else subject
         if (person := person or self._person) is None:
             return await self._dispatch.call(Call(tool, arguments, subject, session, call_id))
         async with self._inquiries.of_call(person) as ask:
@@ -407,12 +411,6 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
         told = {"path": str(file), "tools": [tool.name for tool in loaded.shown.tools]}
         event = Event(EventType.COMPONENT_LOADED, new_request_id(), component=loaded.name, digest=loaded.digest, detail=told)
         self._log.append(event, Redactor())
-
-    def _look_at_the_clock(self) -> None:
-        if self._clock.set_back_by > SET_BACK_S:
-            told = {"seconds": round(self._clock.set_back_by)}
-            reason = "the clock is behind the latest moment that was seen here; time goes on from there"
-            self._log.append(Event(EventType.SECURITY_ALERT, new_request_id(), reason=reason, detail=told), Redactor(), sync=True)
 
     def _status(self) -> dict[str, Any]:
         left_out = {grant: why[:MAX_WHY] for grant, why in islice(self._changes.left_out().items(), MAX_LEFT_OUT)}

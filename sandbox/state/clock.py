@@ -9,6 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from sandbox.admission.request import new_request_id
+from sandbox.audit import AuditLog, Event, EventType, Redactor
+
+SET_BACK_S = 60.0
+"""A wall clock that far behind the latest moment ever seen is worth an alert."""
+
 
 class Clock:
     """Seconds since 1970 that only grow. `seen` is the latest moment that was stored."""
@@ -27,3 +33,11 @@ class Clock:
         now = max(self._wall(), self._base + elapsed)
         self._base, self._since = now, self._since + elapsed
         return now
+
+
+def record_a_clock_set_back(clock: Clock, log: AuditLog) -> None:
+    """Put it on record where the clock was behind at the start: whoever set it back may have wanted what had expired."""
+    if clock.set_back_by > SET_BACK_S:
+        reason = "the clock is behind the latest moment that was seen here; time goes on from there"
+        told = {"seconds": round(clock.set_back_by)}
+        log.append(Event(EventType.SECURITY_ALERT, new_request_id(), reason=reason, detail=told), Redactor(), sync=True)
