@@ -26,7 +26,6 @@ from sandbox.cli.policy.words import policies
 from sandbox.cli.serving import builtin, serving
 
 
-
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments of one command: `module` answers it; `words` are the positional ones, in order.
 

@@ -105,9 +105,7 @@ def leaf(
     """
     parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=EXITS)
     none = words[1] == 0
-    written = parser.add_argument(
-        "words", nargs="*", metavar=wanted.replace("`", ""), help=argparse.SUPPRESS if none else None
-    )
+    written = parser.add_argument("words", nargs="*", metavar=wanted.replace("`", ""), help=argparse.SUPPRESS if none else None)
     naming(written, "nothing" if none else completes)
     spelled = parser.prog.removeprefix("sandbox ")
     parser.set_defaults(parser=parser, module=module, action=name, wanted=wanted, word_count=words, spelled=spelled)

@@ -196,9 +196,7 @@ def secret_values(template: WasiTemplate, environment: Mapping[str, str]) -> tup
 
 def _compile(around: Around, name: str, digest: Digest, document: PolicyDocument, accepted: Accepted) -> CompiledPolicy:
     around.home.data(name)  # a component that something was accepted for has its folder
-    return around.cache.compile(
-        document, digest=digest, name=name, ceiling=around.ceiling, **around.place(name, accepted.path)
-    )
+    return around.cache.compile(document, digest=digest, name=name, ceiling=around.ceiling, **around.place(name, accepted.path))
 
 
 CEILING_REFUSES = "what this host allows at most does not include it: whoever runs this host would have to widen the ceiling"

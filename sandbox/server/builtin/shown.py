@@ -66,4 +66,3 @@ def policy(view: PolicyView) -> dict[str, Any]:
 def component(view: ComponentView) -> dict[str, Any]:
     """A component and its tools."""
     return {"component_id": view.name, "digest": digest(view.digest), "tools": list(view.tools), "state": view.state}
-
