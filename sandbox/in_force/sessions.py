@@ -4,14 +4,18 @@ Decides nothing about a grant. A component without such grants costs a call noth
 is compiled at its first call and kept until something changes.
 
 Rules: the keeper of a session is the process in which it lives; a session whose keeper is gone is over, since its name is never
-given again.
+given again. Only processes of this machine can be seen to be gone.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import secrets
+import socket
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,14 +71,32 @@ def by_session(grants: Iterable[Grant]) -> tuple[Grants, dict[str, Grants]]:
 def new_keeper() -> str:
     """A name of this process as one that keeps sessions, for one `Sandbox` in it."""
     pid = os.getpid()
-    return f"{pid}@{_started(pid)}#{secrets.token_hex(4)}"
+    return f"{pid}@{_started(pid)}#{secrets.token_hex(4)}@{_machine()}"
 
 
 def lives(keeper: str) -> bool:
-    """Whether the process of a keeper still runs: the same one, not another that got its number."""
+    """Whether the process of a keeper still runs: the same one, not another that got its number.
+
+    Of one on another machine, which shares the store with this one, nobody here can say that it is gone.
+    """
     process, at, rest = keeper.partition("@")
-    started = rest.partition("#")[0]
+    started, _, own = rest.partition("#")
+    machine = own.partition("@")[2]
+    if machine not in ("", _machine()):
+        return True
     return bool(at) and process.isdecimal() and started != "" and started == _started(int(process))
+
+
+@functools.cache
+def _machine() -> str:
+    """This machine, told from others: by its name and its id. Source: machine-id(5)."""
+    with suppress(OSError):
+        return _hashed(socket.gethostname(), Path("/etc/machine-id").read_text(encoding="ascii", errors="replace"))
+    return _hashed(socket.gethostname())
+
+
+def _hashed(*parts: str) -> str:
+    return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 def _started(pid: int) -> str:

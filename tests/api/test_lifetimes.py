@@ -165,6 +165,7 @@ async def test_a_keeper_lives_as_long_as_its_process_and_not_with_another_of_its
     pid, _, rest = mine.partition("@")
     assert int(pid) == os.getpid()
     assert not lives(f"{pid}@1{rest}"), "another process had the number before"
+    assert lives("4194304@1#a@another-machine"), "nobody here can say that it is gone"
     assert not any(lives(none) for none in ("", "@", "4194304@1#a", f"{pid}@", f"{pid}@#a", "x@1#a"))
 
 
