@@ -26,7 +26,7 @@ STAGES = (
     ("components", "control", "dispatch", "receipt", "result"),
     ("changes",),
     ("registry",),
-    ("", "api", "remote", "workshop"),
+    ("", "api", "guarding", "remote", "workshop"),
     ("server",),
     ("cli", "__main__"),
 )

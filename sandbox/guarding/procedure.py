@@ -1,0 +1,145 @@
+"""Carry one action of an application through admission: `Guard`.
+
+    1. look      at what was used so far, where the document looks at it
+    2. decide    may this subject do this now
+    3. reserve   what the budgets in force bound
+    4. record    the attempt with its decision: no record, no action
+    5. run       the application's own code; it may charge what it spends meanwhile
+    6. settle    the truth in place of what was reserved, at every end
+    7. record    the end
+
+Rules: what is refused is recorded and raised (`NotAdmitted`), and reserves nothing; an error on the way to the application's code
+is a refusal. Which obligations the application meets, it tells its authorizer (`handles`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.admission import Authorizer, CallRequest, Decision, Ruling, canonical_json, digest_of
+from sandbox.admission.denied import not_admitted
+from sandbox.admission.prices import NO_TOKENS, Tokens
+from sandbox.admission.refusing import Refusal
+from sandbox.admission.reserving import A_TOOL_CALL, Amounts, Budgets, Reservation
+from sandbox.admission.usage import UNKNOWN
+from sandbox.audit import AuditLog, Event, EventType
+from sandbox.config.spending import Metric
+from sandbox.errors import Code, NotAdmitted
+from sandbox.redaction.redact import Redactor
+
+ARGUMENTS = Decision(Ruling.DENY, ("arguments-are-json",), "the arguments are not JSON")
+
+
+@dataclass(slots=True)
+class Account:
+    """One action that runs: what was decided, and what it has spent. Good until its block ends."""
+
+    request: CallRequest
+    decision: Decision
+    _guard: Guard
+    _reservation: Reservation | None = None
+    warnings: tuple[str, ...] = ()
+    ok: bool = True
+    """Whether it went well, for the record and the circuit breaker; what raises did not."""
+
+    def spend(self, *, cost_micros: int = 0, model: str = "", tokens: Tokens = NO_TOKENS) -> None:
+        """Charge money, in millionths, or the tokens of a model at their price. Raises NotAdmitted where that passes a budget."""
+        if self._reservation is None or self._guard.budgets is None:
+            return
+        refusal = self._guard.budgets.spend(
+            self._reservation, self._guard.clock(), cost_micros=cost_micros, model=model, tokens=tokens
+        )
+        if refusal is not None:
+            raise not_admitted(refusal.decision, refusal.code)
+
+
+@dataclass(slots=True)
+class Guard:
+    """An authorizer, with the budgets and the record that go with it; `source` of the record is the log's own."""
+
+    authorizer: Authorizer
+    budgets: Budgets | None = None
+    log: AuditLog | None = None
+    redactor: Redactor = field(default_factory=Redactor)
+    clock: Callable[[], float] = time.time
+
+    def decide(self, request: CallRequest) -> Decision:
+        """What would be decided now; takes nothing and records nothing."""
+        now = self.clock()
+        usage = UNKNOWN if self.budgets is None else self.budgets.usage(request, now)
+        return self.authorizer.evaluate(request, usage, now)
+
+    @contextmanager
+    def running(self, request: CallRequest, estimate: Amounts = A_TOOL_CALL) -> Iterator[Account]:
+        """Run the block if the request is admitted, and settle it. Raises NotAdmitted, HostUnavailable."""
+        account, began = self._admitted(request, estimate), time.monotonic()
+        try:
+            yield account
+        except BaseException as error:
+            account.ok = False
+            self._end(account, began, type(error).__name__)
+            raise
+        self._end(account, began, None)
+
+    def _admitted(self, request: CallRequest, estimate: Amounts) -> Account:
+        decision = self.decide(request)
+        if not decision.allowed:
+            raise self._refused(request, decision)
+        reserved = None if self.budgets is None else self.budgets.reserve(request, self.clock(), estimate)
+        if isinstance(reserved, Refusal):
+            raise self._refused(request, reserved.decision, reserved.code)
+        said = () if reserved is None else tuple(each.text for each in reserved.warnings)
+        account = Account(request, decision, self, reserved, (*decision.warnings, *said))
+        try:
+            self._record(EventType.TOOL_INVOKE, request, decision=decision, arguments=dict(request.arguments))
+        except BaseException:
+            self._settle(account, {}, ok=None)
+            raise
+        return account
+
+    def _end(self, account: Account, began: float, reason: str | None) -> None:
+        seconds = time.monotonic() - began
+        try:
+            self._settle(account, {Metric.SECONDS: round(seconds * 1000)}, ok=account.ok)
+        finally:
+            kind = EventType.TOOL_SUCCESS if account.ok else EventType.TOOL_FAILURE
+            self._record(kind, account.request, reason=reason, duration_ms=seconds * 1000)
+
+    def _settle(self, account: Account, used: Amounts, *, ok: bool | None) -> None:
+        if self.budgets is not None and account._reservation is not None:
+            warned = self.budgets.settle(account._reservation, used, self.clock(), ok=ok)
+            account.warnings = (*account.warnings, *(each.text for each in warned))
+
+    def _refused(self, request: CallRequest, decision: Decision, code: Code | None = None) -> NotAdmitted:
+        error = not_admitted(decision, code)
+        self._record(EventType.ACCESS_DENIED, request, decision=decision, code=error.code.value)
+        return error
+
+    def _record(self, kind: EventType, request: CallRequest, *, decision: Decision | None = None, **told: Any) -> None:
+        if self.log is None:
+            return
+        if decision is not None:
+            told = {"reason": decision.reason, **told, "decision": decision.effect.value, "rules": decision.rules}
+        event = Event(
+            kind,
+            request.request_id,
+            subject=request.subject_id,
+            session=request.session,
+            tool=request.tool or request.action or None,
+            arguments_digest=request.arguments_digest or None,
+            detail={"resource": request.resource.name} if request.resource.name else {},
+            **told,
+        )
+        self.log.append(event, self.redactor)
+
+
+def digest_of_arguments(arguments: Any) -> str:
+    """The digest that a request's arguments are known by. Raises NotAdmitted for what is not JSON."""
+    try:
+        return digest_of(canonical_json(arguments))
+    except (TypeError, ValueError):
+        raise not_admitted(ARGUMENTS, Code.INVALID_ARGUMENTS) from None
