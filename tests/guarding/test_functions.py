@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -100,12 +101,13 @@ def test_an_argument_that_is_no_json_is_not_there_for_conditions(make: Make) -> 
         take(object())
 
 
-def test_a_function_that_changes_its_arguments_changes_no_record(make: Make, recorded: Recorded) -> None:
+def test_a_function_that_changes_its_arguments_changes_nothing_that_was_decided_about(make: Make, recorded: Recorded) -> None:
     @guard(make("template: permissive"), subject=ANN)
-    def spoil(given: dict[str, int]) -> None:
+    def spoil(given: dict[str, int], account: Account) -> object:
         given.clear()
+        return account.request.arguments
 
-    spoil({"a": 1})
+    assert spoil({"a": 1}) == {"given": {"a": 1}}  # type: ignore[call-arg] # the guard gives the account
     assert recorded()[0]["arguments"] == {"given": {"a": 1}}
 
 
@@ -126,6 +128,25 @@ def test_a_budget_is_reserved_and_what_is_spent_is_settled(make: Make) -> None:
         think(0)  # type: ignore[call-arg] # the same
     assert refused.value.code is Code.BUDGET_EXCEEDED
     assert refused.value.retry_after_s is not None
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_was_reserved_and_not_used_is_given_back(make: Make, fails: bool) -> None:
+    """However it ends: of a budget the smallest unit is taken before, and nothing of it stays."""
+    made = make("template: permissive\nbudgets: {users: {ann: {max_cost: 1, max_requests: 9}}}")
+    seen = []
+
+    @guard(made, subject=ANN)
+    def think(account: Account) -> None:
+        seen.append(account.request)
+        if fails:
+            raise ValueError
+
+    with contextlib.suppress(ValueError):
+        think()  # type: ignore[call-arg] # the same
+    assert made.budgets is not None
+    held = {line.metric.value: taken for line, taken in made.budgets.standing(seen[0], 1_000_000.0)}
+    assert held == {"cost_micros": 0, "requests": 1}
 
 
 def test_a_rate_says_when_asking_again_helps(make: Make) -> None:
