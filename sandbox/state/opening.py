@@ -11,6 +11,7 @@ from sandbox.errors import Code, SandboxError
 from sandbox.policy.refusal import Refusal
 from sandbox.state.authentic import Authentic
 from sandbox.state.home import Home
+from sandbox.state.keyvalue import KeyValues, SqliteKeyValues
 from sandbox.state.memory import memory_store
 from sandbox.state.secret_key import key_place, make_key, read_key
 from sandbox.state.secrets import SecretStore
@@ -48,3 +49,14 @@ def open_store(place: StatePlace, home: Home, environ: Mapping[str, str]) -> Sto
 def password_of(home: Home, environ: Mapping[str, str]) -> str | None:
     """The state server's password: the variable, else the secret; None where there is neither."""
     return environ.get(PASSWORD_VARIABLE) or SecretStore.of(home, environ).values().get(PASSWORD_SECRET)
+
+
+def open_key_values(place: StatePlace, home: Home, environ: Mapping[str, str]) -> KeyValues:
+    """What the components of a home keep, at a place; raises HostUnavailable where it cannot be used."""
+    if place.server is not None:
+        link = importlib.import_module("sandbox.state.redis_link").Link(place.server, password_of(home, environ))
+        opened: KeyValues = importlib.import_module("sandbox.state.redis_keyvalue").RedisKeyValues(link)
+        return opened
+    if place.kind == "memory":
+        return SqliteKeyValues(None)
+    return SqliteKeyValues((home.state if place.path is None else place.path.parent) / "values.sqlite")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.state import Home, Store, open_store, state_of
+from sandbox.state.keyvalue import KeyValues
+from sandbox.state.opening import open_key_values
 from tests.support.redis_server import RedisServer
 
 KINDS = ("memory", "sqlite", "redis")
@@ -41,6 +43,11 @@ class Place:
         store = open_store(state_of(self.url), Home.open(self.folder / home, self.environ), self.environ)
         self.opened.append(store)
         return store
+
+    def open_values(self, home: str = "home") -> KeyValues:
+        """Another hand on what components keep."""
+        home = home if self.kind == "redis" else "home"
+        return open_key_values(state_of(self.url), Home.open(self.folder / home, self.environ), self.environ)
 
     def close(self) -> None:
         for store in self.opened:
