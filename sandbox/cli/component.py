@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.api import Sandbox
-from sandbox.cli.asking import somebody_is_there, yes
+from sandbox.cli.confirming import somebody_is_there, yes
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import open_sandbox
 from sandbox.cli.inspected import show, show_list

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 
-from sandbox.cli.asking import somebody_is_there, yes
+from sandbox.cli.confirming import somebody_is_there, yes
 from sandbox.cli.exits import Exit
 from sandbox.cli.policy.opening import opened
 from sandbox.cli.policy.reading import usage
