@@ -150,9 +150,11 @@ async def test_a_request_leaves_where_nothing_holds_it(stage: Stage, server: ups
     assert value(await stage.call("escape_network__request", **request(server.port)))["body"] == "hello"
 
 
-@pytest.mark.parametrize("without", [*NAMES, "http", "namespaces landlock seccomp"])
+@pytest.mark.parametrize(
+    "without", [*NAMES, "http", "sockets", "namespaces landlock seccomp", "sockets namespaces landlock seccomp"]
+)
 async def test_sockets_and_names_are_refused(stage: Stage, without: str) -> None:
-    """NET-01, NET-10: by the gate; what native code could still do is in tests/host/layers."""
+    """NET-01, NET-10: by the gate, and by Wasmtime without it; what native code could still do is in tests/host/layers."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
         listening.bind(("127.0.0.1", 0))
         listening.setblocking(False)
@@ -161,6 +163,27 @@ async def test_sockets_and_names_are_refused(stage: Stage, without: str) -> None
         assert "ok" not in {end for what, end in got.items() if what != "tcp create"}
         with pytest.raises(BlockingIOError):
             listening.recv(16)
+
+
+@pytest.mark.parametrize("without", [*NAMES, "sockets", "dialling", *(f"dialling {name}" for name in NAMES)])
+async def test_no_socket_is_connected(stage: Stage, server: upstream.Upstream, without: str) -> None:
+    """NET-01, NET-03, NET-04: by the gate; with a gate that lets all through by the gateway, whatever is missing besides."""
+    rules = f'host: "*", ports: [{server.port}], protocols: [tcp]\ncidr: 127.0.0.2/32, ports: [{server.port}], protocols: [tcp]'
+    await stage.load("dials", policy(network=rules, environment=missing(without)))
+    for address in ([127, 0, 0, 1], [169, 254, 169, 254], [0, 0, 0, 0, 0, 0xFFFF, 0x7F00, 1], [10, 0, 0, 1]):
+        asked = {"address": address, "port": server.port, "text": "hello", "shut": "", "most": 5}
+        assert "denied" in str((await stage.call("dials__ask", **asked)).outcome.value)
+    for name in ("localhost", "127.1", "0x7f.1"):
+        assert not (await stage.call("dials__look-up", name=name)).outcome.ok
+    assert server.connections == 0
+
+
+async def test_what_a_line_names_is_connected_without_the_gates_judgement(stage: Stage, server: upstream.Upstream) -> None:
+    """The other side: with the gate that lets all through, what a line names is connected, so that the others can fail."""
+    rules = f"cidr: 127.0.0.1/32, ports: [{server.port}], protocols: [tcp]"
+    await stage.load("dials", policy(network=rules, environment=missing("dialling")))
+    asked = {"address": [127, 0, 0, 1], "port": server.port, "text": "GET / HTTP/1.1\r\n\r\n", "shut": "", "most": 8}
+    assert value(await stage.call("dials__ask", **asked))["text"] == "HTTP/1.1"
 
 
 @pytest.mark.parametrize("without", [*NAMES, "environment", "environment descriptors"])

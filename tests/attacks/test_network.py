@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from sandbox.result import CallResult
 from tests.attacks.stage import CANARY, Stage, attempts, policy, staged, value
@@ -31,21 +30,6 @@ def serve() -> Iterator[Serve]:
     yield start
     for each in started:
         each.close()
-
-
-@pytest.fixture(scope="module")
-def nameserver() -> Iterator[upstream.Nameserver]:
-    """Names of the tests; all that are not in its zone do not exist."""
-    server = upstream.Nameserver()
-    yield server
-    server.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def online(tmp_path_factory: pytest.TempPathFactory, nameserver: upstream.Nameserver) -> AsyncIterator[Stage]:
-    """A stage whose gateway asks the tests' nameserver."""
-    async with staged(tmp_path_factory.mktemp("online"), nameserver=nameserver.address) as stage:
-        yield stage
 
 
 def greet(sock: socket.socket) -> None:

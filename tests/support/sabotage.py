@@ -5,6 +5,7 @@ What a worker goes without stands in its policy, as the value of the variable `S
 
 - `files`: `wasi:filesystem` is Wasmtime's own, on the preopens as they are; with `narrow` too, each of them is the whole disk;
 - `http`: `wasi:http/outgoing-handler` is Wasmtime's own;
+- `sockets`: `wasi:sockets` is Wasmtime's own; with `dialling` instead, its gate lets every name and address through;
 - `environment`: the guest inherits its worker's.
 """
 
@@ -14,15 +15,18 @@ import os
 import re
 import socket
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import Any
 
 from wasmtime import WasiConfig
 from wasmtime.component import Linker
 
-from sandbox.host.gates import config, filesystem, http, logging
+from sandbox.host.gates import config, filesystem, http, logging, lookup, sockets, tcp
 from sandbox.host.gates.gates import Gates
 from sandbox.host.gates.interface import Definitions
 from sandbox.host.worker.confine import Lockdown
+from sandbox.template.network import NetworkDecision
+from sandbox.template.sockets import SocketDecision
 
 NAMED = re.compile(rb'"SANDBOX_WITHOUT","([a-z_ ]*)"')
 WHOLE = (b'"take":', b'"probe":')
@@ -67,7 +71,7 @@ def without_gates(bind: Callable[..., None]) -> Any:
     """The linker, with Wasmtime's own where a gate is gone."""
 
     def replaced(self: Gates, *arguments: Any, **named: Any) -> None:
-        left = {"files": filesystem, "http": http}
+        left = {"files": filesystem, "http": http, "sockets": sockets}
         modules = [config, logging, *(module for name, module in left.items() if name not in gone)]
         if gone & set(left):
             self.linker = Linker(self.engine)
@@ -84,7 +88,18 @@ def without_gates(bind: Callable[..., None]) -> Any:
 
 def interfaces(gates: Gates, modules: Iterable[Any]) -> Iterable[Any]:
     """What the modules define."""
-    return [interface for module in modules for interface in module.interfaces(gates.passthrough)]
+    natives = {sockets: gates.tunnels}
+    return [interface for module in modules for interface in module.interfaces(natives.get(module, gates.passthrough))]
+
+
+def without_judging(judge: Callable[..., SocketDecision]) -> Any:
+    """A decision about a socket, as if a rule allowed it."""
+
+    def replaced(*arguments: Any) -> SocketDecision:
+        decided = judge(*arguments)
+        return replace(decided, decision=NetworkDecision(True, None)) if "dialling" in gone else decided
+
+    return replaced
 
 
 def without_bounds(activate: Callable[..., None]) -> Any:
@@ -104,5 +119,7 @@ def without_bounds(activate: Callable[..., None]) -> Any:
 
 Lockdown.as_spare = without_spare_layers(Lockdown.as_spare)  # type: ignore[method-assign]  # that is what this is for
 Lockdown._take = without_layer(Lockdown._take)  # type: ignore[method-assign]  # as above
+tcp.decide_dial = without_judging(tcp.decide_dial)  # type: ignore[attr-defined]  # as above
+lookup.decide_name = without_judging(lookup.decide_name)  # type: ignore[attr-defined]  # as above
 Gates.bind = without_gates(Gates.bind)  # type: ignore[method-assign]  # as above
 Gates.activate = without_bounds(Gates.activate)  # type: ignore[method-assign]  # as above
