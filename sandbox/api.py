@@ -27,6 +27,7 @@ from sandbox.changes.asking import Inquiries, Person
 from sandbox.changes.granting import Granting
 from sandbox.changes.permissions import Permissions
 from sandbox.changes.signalling import Signalling
+from sandbox.changes.roles import Roles
 from sandbox.changes.signals import Signals
 from sandbox.changes.stopping import Stopping
 from sandbox.components import Components, Loaded, LoadedComponent
@@ -61,7 +62,7 @@ from sandbox.workshop import Workshop
 _LOG = logging.getLogger("sandbox")
 
 
-class Sandbox(Permissions, Installing, Signalling, Workshop):
+class Sandbox(Permissions, Installing, Roles, Signalling, Workshop):
     """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
 
     `home` is where state, record, cache and data lie; `state` says where grants are kept, as the configuration does, or `memory`.
@@ -440,6 +441,9 @@ class Sandbox(Permissions, Installing, Signalling, Workshop):
 
 def _absolute(path: Path | str) -> Path:
     return Path(path).absolute()
+
+    def _authorizer(self) -> Authorizer:
+        return self._admitting.authorizer
 
 
 def _address(nameserver: str | None) -> tuple[str, int] | None:

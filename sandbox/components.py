@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sandbox.errors import Code, ComponentError, NotFound
+from sandbox.in_force.assigned import Assigned
 from sandbox.in_force.effective import Effective
 from sandbox.in_force.sessions import Bound
 from sandbox.in_force.stopped import Stops
@@ -73,6 +74,7 @@ class Components:
     loaded: dict[str, Loaded] = field(default_factory=dict)
     tools: dict[str, Tool] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
+    assigned: Assigned = field(default_factory=Assigned)
     stops: Stops = field(default_factory=Stops)
     """What may not be called at all."""
 

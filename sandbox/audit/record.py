@@ -48,6 +48,8 @@ class EventType(StrEnum):
     PERMISSION_ANSWERED = "permission_answered"
     PERMISSION_GRANTED = "permission_granted"
     PERMISSION_REVOKED = "permission_revoked"
+    ROLE_ASSIGNED = "role_assigned"
+    ROLE_REMOVED = "role_removed"
     SECRET_SET = "secret_set"  # noqa: S105 - an event
     SECRET_REMOVED = "secret_removed"  # noqa: S105 - an event
     TOOL_INVOKE = "tool_invoke"

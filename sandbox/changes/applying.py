@@ -117,6 +117,7 @@ class Changes:
             expired = self.store.expire(now)
             generation = self.store.generation()
             self.components.stops.hold(self.store.stops())
+            self.components.assigned.hold(self.store.assignments())
             losses += [Loss(call) for call in self.reconcile()]
             for component in self.components.loaded.values():
                 losses += self._renew(component, now)

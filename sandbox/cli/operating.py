@@ -11,8 +11,16 @@ from sandbox.cli.parser import Commands, group, leaf
 def operating(commands: Commands) -> None:
     """Add the commands."""
     _stopping(commands)
+    _role(commands)
     _secret(commands)
     _config(commands)
+
+
+def _role(commands: Commands) -> None:
+    role = group(commands, "role", "give roles of the admission document to subjects while servers run")
+    for name, what in (("assign", "give a role to a subject"), ("remove", "take a role from a subject that was given it so")):
+        leaf(role, name, "role", what, "`SUBJECT` `ROLE`", (2, 2), completes="nothing")
+    leaf(role, "list", "role", "list who was given which role while servers ran", "nothing more", (0, 0))
 
 
 def _stopping(commands: Commands) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import NotFound, PolicyError, Sandbox
+from sandbox.admission.load import load_admission
 from sandbox.admission.signal import Signal
 from sandbox.audit import EventType, Severity
 from sandbox.in_force.accepted import Written
@@ -129,6 +130,13 @@ async def signal_a_call(sandbox: Sandbox, home: Path) -> None:
     await call
 
 
+async def give_a_role(sandbox: Sandbox, home: Path) -> None:
+    document = load_admission('version: "1.0"\nroles: {boss: {}}\n', file="admission.yaml")
+    sandbox._admitting.authorizer.replace(document)
+    await sandbox.assign_role("ann", "boss")
+    await sandbox.remove_role("ann", "boss")
+
+
 async def stop_and_resume(sandbox: Sandbox, home: Path) -> None:
     await sandbox.stop_calls()
     await sandbox.resume_calls()
@@ -145,6 +153,8 @@ PROVOKED: dict[EventType, tuple[Callable[[Sandbox, Path], Awaitable[None]], Seve
     EventType.PERMISSION_ANSWERED: (ask, Severity.INFO),
     EventType.PERMISSION_GRANTED: (grant, Severity.INFO),
     EventType.PERMISSION_REVOKED: (revoke, Severity.INFO),
+    EventType.ROLE_ASSIGNED: (give_a_role, Severity.INFO),
+    EventType.ROLE_REMOVED: (give_a_role, Severity.INFO),
     EventType.SECRET_SET: (set_secret, Severity.INFO),
     EventType.SECRET_REMOVED: (remove_secret, Severity.INFO),
     EventType.TOOL_INVOKE: (succeed, Severity.INFO),
