@@ -13,10 +13,11 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sandbox.admission import Authorizer, Subject, new_request_id
 from sandbox.admission.subject import NOTHING
@@ -26,22 +27,26 @@ from sandbox.changes.applying import Changes
 from sandbox.changes.asking import Inquiries, Person
 from sandbox.changes.granting import Granting
 from sandbox.changes.permissions import Permissions
-from sandbox.changes.signalling import Signalling
 from sandbox.changes.roles import Roles
+from sandbox.changes.signalling import Signalling
 from sandbox.changes.signals import Signals
 from sandbox.changes.stopping import Stopping
+from sandbox.changes.workflows import Sharing
 from sandbox.components import Components, Loaded, LoadedComponent
 from sandbox.config.proxy import Proxy
+from sandbox.config.spending import BudgetSection
 from sandbox.control import MAX_LEFT_OUT, MAX_WHY, ControlSocket, Status, status_all
 from sandbox.dispatch import Call, Dispatch
 from sandbox.errors import HostUnavailable, PolicyError, SandboxError
 from sandbox.host.host import Component, Host
 from sandbox.host.layers.report import LayerReport
 from sandbox.host.settings import HostSettings
-from sandbox.in_force.admitting import Admitting
 from sandbox.in_force.accepted import LOCAL, Accepted, Documents, Given
+from sandbox.in_force.admitting import Admitting
 from sandbox.in_force.effective import Around
 from sandbox.in_force.in_use import Secrets, login_of
+from sandbox.in_force.metering import Metering
+from sandbox.in_force.shared import shared_of
 from sandbox.policy.load import load_policy_file
 from sandbox.policy.models import PolicyDocument
 from sandbox.receipt import Receipt
@@ -54,15 +59,19 @@ from sandbox.result import CallResult
 from sandbox.state import Clock, Home, open_store, state_of
 from sandbox.state.clock import record_a_clock_set_back
 from sandbox.state.secrets import SecretStore
+from sandbox.state.usage import open_usage
 from sandbox.template.authority_hints import AuthorityHints, authority_hints
 from sandbox.wit.tools import Tool, notes_of, tools_of
 from sandbox.wit.types import Digest
 from sandbox.workshop import Workshop
 
+if TYPE_CHECKING:
+    from sandbox.admission.models import AdmissionDocument
+
 _LOG = logging.getLogger("sandbox")
 
 
-class Sandbox(Permissions, Installing, Roles, Signalling, Workshop):
+class Sandbox(Permissions, Installing, Roles, Sharing, Signalling, Workshop):
     """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
 
     `home` is where state, record, cache and data lie; `state` says where grants are kept, as the configuration does, or `memory`.
@@ -89,6 +98,7 @@ class Sandbox(Permissions, Installing, Roles, Signalling, Workshop):
         source: str = "python",
         environment: Mapping[str, str] | None = None,
         admission: AdmissionDocument | Path | str | None = None,
+        budgets: BudgetSection | None = None,
         defaults: Mapping[str, Path | str] | None = None,
         own_files: Iterable[Path] = (),
         person: Person | None = None,
@@ -105,7 +115,7 @@ class Sandbox(Permissions, Installing, Roles, Signalling, Workshop):
             "environment": self._environment,
         }
         self._components, self._person = Components(), person
-        self._documents, self._admission = Documents(defaults), admission
+        self._documents, self._admission, self._budgets = Documents(defaults), admission, budgets
         self._own_files = tuple(os.path.realpath(file) for file in own_files)
         self._host: Host | None = None
         self._control: ControlSocket | None = None
@@ -125,7 +135,7 @@ class Sandbox(Permissions, Installing, Roles, Signalling, Workshop):
         self._log = AuditLog(self._home.audit, clock=self._clock, source=self._source)
         self._changes = Changes(
             components=self._components,
-            around=Around(self._home, ceiling, self._environment, self._own_files),
+            around=Around(self._home, ceiling, self._environment, self._own_files, shared_of(self._store, self._environment)),
             documents=self._documents,
             store=self._store,
             log=self._log,
@@ -162,6 +172,10 @@ class Sandbox(Permissions, Installing, Roles, Signalling, Workshop):
             settings=self._settings,
         )
         self._admitting = Admitting(self._admission, self._log, clock=self._clock, changed=self._tell)
+        counts = partial(open_usage, self._state, self._home, self._environment)
+        around = (self._admitting.authorizer, self._budgets, self._store, counts)
+        self._metering = Metering(*around, host=lambda: self._host, clock=self._clock)
+        self._listeners.append(self._metering.renew)
         self._dispatch = Dispatch(
             components=self._components,
             authorizer=self._admitting.authorizer,
@@ -173,6 +187,7 @@ class Sandbox(Permissions, Installing, Roles, Signalling, Workshop):
             secrets=Secrets(SecretStore.of(self._home, self._environment)),
             why_not=self._changes.why_not,
             signalled=self._signals.refused,
+            metering=self._metering,
         )
         self._open = True
         record_a_clock_set_back(self._clock, self._log)
@@ -199,6 +214,7 @@ class Sandbox(Permissions, Installing, Roles, Signalling, Workshop):
         if self._host is not None:
             await self._host.close()
         self._store.advance(self._clock())
+        self._metering.close()
         self._store.close()
         self._log.close()
 
@@ -289,9 +305,9 @@ class Sandbox(Permissions, Installing, Roles, Signalling, Workshop):
         call_id = new_request_id() if call_id is None else call_id
         who = Subject.local(subject) if isinstance(subject, str) else subject
         if (person := person or self._person) is None:
-            return await self._dispatch.call(Call(tool, arguments, subject, session, call_id))
+            return await self._dispatch.call(Call(tool, arguments, who, session, call_id, metadata))
         async with self._inquiries.of_call(person) as ask:
-            return await self._dispatch.call(Call(tool, arguments, subject, session, call_id, ask))
+            return await self._dispatch.call(Call(tool, arguments, who, session, call_id, metadata, ask))
 
     def loaded(self) -> tuple[LoadedComponent, ...]:
         """Every component whose tools are shown, by name."""
@@ -426,6 +442,9 @@ class Sandbox(Permissions, Installing, Roles, Signalling, Workshop):
         self._require_open()
         return Kept(self._registry, self._standing, self._granting)
 
+    def _authorizer(self) -> Authorizer:
+        return self._admitting.authorizer
+
     def _switch(self) -> Stopping:
         self._require_open()
         return Stopping(self._granting)
@@ -441,9 +460,6 @@ class Sandbox(Permissions, Installing, Roles, Signalling, Workshop):
 
 def _absolute(path: Path | str) -> Path:
     return Path(path).absolute()
-
-    def _authorizer(self) -> Authorizer:
-        return self._admitting.authorizer
 
 
 def _address(nameserver: str | None) -> tuple[str, int] | None:

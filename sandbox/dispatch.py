@@ -3,22 +3,25 @@
     1. find     the tool and its component, by what the store says now
     2. spell    the arguments in their one form: what is decided about is what runs
     3. decide   may this subject make this call now, under the template that holds now, with the secrets of now
-    4. count    one use of each grant that counts its uses; where one is gone, from 1 again without it
-    5. record   the attempt with its decision: no record, no call
-    6. invoke   the host, with the admission and the template
-    7. keep     its denials, so that a person can grant from one
-    8. record   the denials, and the outcome, whatever it was
-    9. answer   with the outcome, and the body that says what is missing
+    4. reserve  what it may use of its budgets and rates; what does not begin gives it back
+    5. count    one use of each grant that counts its uses; where one is gone, from 1 again without it
+    6. record   the attempt with its decision: no record, no call
+    7. invoke   the host, with the admission and the template, and charge it what it uses while it runs
+    8. keep     its denials, so that a person can grant from one
+    9. settle   what it used, whatever its end was
+   10. record   the denials, and the outcome, whatever it was
+   11. answer   with the outcome, and the body that says what is missing
 
-Rule: between 3 and 6 nothing is awaited but the host, so a revoke finds a call either undecided or running.
+Rule: between 3 and 7 nothing is awaited but the host, so a revoke finds a call either undecided or running.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
 from typing import Any, Protocol
@@ -35,12 +38,19 @@ from sandbox.admission import (
     new_request_id,
 )
 from sandbox.admission.denied import STOPPED, not_admitted
+from sandbox.admission.refusing import Refusal, Warned
+from sandbox.admission.reserving import Reservation
+from sandbox.admission.subject import nothing
+from sandbox.admission.usage import UNKNOWN
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.components import Components, Loaded, Running
+from sandbox.config.spending import Metric
 from sandbox.errors import Code, NotFound, SandboxError
 from sandbox.host.ending import CalledOff
-from sandbox.host.outcome import Denial, Ending, Outcome, Usage
+from sandbox.host.outcome import BUDGET, Denial, Ending, Outcome, Usage
 from sandbox.in_force.in_use import InUse, Secrets
+from sandbox.in_force.inspecting import events_of, inspect, kinds_of
+from sandbox.in_force.metering import Metering
 from sandbox.in_force.stopped import said_of
 from sandbox.result import CallResult, body_of, code_of
 from sandbox.state import Store, StoredDenial
@@ -54,6 +64,7 @@ MAX_KEPT = 16
 
 _USAGE = tuple(each.name for each in dataclasses.fields(Usage))
 _used = attrgetter(*_USAGE)
+_COUNTED = (Metric.COST, Metric.TOKENS)
 _KILLED = {Ending.REVOKED, Ending.CANCELLED, Ending.KILLED}
 
 
@@ -76,7 +87,7 @@ class Invoker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What somebody asks for. `session` and `subject` are the edge's word for who asks.
+    """What somebody asks for. `session` and `subject` are the edge's word for who asks, `metadata` what it says of itself.
 
     `ask` has a person asked about what an ask rule keeps back, given the running call, its request id and what it wants: None for
     a yes, else why not. Without it nobody can be asked.
@@ -84,9 +95,10 @@ class Call:
 
     tool: str
     arguments: Mapping[str, Any]
-    subject: str
+    subject: Subject
     session: str | None
     call_id: str
+    metadata: Mapping[str, Any] = field(default_factory=nothing)
     ask: Callable[[Running, str, Denial], Awaitable[str | None]] | None = None
 
 
@@ -106,6 +118,7 @@ class Dispatch:
     refresh: Callable[[], Awaitable[None]]
     secrets: Secrets
     why_not: Callable[[Loaded, SmallestGrant], str | None]
+    metering: Metering
     signalled: Callable[[CallRequest, Decision], Awaitable[None]] | None = None
     """Sends what a refusal asks for: a signal to the calls of its session."""
 
@@ -119,26 +132,28 @@ class Dispatch:
         running = Running(call.call_id, attempt.component.name, call.tool, attempt.template, attempt.grants, call.session)
         self.components.running[call.call_id] = running
         try:
-            outcome = await self.host().invoke(
-                attempt.admission,
-                attempt.template,
-                attempt.tool.export,
-                call.arguments,
-                call_id=call.call_id,
-                secrets=attempt.in_use.values,
-                ask=None if call.ask is None else partial(call.ask, running, attempt.request.request_id),
-            )
+            with self.metering.watched(attempt.reservation, call.call_id):
+                outcome = await self.host().invoke(
+                    attempt.admission,
+                    attempt.template,
+                    attempt.tool.export,
+                    call.arguments,
+                    call_id=call.call_id,
+                    secrets=attempt.in_use.values,
+                    ask=None if call.ask is None else partial(call.ask, running, attempt.request.request_id),
+                )
         except BaseException as error:
             # Cancelled, or a fault of our own: the attempt is on record, so its end must be too.
             self._end(attempt, _failed(error))
             raise
         finally:
             del self.components.running[call.call_id]
-        outcome = attempt.in_use.told(outcome)
-        kept = self._end(attempt, outcome)
+        outcome, noticed = self._inspected(attempt, attempt.in_use.told(outcome))
+        kept, warned = self._end(attempt, outcome)
         why_not = partial(self.why_not, attempt.component)
         body = body_of(outcome, kept, request_id=attempt.request.request_id, template=attempt.template, why_not=why_not)
-        return CallResult(outcome, attempt.request.request_id, body, attempt.grants)
+        warnings = (*attempt.admission.decision.warnings, *noticed, *(one.text for one in warned))
+        return CallResult(outcome, attempt.request.request_id, body, attempt.grants, warnings)
 
     async def _admitted(self, call: Call) -> _Attempt:
         while True:
@@ -150,57 +165,97 @@ class Dispatch:
             if (stop := self.components.stops.of(call.session)) is not None:
                 raise self._refused(request, call, Decision(Ruling.DENY, STOPPED, said_of(stop)), found)
             now = self.clock()
-            verdict = self.authorizer.admit(request, now=now)
+            seen = self.metering.seen(request, now) if self.authorizer.needs_usage else UNKNOWN
+            verdict = self.authorizer.admit(request, seen, now=now)
             if found is None or verdict.admission is None:
                 if verdict.decision.signal is not None and self.signalled is not None:
                     await self.signalled(request, verdict.decision)
                 raise self._refused(request, call, verdict.decision, found)
             component, tool = found
-            effective = component.effective_for(call.session)
-            if not effective.counted or self.store.take_uses(effective.counted, now):
-                break
-        grants = tuple(grant.id for grant in effective.grants)
-        in_use = self.secrets.of_call(effective.secrets, effective.redactor)
-        attempt = _Attempt(request, verdict.admission, component, tool, effective.template, in_use, grants, now)
-        arguments = {"arguments": call.arguments, "rules": verdict.decision.rules, "reason": verdict.decision.reason}
-        event = attempt.event(EventType.TOOL_INVOKE, decision=verdict.decision.effect.value, **arguments)
-        self.log.append(event, attempt.redactor)
-        return attempt
+            reservation = self.metering.reserve(request, now)
+            if isinstance(reservation, Refusal):
+                raise self._refused(request, call, reservation.decision, found, reservation.code)
+            with self._given_back_unless_begun(reservation) as begins:
+                effective = component.effective_for(call.session)
+                if not effective.counted or self.store.take_uses(effective.counted, now):
+                    grants = tuple(grant.id for grant in effective.grants)
+                    in_use = self.secrets.of_call(effective.secrets, effective.redactor)
+                    given = (component, tool, effective.template, in_use, grants, now, reservation)
+                    begins(attempt := _Attempt(request, verdict.admission, *given))
+                    return attempt
+
+    @contextmanager
+    def _given_back_unless_begun(self, reservation: Reservation | None) -> Iterator[Callable[[_Attempt], None]]:
+        """What was taken for a call that does not begin is given back; it has begun once its attempt is on record."""
+        begun = False
+
+        def begins(attempt: _Attempt) -> None:
+            nonlocal begun
+            decision = attempt.admission.decision
+            told = {"arguments": attempt.request.arguments, "rules": decision.rules, "reason": decision.reason}
+            event = attempt.event(EventType.TOOL_INVOKE, decision=decision.effect.value, **told)
+            self.log.append(event, attempt.redactor)
+            begun = True
+
+        try:
+            yield begins
+        finally:
+            if not begun:
+                self.metering.release(reservation)
 
     def _request(self, call: Call, found: tuple[Loaded, Tool] | None) -> CallRequest:
         try:
             digest = digest_of(canonical_json(call.arguments))
         except (ValueError, TypeError) as error:
-            request = CallRequest(new_request_id(), Subject.local(call.subject), call.tool, session=call.session)
+            request = CallRequest(new_request_id(), call.subject, call.tool, session=call.session, metadata=call.metadata)
             decision = Decision(Ruling.DENY, ("arguments-are-json",), f"the arguments are not JSON: {error}")
             raise self._refused(request, call, decision, found) from None
         name, component = (found[0].name, found[0].digest) if found is not None else ("", None)
-        generation = found[0].effective_for(call.session).template.generation if found is not None else ""
-        subject = Subject.local(call.subject)
-        return CallRequest(
-            new_request_id(), subject, call.tool, name, component, digest, generation, call.session, arguments=call.arguments
-        )
+        template = None if found is None else found[0].effective_for(call.session).template
+        generation = "" if template is None else template.generation
+        kinds = () if template is None or self.authorizer.ruleset is None else kinds_of(template)
+        subject = self.components.assigned.given(call.subject)
+        ids = (new_request_id(), subject, call.tool, name, component, digest, generation, call.session)
+        return CallRequest(*ids, arguments=call.arguments, metadata=call.metadata, kinds=kinds)
 
-    def _refused(self, request: CallRequest, call: Call, decision: Decision, found: object) -> SandboxError:
+    def _refused(
+        self, request: CallRequest, call: Call, decision: Decision, found: object, code: Code | None = None
+    ) -> SandboxError:
         """The error of a call that is not admitted; it is recorded first."""
         told: dict[str, Any] = {"decision": decision.effect.value, "rules": decision.rules, "reason": decision.reason}
         # Not the arguments: whoever asks for what is not there must not fill the record with what he likes.
-        self.log.append(Event(EventType.ACCESS_DENIED, **told, **_who(request)), Redactor())
+        kind = EventType.ACCESS_DENIED if code is None else EventType(code.value)
+        self.log.append(Event(kind, **told, **_who(request)), Redactor())
         if not request.arguments_digest:
             return SandboxError(decision.reason, code=Code.INVALID_ARGUMENTS)
         if found is None:
             return NotFound(f"there is no tool `{call.tool[:80]}`", code=Code.TOOL_NOT_FOUND)
-        return not_admitted(decision)
+        return not_admitted(decision, code)
 
-    def _end(self, attempt: _Attempt, outcome: Outcome) -> tuple[StoredDenial, ...]:
-        """Steps 7 and 8: keep the denials, and record the end of the call even where they cannot be kept."""
+    def _inspected(self, attempt: _Attempt, outcome: Outcome) -> tuple[Outcome, tuple[str, ...]]:
+        """The outcome as the admission document lets it leave, and what it warns of."""
+        if self.authorizer.ruleset is None:
+            return outcome, ()
+        outcome, found = inspect(self.authorizer, outcome, attempt.redactor)
+        if found is None:
+            return outcome, ()
+        for kind, told in events_of(found):
+            self.log.append(attempt.event(kind, detail=dict(told)), attempt.redactor)
+        return outcome, found.warnings
+
+    def _end(self, attempt: _Attempt, outcome: Outcome) -> tuple[tuple[StoredDenial, ...], tuple[Warned, ...]]:
+        """Steps 8 to 10, each even where the one before it fails."""
         kept = self._denials(attempt, outcome)
+        warned: tuple[Warned, ...] = ()
         try:
-            if kept:
-                self.store.add_denials(kept)
+            try:
+                if kept:
+                    self.store.add_denials(kept)
+            finally:
+                warned = self.metering.settle(attempt.reservation, outcome)
         finally:
-            self._record_end(attempt, outcome, kept)
-        return kept
+            self._record_end(attempt, outcome, kept, warned)
+        return kept, warned
 
     def _denials(self, attempt: _Attempt, outcome: Outcome) -> tuple[StoredDenial, ...]:
         if not outcome.denials:
@@ -221,7 +276,14 @@ class Dispatch:
             for denial in list(distinct.values())[-MAX_KEPT:]
         )
 
-    def _record_end(self, attempt: _Attempt, outcome: Outcome, kept: tuple[StoredDenial, ...]) -> None:
+    def _record_end(
+        self, attempt: _Attempt, outcome: Outcome, kept: tuple[StoredDenial, ...], warned: tuple[Warned, ...]
+    ) -> None:
+        for warning in warned:
+            if warning.now:
+                self.log.append(attempt.event(EventType.BUDGET_WARNING, rules=(warning.rule,), reason=warning.text), Redactor())
+        if outcome.limit == BUDGET:
+            self.log.append(attempt.event(EventType.BUDGET_EXCEEDED, reason=outcome.message), attempt.redactor)
         for one in kept:
             told = {"denial_id": one.id, **one.denial.target}
             denied = attempt.event(EventType.ACCESS_DENIED, code=one.denial.code.value, reason=one.denial.reason, denials=(told,))
@@ -238,7 +300,7 @@ class Dispatch:
             denials=tuple({"code": one.code.value, **one.target} for one in outcome.denials[:MAX_KEPT]),
             stdout=outcome.stdout,
             stderr=outcome.stderr,
-            usage=dict(zip(_USAGE, _used(outcome.usage), strict=True)),
+            usage={**dict(zip(_USAGE, _used(outcome.usage), strict=True)), **_spent(attempt.reservation)},
             duration_ms=(self.clock() - attempt.began) * 1000,
         )
         self.log.append(ended, attempt.redactor)
@@ -256,6 +318,7 @@ class _Attempt:
     in_use: InUse
     grants: tuple[str, ...]
     began: float
+    reservation: Reservation | None
 
     @property
     def redactor(self) -> Redactor:
@@ -279,10 +342,15 @@ def _who(request: CallRequest) -> dict[str, Any]:
     }
 
 
+def _spent(reservation: Reservation | None) -> dict[str, int]:
+    """What a call cost, where anybody counts."""
+    return {} if reservation is None else {metric.value: reservation.used.get(metric, 0) for metric in _COUNTED}
+
+
 def _end_of_worker(outcome: Outcome) -> EventType | None:
     if outcome.ending is Ending.CRASHED:
         return EventType.WORKER_CRASHED
-    killed = outcome.ending in _KILLED or (outcome.ending is Ending.LIMIT and outcome.limit in ("wall_time", "cpu_time"))
+    killed = outcome.ending in _KILLED or (outcome.ending is Ending.LIMIT and outcome.limit in ("wall_time", "cpu_time", BUDGET))
     return EventType.WORKER_KILLED if killed else None
 
 

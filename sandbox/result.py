@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.errors import Code
-from sandbox.host.outcome import Denial, Ending, Outcome
+from sandbox.host.outcome import BUDGET, Denial, Ending, Outcome
 from sandbox.state.rows import StoredDenial
 from sandbox.template.advice import taking_out
 from sandbox.template.smallest import SmallestGrant, grant_for
@@ -28,6 +28,7 @@ _CODES = {
     Ending.CANCELLED: Code.CANCELLED,
     Ending.REVOKED: Code.REVOKED,
     Ending.KILLED: Code.KILLED,
+    Ending.WITHHELD: Code.CONTENT_WITHHELD,
     Ending.UNAVAILABLE: Code.UNAVAILABLE,
 }
 
@@ -50,12 +51,16 @@ _BY_A_DENY = frozenset({Code.FILESYSTEM_ACCESS_DENIED, Code.NETWORK_ACCESS_DENIE
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """One call's end. `body` is None where the guest returned a value; `grant_ids` are those that were in force."""
+    """One call's end. `body` is None where the guest returned a value; `grant_ids` are those that were in force.
+
+    `warnings` are lines for whoever asked: a budget that is nearly used up, what a rule warns of.
+    """
 
     outcome: Outcome
     request_id: str
     body: dict[str, Any] | None
     grant_ids: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def audit_id(self) -> str:
@@ -68,7 +73,11 @@ def code_of(outcome: Outcome) -> Code | None:
     if outcome.ok:
         return None
     denial = _cause(outcome)
-    return _CODES[outcome.ending] if denial is None else denial.code
+    return _own_code(outcome) if denial is None else denial.code
+
+
+def _own_code(outcome: Outcome) -> Code:
+    return Code.BUDGET_EXCEEDED if outcome.limit == BUDGET else _CODES[outcome.ending]
 
 
 WhyNot = Callable[[SmallestGrant], str | None]
@@ -89,7 +98,7 @@ def body_of(
     said = {"error": outcome.value} if outcome.ending is Ending.GUEST_ERROR else {}
     if stored is None:
         message = outcome.message or _SAID[outcome.ending]
-        return {"code": _CODES[outcome.ending].value, "message": message, **said, "request_id": request_id}
+        return {"code": _own_code(outcome).value, "message": message, **said, "request_id": request_id}
     body = {**denial_body(stored, template, why_not), **said, "request_id": request_id}
     others = [denial_body(one, template, why_not) for one in kept if one is not stored][:MAX_LISTED]
     return {**body, "also_denied": others} if others else body

@@ -55,6 +55,8 @@ class Reservation:
     trials: tuple[str, ...] = ()
     prices: PriceList = field(default_factory=PriceList)
     settled: bool = False
+    used: Amounts = field(default_factory=dict)
+    """The truth, once it is settled."""
     tokens: int = 0
     cost_micros: int = 0
     """What was charged beside the price of the call itself: tokens, and what the application says."""
@@ -147,6 +149,7 @@ class Budgets:
             return ()
         reservation.settled = True
         amounts, now_ms = _with_cost(reservation, used), milliseconds(now)
+        reservation.used = amounts
         measured = [one for one in reservation.held if one.line.metric in MEASURED]
         moves = [amounts.get(one.line.metric, 0) - one.amount for one in measured]
         changes = [one.line.change(one.slot, move) for one, move in zip(measured, moves, strict=True)]

@@ -63,7 +63,11 @@ class EventType(StrEnum):
     CALLS_RESUMED = "calls_resumed"
     WORKER_KILLED = "worker_killed"
     WORKER_CRASHED = "worker_crashed"
+    RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
+    BUDGET_EXCEEDED = "budget_exceeded"
+    BUDGET_WARNING = "budget_warning"
     SECURITY_ALERT = "security_alert"
+    PROMPT_INJECTION = "prompt_injection"
 
 
 class Severity(StrEnum):
@@ -85,7 +89,11 @@ _SEVERITY = {
     EventType.CALLS_RESUMED: Severity.WARNING,
     EventType.WORKER_KILLED: Severity.WARNING,
     EventType.WORKER_CRASHED: Severity.WARNING,
+    EventType.RATE_LIMIT_EXCEEDED: Severity.WARNING,
+    EventType.BUDGET_EXCEEDED: Severity.WARNING,
+    EventType.BUDGET_WARNING: Severity.WARNING,
     EventType.SECURITY_ALERT: Severity.CRITICAL,
+    EventType.PROMPT_INJECTION: Severity.WARNING,
 }
 
 

@@ -35,7 +35,7 @@ from sandbox.host.cache import Variant
 from sandbox.host.ending import CalledOff, outcome_of, unavailable
 from sandbox.host.forker import Forker
 from sandbox.host.layers.report import LayerReport
-from sandbox.host.outcome import Ending, Outcome
+from sandbox.host.outcome import Ending, Outcome, Usage
 from sandbox.host.outward import Outward
 from sandbox.host.pool import Key, Pool
 from sandbox.host.process import Ended, Worker
@@ -179,6 +179,14 @@ class Host:
         `reason` is an `Ending`, or the name of a limit that was reached; `because` a sentence about it, for the outcome.
         """
         return await self._running.stop(call_ids, reason, because)
+
+    def used(self, call_id: str) -> Usage | None:
+        """What a running call has used so far, nothing where it waits; None where it does not run."""
+        running = self._running.get(call_id)
+        if running is None or running.worker is None:
+            return None if running is None else Usage()
+        wall_ms, cpu_ms = running.worker.used()
+        return Usage(wall_ms=wall_ms, cpu_ms=cpu_ms, bytes_sent=self._outward.sent(running.worker, call_id))
 
     def pause(self, call_id: str, why: Why, *, within_s: float) -> bool:
         """Hold a call up, as `sandbox.host.suspension` says, for so many seconds at most: then it is ended. Whether it runs."""

@@ -26,7 +26,12 @@ class Ending(StrEnum):
     CANCELLED = "cancelled"
     REVOKED = "revoked"
     KILLED = "killed"
+    WITHHELD = "withheld"
     UNAVAILABLE = "unavailable"
+
+
+BUDGET = "budget"
+"""The limit that ended a call which used more than somebody's budget has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,10 @@ class Outward:
             values = {name: value for name, value in secrets.items() if name in named}
             self._child.channel.send({"secrets": worker.id, "call": call_id, "values": values})
 
+    def sent(self, worker: Worker, call_id: str) -> int:
+        """The bytes that a running call has sent, by the requests of it that are over."""
+        return sum(int(event.get("bytes_out") or 0) for event in self._events.get((worker.id, call_id), ()))
+
     def drop(self, worker: Worker, call_id: str) -> list[dict[str, Any]]:
         """What has been heard of a call so far; more will not be asked for."""
         return self._events.pop((worker.id, call_id), [])

@@ -168,6 +168,13 @@ class Worker:
         except OSError:
             return None
 
+    def used(self) -> tuple[float, float]:
+        """The milliseconds of wall time and of CPU time that the call which runs has had; none where none does."""
+        if self._call is None:
+            return 0.0, 0.0
+        cpu_s = self.cpu_s()
+        return self._wall_time.used * 1000, 0.0 if cpu_s is None else max(0.0, cpu_s * 1000 - self._cpu_known_ms)
+
     def tell(self, denial: dict[str, Any]) -> None:
         """Add the supervisor's own denial to those of the call that runs."""
         self._ended.denials.append(denial)
@@ -176,6 +183,8 @@ class Worker:
         """End it now; the first reason is the one that counts, with its sentence."""
         if self.killed_for is None:
             self.killed_for, self._ended.because = reason, because
+            # The exact number comes when it is reaped, which whoever cancels a call does not wait for.
+            _, self._ended.cpu_ms = self.used()
         self._send(signal.SIGKILL)
 
     def kill_quietly(self) -> None:
@@ -283,7 +292,8 @@ class Worker:
         ended.stdout, ended.stderr = self._stdout.end(), self._stderr.end()
         if ended.done is None and not ended.stale:
             ended.status, ended.killed_for = self.status, self.killed_for
-            ended.cpu_ms = None if self._cpu_ms is None else max(0.0, self._cpu_ms - self._cpu_known_ms)
+            if self._cpu_ms is not None:
+                ended.cpu_ms = max(0.0, self._cpu_ms - self._cpu_known_ms)
             ended.preparing = self.preparing and self.killed_for is None
             ended.failed_allocation = self._notes.failed_allocation
         if not call.done():

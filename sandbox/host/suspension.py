@@ -58,6 +58,11 @@ class WallTime:
             self._since = self._loop.time()
             self._timer = self._loop.call_later(self._left, self._reached)
 
+    @property
+    def used(self) -> float:
+        """The seconds that counted so far."""
+        return self._used if self._timer is None else self._used + self._loop.time() - self._since
+
     def end(self) -> float:
         """Be reached no more; the seconds that counted."""
         self.stand()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import NotFound, PolicyError, Sandbox
+from sandbox import NotFound, PolicyError, Sandbox, SandboxError
 from sandbox.admission.load import load_admission
 from sandbox.admission.signal import Signal
 from sandbox.audit import EventType, Severity
@@ -121,6 +122,21 @@ async def ask(sandbox: Sandbox, folder: Path) -> None:
     attempt.answered("accept", allowed=True)
 
 
+async def use_up_budgets(sandbox: Sandbox, home: Path) -> None:
+    await sandbox.load(guest("traps"))
+    sandbox._admitting.authorizer.replace(
+        load_admission(
+            'version: "1.0"\ntemplate: permissive\n'
+            "budgets: {users: {ann: {max_requests: 1, soft_limit_percent: 1}}}\n"
+            "rates: [{tool: '*', per: user, limit: 2/min}]\n",
+            file="admission.yaml",
+        )
+    )
+    for subject in ("ann", "ann", "bob", "bob", "bob"):
+        with contextlib.suppress(SandboxError):
+            await sandbox.call("traps__fine", {"number": 1}, subject=subject)
+
+
 async def signal_a_call(sandbox: Sandbox, home: Path) -> None:
     await load(sandbox, home)
     call = asyncio.create_task(sandbox.call("exhaust_sleep__sleep", {"milliseconds": "20000"}, call_id="c"))
@@ -166,6 +182,9 @@ PROVOKED: dict[EventType, tuple[Callable[[Sandbox, Path], Awaitable[None]], Seve
     EventType.SIGNAL_CONT: (signal_a_call, Severity.INFO),
     EventType.CALLS_STOPPED: (stop_and_resume, Severity.CRITICAL),
     EventType.CALLS_RESUMED: (stop_and_resume, Severity.WARNING),
+    EventType.RATE_LIMIT_EXCEEDED: (use_up_budgets, Severity.WARNING),
+    EventType.BUDGET_EXCEEDED: (use_up_budgets, Severity.WARNING),
+    EventType.BUDGET_WARNING: (use_up_budgets, Severity.WARNING),
     EventType.WORKER_KILLED: (be_killed, Severity.WARNING),
     EventType.WORKER_CRASHED: (crash, Severity.WARNING),
     EventType.SECURITY_ALERT: (set_the_clock_back, Severity.CRITICAL),
