@@ -17,7 +17,7 @@ from typing import Any
 from sandbox.cli.authoring import building, starting
 from sandbox.cli.keeping import keeping
 from sandbox.cli.operating import operating
-from sandbox.cli.parser import EXITS, Parser, count, naming, refuse
+from sandbox.cli.parser import EXITS, SHARED, Parser, count, naming, refuse
 from sandbox.cli.parser import Commands as _Commands
 from sandbox.cli.parser import group as _group
 from sandbox.cli.parser import leaf as _leaf
@@ -32,7 +32,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
         SandboxError: `invalid_arguments`, it is no command line of this program.
     """
-    arguments, rest = root().parse_known_args(argv)
+    arguments, rest = root().parse_known_args(_command_first(argv))
     # argparse takes positional words in one run only; those behind an option end up here.
     unknown = [word for word in rest if word.startswith("-") and word != "-"]
     if unknown:
@@ -43,6 +43,18 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         wanted = f"wants {arguments.wanted}" if len(arguments.words) < low else "has a word too many"
         refuse(f"`{arguments.spelled}` {wanted}", f"`{arguments.parser.prog} --help` shows what may be written")
     return arguments
+
+
+def _command_first(argv: Sequence[str]) -> list[str]:
+    """The same words, with the options that every command has behind the command; one that stands there already decides."""
+    words, moved = list(argv), []
+    while words and (words[0] == "--json" or words[0].partition("=")[0] in SHARED):
+        taken = 1 if "=" in words[0] or words[0] == "--json" else 2
+        again = words[0].partition("=")[0] in {word.partition("=")[0] for word in words[taken:]}
+        moved += [] if again else words[:taken]
+        words = words[taken:]
+    end = words.index("--") if "--" in words else len(words)
+    return [*words[:end], *moved, *words[end:]]
 
 
 def root() -> Parser:
@@ -115,18 +127,18 @@ def _tool(commands: _Commands) -> None:
     listed = "list the tools of components: of these, else of running servers and of what is installed"
     called = "`[FILE.wasm …] TOOL [KEY=VALUE … | {JSON}]`"
     _hosting(_leaf(group, "list", "tool", listed, "`[FILE.wasm …]`", (0, None), completes="wasm"))
-    _hosting(_leaf(group, "call", "tool", "call one tool, of those that `tool list` lists", called, (1, None), completes="wasm"))
+    _hosting(_leaf(group, "call", "tool", "call one tool, of those that `tool list` lists", called, (0, None), completes="tool"))
 
 
 def _audit(commands: _Commands) -> None:
     group = _group(commands, "audit", "read the record of what happened")
-    listing = _leaf(group, "list", "audit", "list events", "nothing more", (0, 0))
+    listing = _leaf(group, "list", "audit", "list events", "nothing more", (0, 0), needs_home=True)
     naming(listing.add_argument("--component", metavar="COMPONENT"), "component")
     listing.add_argument("--event", metavar="TYPE", help="tool_invoke, tool_success, tool_failure, access_denied, …")
     listing.add_argument("--call", metavar="ID", help="all events of one call, by its id in the last column")
     listing.add_argument("--since", metavar="TIME", help="an ISO time, or how long ago: 10m, 2h")
     listing.add_argument("--limit", type=count, default=100, metavar="N", help="the newest N (default: 100)")
-    _leaf(group, "verify", "audit", "check that no event was changed, moved or removed", "nothing more", (0, 0))
+    _leaf(group, "verify", "audit", "check that no event was changed, moved or removed", "nothing more", (0, 0), needs_home=True)
 
 
 def _install(commands: _Commands) -> None:

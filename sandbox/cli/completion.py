@@ -10,6 +10,7 @@ nothing.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sqlite3
 from argparse import Namespace
@@ -33,6 +34,7 @@ _START = {
     "fish": "sandbox completion fish | source  # in ~/.config/fish/config.fish",
 }
 _COMPONENTS = "SELECT DISTINCT name FROM components"
+_LISTINGS = "SELECT listing FROM listings"
 _GRANTS = "SELECT id FROM grants WHERE ended_at IS NULL"
 _KINDS = ("storage", "network", "environment", "resource")
 
@@ -54,7 +56,8 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
     (shell,) = arguments.words
     if shell not in _START:
         arguments.parser.refuse_word(shell, _START)
-    code = shellcode(["sandbox"], shell=shell)
+    # What argcomplete writes for bash serves zsh too, by a first line that is zsh's alone.
+    code = shellcode(["sandbox"], shell=shell).removeprefix("#compdef sandbox\n" if shell == "bash" else "")
     if terminal.json:
         terminal.data({"shell": shell, "code": code, "start": _START[shell].partition("  #")[0]})
     else:
@@ -107,13 +110,30 @@ def _components(typed: Typed) -> Iterable[str]:
     return _stored(_COMPONENTS, typed.home)
 
 
+def _tools(typed: Typed) -> Iterable[str]:
+    """Those of the installed components."""
+    listings = (json.loads(text) for text in _stored(_LISTINGS, typed.home))
+    return [str(tool["name"]) for listing in listings for tool in listing["tools"]]
+
+
+def _secrets(typed: Typed) -> Iterable[str]:
+    """Names stand there in the clear; values do not."""
+    file = typed.home / "secrets" / "secrets.json"
+    return [str(row[0]) for row in json.loads(file.read_bytes())["secrets"]] if file.is_file() else ()
+
+
 def _files(*suffixes: str) -> Words:
     return lambda typed: FilesCompleter(suffixes)(typed.prefix)
 
 
-def _policies(typed: Typed) -> Iterable[str]:
-    names = [Path(entry.name) for entry in files("sandbox").joinpath("policies").iterdir()]
-    return [*(name.stem for name in names if name.suffix == ".yaml"), *_files("yaml", "yml")(typed)]
+def _shipped(folder: str) -> Words:
+    """The documents of a folder that ship with the host, and files."""
+
+    def words(typed: Typed) -> Iterable[str]:
+        names = [Path(entry.name) for entry in files("sandbox").joinpath(folder).iterdir()]
+        return [*(name.stem for name in names if name.suffix == ".yaml"), *_files("yaml", "yml")(typed)]
+
+    return words
 
 
 def _granted(typed: Typed) -> Iterable[str]:
@@ -128,13 +148,16 @@ def _clients(typed: Typed) -> Iterable[str]:
 
 _KNOWN: dict[str, Words] = {
     "nothing": lambda _: (),
+    "secret": _secrets,
+    "tool": lambda typed: (*_tools(typed), *_files("wasm")(typed)),
     "file": _files(),
     "wasm": _files("wasm"),
     "component": _components,
     "component-or-file": lambda typed: (*_components(typed), *_files("wasm")(typed)),
     "granted": _granted,
     "grant": lambda typed: _stored(_GRANTS, typed.home),
-    "policy": _policies,
+    "policy": _shipped("policies"),
+    "admission": _shipped("policies/admission"),
     "shell": lambda _: _START,
     "client": _clients,
 }

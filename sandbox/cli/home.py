@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from argparse import Namespace
 from pathlib import Path
+
+from sandbox.errors import Code, SandboxError
 
 
 def home_of(arguments: Namespace) -> Path | None:
     """The folder of `--home`, or None for the default."""
     return None if arguments.home is None else Path(arguments.home)
+
+
+def refuse_no_home(arguments: Namespace) -> None:
+    """Refuse a home that somebody named and that is not there, rather than make one where a path is mistyped."""
+    named = arguments.home or os.environ.get("SANDBOX_HOME")
+    if named and not Path(named).expanduser().exists():
+        raise SandboxError(
+            f"{named}: there is no home there",
+            help="is the path right? `sandbox component load`, `run` and `serve` make one",
+            code=Code.INVALID_ARGUMENTS,
+        )
 
 
 def leave_no_core_dump() -> None:

@@ -49,7 +49,7 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
     if terminal.json:
         terminal.data({"name": name, "language": arguments.language, "folder": str(folder), "files": written, "next": steps})
     else:
-        terminal.line(f"{folder}: {len(written)} files")
+        terminal.line(f"`{name}` is started in {folder}: {len(written)} files")
         terminal.note("next:\n" + "\n".join(f"  {step}" for step in steps))
     return Exit.OK
 

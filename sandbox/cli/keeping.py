@@ -22,7 +22,8 @@ def keeping(group: Commands) -> None:
 
 
 def _leaf(group: Commands, name: str, summary: str, wanted: str, count: tuple[int, int | None], completes: str) -> Parser:
-    parser = leaf(group, name, "component", summary, wanted, count, completes=completes)
+    there = name in {"accept", "unload", "list"}
+    parser = leaf(group, name, "component", summary, wanted, count, completes=completes, needs_home=there)
     parser.add_argument("--ceiling", metavar="FILE", help="the most that any policy may give here")
     parser.set_defaults(isolation="default", nameserver=None)
     return parser

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from sandbox.cli.arguments import parse, root
 from sandbox.cli.exits import Exit, exit_for
+from sandbox.cli.home import refuse_no_home
 from sandbox.cli.terminal import Terminal, safe
 from sandbox.errors import SandboxError
 
@@ -63,6 +64,8 @@ def _answer(words: Sequence[str], terminal: Terminal) -> int:
 
 def _run(arguments: Namespace, terminal: Terminal) -> int:
     try:
+        if arguments.needs_home:
+            refuse_no_home(arguments)
         code: int = importlib.import_module(f"sandbox.cli.{arguments.module}").command(arguments, terminal)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED

@@ -52,6 +52,6 @@ def _secret(commands: Commands) -> None:
     secret = group(commands, "secret", "keep the values that policies name as `secret:`")
     setting = "set a secret from standard input, or from a prompt that shows nothing"
     # More words are let through, to be told why a value is not one of them.
-    leaf(secret, "set", "secret", setting, "`NAME`", (1, None), completes="nothing")
-    leaf(secret, "list", "secret", "list the names of the secrets, never their values", "nothing more", (0, 0))
-    leaf(secret, "remove", "secret", "forget a secret", "`NAME`", (1, 1), completes="nothing")
+    leaf(secret, "set", "secret", setting, "`NAME`", (1, None), completes="secret")
+    leaf(secret, "list", "secret", "list the names of the secrets, never their values", "nothing more", (0, 0), needs_home=True)
+    leaf(secret, "remove", "secret", "forget a secret", "`NAME`", (1, 1), completes="secret", needs_home=True)

@@ -24,6 +24,10 @@ exit codes:
 """
 
 
+_MISSING = "the following arguments are required: "
+"""What argparse says, of options here: a missing word is refused by who counts them."""
+
+
 def _formatter(prog: str) -> argparse.HelpFormatter:
     """Texts as they are written, beside even the longest command."""
     made = argparse.RawDescriptionHelpFormatter(prog, max_help_position=30)
@@ -41,9 +45,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Refuse the command line; the help names the command that was written."""
         shown = "shows what may be written"
-        if message.endswith("required: COMMAND"):
+        if message == f"{_MISSING}COMMAND":
             message = f"`{self.prog}` wants a command: {', '.join(f'`{name}`' for name in self._command_names())}"
             shown = "says what each does"
+        elif message.startswith(_MISSING):
+            message = f"`{self.prog.removeprefix('sandbox ')}` wants {self._wanted(message.removeprefix(_MISSING))}"
         refuse(message, f"`{self.prog} --help` {shown}")
 
     def refuse_option(self, option: str) -> NoReturn:
@@ -61,8 +67,17 @@ class Parser(argparse.ArgumentParser):
             refuse(f"`{self.prog}` has no command `{value}`", f"{_near(value, action.choices)}`{self.prog} --help` lists them")
         super()._check_value(action, value)
 
+    def _wanted(self, names: str) -> str:
+        """The options of that name, with what may be written behind them."""
+        found = [action for action in self._actions if set(action.option_strings) & set(names.split(", "))]
+        return ", ".join(f"`{action.option_strings[-1]} {action.metavar}`" for action in found) or f"`{names}`"
+
     def _command_names(self) -> Sequence[str]:
         return [] if self._subparsers is None else list(self._subparsers._group_actions[0].choices or ())
+
+
+SHARED = ("--home", "--config", "--log-level")
+"""Options with a value that every command has; they and `--json` may also stand before the command."""
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -98,10 +113,12 @@ def leaf(
     words: tuple[int, int | None],
     *,
     completes: str = "file",
+    needs_home: bool = False,
 ) -> Parser:
     """Declare one command, answered by `sandbox.cli.MODULE`.
 
-    `wanted` says what its words are and `words` how many there may be; `completes` what kind of thing a word names.
+    `wanted` says what its words are and `words` how many there may be; `completes` what kind of thing a word names. One that
+    `needs_home` is about what is there already, and makes no home.
     """
     parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=EXITS)
     none = words[1] == 0
@@ -109,6 +126,7 @@ def leaf(
     naming(written, "nothing" if none else completes)
     spelled = parser.prog.removeprefix("sandbox ")
     parser.set_defaults(parser=parser, module=module, action=name, wanted=wanted, word_count=words, spelled=spelled)
+    parser.set_defaults(needs_home=needs_home)
     parser.add_argument("--json", action="store_true", help="answer as one JSON document")
     parser.add_argument(
         "--home",

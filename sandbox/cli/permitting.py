@@ -14,17 +14,28 @@ def permitting(commands: Commands) -> None:
     """Add the commands."""
     permission = group(commands, "permission", "grant and revoke while components run")
     giving = "give a component one more permission, at once"
-    _granting(leaf(permission, "grant", "permission", giving, _KINDS, (0, None), completes="granted"))
+    _granting(leaf(permission, "grant", "permission", giving, _KINDS, (0, None), completes="granted", needs_home=True))
     taking = "take a grant back, and stop what runs under it"
-    revoke = leaf(permission, "revoke", "permission", taking, "`GRANT_ID`", (0, 1), completes="grant")
+    revoke = leaf(permission, "revoke", "permission", taking, "`GRANT_ID`", (0, 1), completes="grant", needs_home=True)
     revoke.add_argument("--component", metavar="COMPONENT", help="with --all: every grant of this component")
     revoke.add_argument("--all", action="store_true")
     resetting = "end every grant of a component, denies too: its accepted policy alone holds again"
-    reset = leaf(permission, "reset", "permission", resetting, "`COMPONENT`, or `--all`", (0, 1), completes="component")
+    reset = leaf(
+        permission, "reset", "permission", resetting, "`COMPONENT`, or `--all`", (0, 1), completes="component", needs_home=True
+    )
     reset.add_argument(
         "--all", action="store_true", help="of every component, also where the store was changed by something else"
     )
-    leaf(permission, "list", "permission", "list the grants that hold", "`[COMPONENT]`", (0, 1), completes="component")
+    leaf(
+        permission,
+        "list",
+        "permission",
+        "list the grants that hold",
+        "`[COMPONENT]`",
+        (0, 1),
+        completes="component",
+        needs_home=True,
+    )
 
 
 def _granting(grant: Parser) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import difflib
+import shlex
 from argparse import Namespace
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 from sandbox.api import Sandbox
 from sandbox.cli.exits import Exit
+from sandbox.cli.home import refuse_no_home
 from sandbox.cli.hosting import NOTHING_INSTALLED, hosting, load_all, open_sandbox, tell
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.values import arguments_from
@@ -57,6 +59,8 @@ async def _list(arguments: Namespace, terminal: Terminal) -> int:
 
 async def _call(arguments: Namespace, terminal: Terminal) -> int:
     files, name, words = _split(arguments.words)
+    if files and not name:
+        raise _unnamed(f"`{shlex.join(('sandbox', 'tool', 'list', *files))}` lists the tools")
     async with _reachable(arguments, files, terminal) as (sandbox, found):
         if not files and name not in found:
             tell(sandbox, sandbox.loaded())  # it may be why the tool is not there
@@ -75,6 +79,8 @@ async def _call(arguments: Namespace, terminal: Terminal) -> int:
 @contextlib.asynccontextmanager
 async def _reachable(arguments: Namespace, files: Sequence[str], terminal: Terminal) -> AsyncIterator[tuple[Sandbox, Found]]:
     """A host of this command's own, and every tool that can be called, there or in a running server."""
+    if not files:
+        refuse_no_home(arguments)
     async with contextlib.AsyncExitStack() as stack:
         found: dict[str, tuple[ServedTool | None, dict[str, Any]]] = {}
         with terminal.working("loading components"):
@@ -96,13 +102,11 @@ def _says_of_a_host(arguments: Namespace, files: Sequence[str]) -> bool:
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], str, list[str]]:
-    """The components, the tool and its arguments: the tool is the first word that is no file."""
+    """The components, the tool and its arguments: the tool is the first word that is no file; empty where there is none."""
     for index, word in enumerate(words):
         if not (word.endswith(".wasm") or ("/" in word and Path(word).exists())):
             return list(words[:index]), word, list(words[index + 1 :])
-    raise SandboxError(
-        "no tool is named", help="write `sandbox tool call [FILE.wasm …] TOOL [KEY=VALUE …]`", code=Code.INVALID_ARGUMENTS
-    )
+    return list(words), "", []
 
 
 def _name_of(name: str, names: Iterable[str]) -> str:
@@ -115,7 +119,14 @@ def _name_of(name: str, names: Iterable[str]) -> str:
     listed = ", ".join(f"`{each}`" for each in known[:_NAMED]) + (", …" if len(known) > _NAMED else "")
     others = f"the tools are {listed}" if listed else "`sandbox component load FILE.wasm` installs a component with tools"
     meant = f"did you mean `{near[0]}`?" if near else others
+    if not name:
+        raise _unnamed(others)
     raise SandboxError(f"there is no tool `{name}`", help=meant, code=Code.TOOL_NOT_FOUND)
+
+
+def _unnamed(instead: str) -> SandboxError:
+    usage = "`sandbox tool call --help` shows what may be written"
+    return SandboxError("no tool is named", help=f"{instead}; {usage}", code=Code.INVALID_ARGUMENTS)
 
 
 def _show(body: dict[str, Any], terminal: Terminal) -> None:

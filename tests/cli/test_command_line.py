@@ -105,6 +105,49 @@ def test_wrong_usage_is_data_where_data_is_json(words: list[str]) -> None:
     assert json.loads(done.stdout)["error"].keys() == {"code", "message", "help"}
 
 
+def test_what_every_command_has_may_stand_before_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("isolation: strict\n")
+    (tmp_path / "mine.yaml").chmod(0o600)
+    config = ("--config", str(tmp_path / "mine.yaml"))
+    for words in (
+        (*config, "--json", "config", "show"),
+        ("--json", "config", "show", *config),
+        ("config", "show", "--json", *config),
+    ):
+        told = json.loads(sandbox(*words, folder=tmp_path).stdout)
+        assert {one["key"]: one["value"] for one in told["settings"]}["isolation"] == "strict"
+    done = sandbox("--home", str(tmp_path / "a"), "--config=/nope.yaml", "policy", "check", str(tmp_path / "nope"), *config)
+    assert "nope.yaml" not in done.stderr, "what stands behind the command decides"
+    assert "`sandbox` has no command `x`" in sandbox("--home", "x", "x").stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["tool", "list"],
+        ["tool", "call", "files__read"],
+        ["component", "list"],
+        ["policy", "get", "files"],
+        ["permission", "list"],
+        ["secret", "list"],
+        ["audit", "list"],
+        ["audit", "verify"],
+    ],
+)
+def test_a_home_that_is_mistyped_is_not_made(tmp_path: Path, words: list[str]) -> None:
+    done = sandbox(*words, "--home", str(tmp_path / "typo"))
+    assert done.returncode == 2
+    assert f"{tmp_path}/typo: there is no home there" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_missing_is_named_as_it_is_written(tmp_path: Path) -> None:
+    assert "`init` wants `--language python|javascript|c`" in sandbox("init", "x").stderr
+    (tmp_path / "home").mkdir(mode=0o700)
+    assert "installs a component with tools" in sandbox("tool", "call", folder=tmp_path).stderr
+    assert "`sandbox tool list x.wasm` lists the tools" in sandbox("tool", "call", "x.wasm", folder=tmp_path).stderr
+
+
 def test_words_and_options_may_be_mixed(tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text(NOTHING)

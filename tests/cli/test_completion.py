@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.commands import sandbox
 from tests.support.components import files_component
-from tests.support.serving import SECONDS
+from tests.support.serving import SECONDS, program
 
 KEY_PRESS = """\
 eval "$(sandbox completion bash)"
@@ -26,9 +26,11 @@ done
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home that knows the files component and one grant."""
+    """A home that has the files component, one grant and one secret."""
     folder = tmp_path_factory.mktemp("completion")
-    assert sandbox("tool", "list", str(files_component()), "--policy", "deny-all", folder=folder).returncode == 0
+    assert sandbox("component", "load", str(files_component()), "--policy", "deny-all", folder=folder).returncode == 0
+    secret = [program(), "secret", "set", "weather/key", "--home", str(folder / "home")]
+    subprocess.run(secret, input="a value", text=True, check=True, env={**os.environ, "SANDBOX_SECRETS_KEY": str(folder / "key")})
     done = sandbox("permission", "grant", "files", "network", "api.example.com", "--json", folder=folder)
     (folder / "grant").write_text(json.loads(done.stdout)["id"])
     return folder
@@ -65,6 +67,8 @@ def test_bash_completes_commands_options_and_names(home: Path) -> None:
         "sandbox run --policy deny": ["deny-all"],
         "sandbox completion f": ["fish"],
         "sandbox doctor ": [],
+        "sandbox tool call files__make": ["files__make-directory"],
+        "sandbox secret remove ": ["weather/key"],
     }
     assert dict(zip(lines, offered(home, *lines), strict=True)) == lines
 
@@ -81,6 +85,7 @@ def test_each_shell_gets_its_lines(shell: str) -> None:
     assert "_ARGCOMPLETE" in done.stdout
     told = json.loads(sandbox("completion", shell, "--json").stdout)
     assert done.stdout == f"{told['code']}\n"
+    assert ("#compdef" in done.stdout) == (shell == "zsh")
 
 
 def test_another_shell_is_wrong_usage() -> None:

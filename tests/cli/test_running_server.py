@@ -44,6 +44,7 @@ def data(folder: Path, *words: str) -> Any:
 
 
 def test_without_a_server_and_without_a_component_there_is_no_tool(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir(mode=0o700)
     assert data(tmp_path, "tool", "list") == []
     done = sandbox("tool", "call", "read", "path=/x", folder=tmp_path)
     assert done.returncode == 2

@@ -43,7 +43,7 @@ def _reading(policy: Commands) -> None:
     explain.add_argument("--env", metavar="NAME", action="append", help="may it see this variable")
     explain.add_argument("--limit", metavar="NAME[=VALUE]", action="append", help="which limit holds, or may it use so much")
     summary = "show the rules in force for a component, where each comes from and what enforces it"
-    _ceiling(leaf(policy, "get", "policy.get", summary, "`COMPONENT`", (1, 1), completes="component"))
+    _ceiling(leaf(policy, "get", "policy.get", summary, "`COMPONENT`", (1, 1), completes="component", needs_home=True))
     leaf(policy, "list", "policy.named", "list the policies that ship with the host", "nothing more", (0, 0))
     schema = leaf(policy, "schema", "policy.schema", "print the JSON Schema of policies, for editors", "nothing more", (0, 0))
     schema.add_argument("--of", default="2.0", choices=["2.0", "1.0"], help="the version of the document (default: 2.0)")
@@ -77,6 +77,7 @@ def _changing(policy: Commands) -> None:
         "`COMPONENT FILE|NAME`",
         (2, 2),
         completes="component",
+        needs_home=True,
     )
     put.add_argument("--dry-run", action="store_true", help="show what it would change, and change nothing")
     _ceiling(put)
@@ -89,12 +90,13 @@ def _changing(policy: Commands) -> None:
         "`COMPONENT`",
         (1, 1),
         completes="component",
+        needs_home=True,
     )
     back.add_argument("--to", metavar="VERSION", type=int, help="this one (default: the one before the last)")
     back.add_argument("--yes", action="store_true", help="without a question, also where it gives more than there is now")
     _ceiling(back)
     summary = "list the versions of a component's policy"
-    leaf(policy, "versions", "policy.versions", summary, "`COMPONENT`", (1, 1), completes="component")
+    leaf(policy, "versions", "policy.versions", summary, "`COMPONENT`", (1, 1), completes="component", needs_home=True)
 
 
 def _surroundings(parser: Parser) -> None:
