@@ -25,6 +25,7 @@ from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.audit.tail import tail
 from sandbox.changes.applying import Changes
 from sandbox.changes.asking import Inquiries, Person
+from sandbox.changes.explaining import Explaining
 from sandbox.changes.granting import Granting
 from sandbox.changes.permissions import Permissions
 from sandbox.changes.roles import Roles
@@ -71,7 +72,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("sandbox")
 
 
-class Sandbox(Permissions, Installing, Roles, Sharing, Signalling, Workshop):
+class Sandbox(Permissions, Installing, Roles, Sharing, Signalling, Workshop, Explaining):
     """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
 
     `home` is where state, record, cache and data lie; `state` says where grants are kept, as the configuration does, or `memory`.

@@ -49,6 +49,7 @@ class Code(StrEnum):
     ACCESS_DENIED = "access_denied"
     APPROVAL_REQUIRED = "approval_required"
     STOPPED = "stopped"
+    CONTENT_WITHHELD = "content_withheld"
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
     BUDGET_EXCEEDED = "budget_exceeded"
 

@@ -31,6 +31,8 @@ SHIPPED_SCOPES = (
     "admin",
 )
 """The scopes there are without a document's saying so."""
+TOKEN_SCOPES = tuple(scope for scope in SHIPPED_SCOPES if scope != "admin")
+"""What a token has for which nobody names its scopes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from sandbox.cli.admission.words import admissions
 from sandbox.cli.authoring import building, starting
 from sandbox.cli.keeping import keeping
 from sandbox.cli.operating import operating
@@ -71,6 +72,7 @@ def root() -> Parser:
     _component(commands)
     _tool(commands)
     policies(commands)
+    admissions(commands)
     permitting(commands)
     _audit(commands)
     operating(commands)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 from sandbox.api import Sandbox
+from sandbox.changes.asking import Person
 from sandbox.cli.configured import configuration_of
 from sandbox.cli.home import home_of, leave_no_core_dump, policy_value
 from sandbox.components import LoadedComponent
@@ -24,8 +25,11 @@ _log = logging.getLogger(__name__)
 NOTHING_INSTALLED = "no component is installed: `sandbox component load FILE.wasm` installs one"
 
 
-def open_sandbox(arguments: Namespace, *, source: str) -> Sandbox:
-    """The host of a command line, as it is configured; not opened. `source` names this edge in the record."""
+def open_sandbox(arguments: Namespace, *, source: str, person: Person | None = None) -> Sandbox:
+    """The host of a command line, as it is configured; not opened. `source` names this edge in the record.
+
+    `person` is asked where a policy says so, and where a client cannot ask anybody.
+    """
     configuration = configuration_of(arguments)
     leave_no_core_dump()
     return Sandbox(
@@ -37,16 +41,19 @@ def open_sandbox(arguments: Namespace, *, source: str) -> Sandbox:
         proxy=configuration.proxy,
         max_workers=configuration.max_workers,
         spares=configuration.spares,
+        admission=configuration.admission,
+        budgets=configuration.budgets,
         defaults=configuration.defaults,
         own_files=configuration.own_files,
+        person=person,
         source=source,
     )
 
 
 @contextlib.asynccontextmanager
-async def hosting(arguments: Namespace, files: Sequence[str]) -> AsyncIterator[Sandbox]:
-    """A started host with every component of `files` loaded."""
-    async with open_sandbox(arguments, source="terminal") as sandbox:
+async def hosting(arguments: Namespace, files: Sequence[str], *, person: Person | None = None) -> AsyncIterator[Sandbox]:
+    """A started host with every component of `files` loaded; `person` is asked where a policy says so."""
+    async with open_sandbox(arguments, source="terminal", person=person) as sandbox:
         await load_all(sandbox, files, arguments.policy, arguments.waive)
         yield sandbox
 

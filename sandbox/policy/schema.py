@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from sandbox.policy.models import PolicyDocument
 from sandbox.policy.version1 import Document1
 
@@ -21,7 +23,12 @@ _ONLY_EMPTY = {"ipc": _NOTHING, "runtime": {"type": ["object", "null"], "additio
 
 def policy_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a version "2.0" document."""
-    return _named(_without_null(PolicyDocument.model_json_schema()), "Policy of a component")
+    return schema_of(PolicyDocument, "Policy of a component")
+
+
+def schema_of(model: type[BaseModel], title: str) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a document that is read strictly."""
+    return _named(_without_null(model.model_json_schema()), title)
 
 
 def policy_schema_1() -> dict[str, Any]:

@@ -25,6 +25,7 @@ from mcp import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from sandbox.api import Sandbox
+from sandbox.changes.asking import Person
 from sandbox.errors import HostUnavailable, NotFound, SandboxError
 from sandbox.host.outcome import Denial, Outcome
 from sandbox.result import CallResult
@@ -38,6 +39,7 @@ META_REQUEST = "sandbox/request"
 META_DENIALS = "sandbox/denials"
 META_STDOUT = "sandbox/stdout"
 META_STDERR = "sandbox/stderr"
+META_WARNINGS = "sandbox/warnings"
 
 MAX_PRINTED = 4096
 """Characters of each of a guest's two outputs that a result carries; the record has the rest."""
@@ -61,15 +63,20 @@ async def call_tool(
     version: str,
     caller: Caller,
     heard: Callable[[Outcome], Awaitable[None]],
+    person: Person | None = None,
 ) -> Shown:
-    """Call a tool and show what became of it; `heard` is told first. A cancelled caller cancels the call, and its worker dies.
+    """Call a tool and show what became of it; `heard` is told first, `person` is asked where a rule says so.
+
+    A cancelled caller cancels the call, and its worker dies.
 
     Raises:
         MCPError: -32602 where the tool went away, -32603 where this host failed.
     """
     structured = version in MODERN_PROTOCOL_VERSIONS or listed.tool.output_schema is None
     try:
-        called = await sandbox.call(listed.tool.name, arguments, subject=caller.subject, session=caller.session)
+        called = await sandbox.call(
+            listed.tool.name, arguments, subject=caller.who, session=caller.session, metadata=caller.metadata, person=person
+        )
     except NotFound as error:
         raise unknown_tool(listed.tool.name) from error
     except HostUnavailable as error:
@@ -90,6 +97,8 @@ def unknown_tool(name: str) -> MCPError:
 def shown(called: CallResult, tool: Tool, *, structured_errors: bool) -> Shown:
     """A call's end as MCP shows it."""
     meta = {META_REQUEST: called.request_id, **_printed(called.outcome), **_denied(called.outcome.denials)}
+    if called.warnings:
+        meta[META_WARNINGS] = list(called.warnings)
     if called.body is not None:
         return failed(called.body, structured=structured_errors, meta=meta)
     if tool.output_schema is None:

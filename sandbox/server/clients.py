@@ -37,6 +37,8 @@ from mcp.server.subscriptions import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from sandbox.admission.subject import NOTHING, Subject, nothing
+
 Context = ServerRequestContext[Any, Any]
 
 LOCAL = "local"
@@ -51,15 +53,22 @@ SEND_SECONDS = 5.0
 """How long one client that does not read may keep the others from hearing of a change."""
 
 _STATE = "sandbox"
+_TOLD = {b"user-agent": "user_agent", b"traceparent": "trace"}
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the name of the token or `local`, and our name of the session."""
+    """Who asks, as the token or the machine vouches for it, and our name of the session; `metadata` is what it says of itself."""
 
-    subject: str
+    who: Subject
     session: str
+    metadata: Mapping[str, Any] = field(default_factory=nothing)
+
+    @property
+    def subject(self) -> str:
+        """The name of the token, or `local`."""
+        return self.who.id
 
 
 @dataclass(slots=True)
@@ -68,12 +77,17 @@ class Client:
     request that the SDK has of it."""
 
     session: str
-    subject: str
+    who: Subject
     version: str
     heard_at: float
     level: t.LoggingLevel | None = None
     watched: set[str] = field(default_factory=set)
     live: ServerSession | None = None
+
+    @property
+    def subject(self) -> str:
+        """The name of the token that opened the session, or `local`."""
+        return self.who.id
 
     def silent(self) -> bool:
         """Whether the SDK has heard nothing of it for a while."""
@@ -96,17 +110,18 @@ class Clients:
         """Who makes this request."""
         if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             client = self.client(ctx)
-            return Caller(client.subject, client.session)
+            return Caller(client.who, client.session, _told(ctx))
         if ctx.request is not None:
-            return self.without_session(subject_of(ctx))
+            return self.without_session(ctx.request.scope)
         self._lasting.add(self._run)
-        return Caller(LOCAL, self._run)
+        return Caller(Subject.local(), self._run)
 
-    def without_session(self, subject: str) -> Caller:
-        """Who makes a request of the era without sessions over HTTP."""
-        session = hashlib.sha256(f"{self._run} {subject}".encode()).hexdigest()[:32]
+    def without_session(self, scope: Mapping[str, Any]) -> Caller:
+        """Who makes a request of the era without sessions over HTTP, by the request's scope."""
+        who = who_in(scope)
+        session = hashlib.sha256(f"{self._run} {who.id}".encode()).hexdigest()[:32]
         self._lasting.add(session)
-        return Caller(subject, session)
+        return Caller(who, session, metadata_in(scope))
 
     def with_session(self, session_id: str) -> Client | None:
         """The handshake client of a session over HTTP, by the id that only it knows; None before it may be written to."""
@@ -119,7 +134,8 @@ class Clients:
         known: Client | None = connection.state.get(_STATE)
         if known is None:
             session = self._run if ctx.request is None else uuid4().hex
-            known = Client(session, subject_of(ctx), connection.protocol_version, 0.0)
+            who = Subject.local() if ctx.request is None else who_in(ctx.request.scope)
+            known = Client(session, who, connection.protocol_version, 0.0)
             connection.state[_STATE] = self._handshakes[id(connection)] = known
             connection.exit_stack.push_async_callback(self._left, id(connection), connection.session_id)
         known.heard_at = time.monotonic()
@@ -181,7 +197,32 @@ def subject_of(ctx: Context) -> str:
 
 def subject_in(scope: Mapping[str, Any]) -> str:
     """The name of the token that a request's scope has."""
+    return who_in(scope).id
+
+
+def who_in(scope: Mapping[str, Any]) -> Subject:
+    """Whom the token that a request's scope has stands for: roles, tenant and further claims are what the token's maker says."""
     user = scope.get("user")
     if not isinstance(user, AuthenticatedUser):
-        return LOCAL
-    return user.access_token.subject or user.access_token.client_id
+        return Subject.local(LOCAL)
+    token = user.access_token
+    claims = token.claims or {}
+    roles, tenant = claims.get("roles"), claims.get("tenant")
+    return Subject(
+        token.subject or token.client_id,
+        roles=tuple(role for role in roles if isinstance(role, str)) if isinstance(roles, list | tuple) else (),
+        tenant=tenant if isinstance(tenant, str) else None,
+        scopes=tuple(token.scopes),
+        claims=claims,
+    )
+
+
+def metadata_in(scope: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a request over HTTP says of itself: the address that it comes from, its user agent, its trace."""
+    told = {name: value.decode("latin-1") for key, value in scope.get("headers", ()) if (name := _TOLD.get(key)) is not None}
+    peer = scope.get("client")
+    return {**told, "address": peer[0]} if peer else told
+
+
+def _told(ctx: Context) -> Mapping[str, Any]:
+    return NOTHING if ctx.request is None else metadata_in(ctx.request.scope)

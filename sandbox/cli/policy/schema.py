@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from sandbox.cli.exits import Exit
 from sandbox.cli.terminal import Terminal
@@ -13,7 +14,11 @@ from sandbox.policy.schema import HINT, policy_schema, policy_schema_1
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
     """Print the schema, or write it where a document can name it."""
-    schema = policy_schema() if arguments.of == "2.0" else policy_schema_1()
+    return written(policy_schema() if arguments.of == "2.0" else policy_schema_1(), "a policy", arguments, terminal)
+
+
+def written(schema: dict[str, Any], document: str, arguments: Namespace, terminal: Terminal) -> int:
+    """Print a schema, or write it where `document` can name it."""
     if arguments.output is None:
         terminal.data(schema, indented=True)
         return Exit.OK
@@ -22,6 +27,6 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
     if terminal.json:
         terminal.data({"output": arguments.output, "hint": hint})
     else:
-        terminal.line(f"written to {arguments.output}; an editor uses it where a policy begins with")
+        terminal.line(f"written to {arguments.output}; an editor uses it where {document} begins with")
         terminal.line(f"  {hint}")
     return Exit.OK

@@ -26,7 +26,7 @@ from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.inbound import InboundModernRoute, classify_inbound_request, find_duplicated_routing_header
 from starlette.types import Receive, Send
 
-from sandbox.server.clients import Caller, Client, subject_in
+from sandbox.server.clients import Caller, Client, metadata_in, subject_in
 from sandbox.server.http.answers import Header
 from sandbox.server.http.request import Request
 from sandbox.server.server import SandboxServer
@@ -107,7 +107,13 @@ class PlainCalls:
             return None
         listed = self.server.listed(params.get("name"))
         arguments, meta = params.get("arguments", {}), params.get("_meta", {})
-        if listed is None or not isinstance(arguments, dict) or not isinstance(meta, dict) or _ASKS_MORE & meta.keys():
+        if (
+            listed is None
+            or listed.hints.asks
+            or not isinstance(arguments, dict)
+            or not isinstance(meta, dict)
+            or _ASKS_MORE & meta.keys()
+        ):
             return None
         known = self._modern(request, message) if request.one(b"mcp-session-id") is None else self._handshake(request, meta)
         return None if known is None else _Call(listed, arguments, *known)
@@ -121,7 +127,7 @@ class PlainCalls:
         route = classify_inbound_request({"method": message.method, "params": message.params}, headers=headers)
         if not isinstance(route, InboundModernRoute):
             return None
-        return self.server.clients.without_session(_subject(request)), route.protocol_version, None
+        return self.server.clients.without_session(request.scope), route.protocol_version, None
 
     def _handshake(self, request: Request, meta: dict[str, Any]) -> tuple[Caller, str, Client] | None:
         client = self._known(request)
@@ -130,7 +136,7 @@ class PlainCalls:
         versions = request.all(b"mcp-protocol-version")
         if len(versions) > 1 or (versions and versions[0] != client.version):
             return None
-        return Caller(client.subject, client.session), client.version, client
+        return Caller(client.who, client.session, metadata_in(request.scope)), client.version, client
 
     def _known(self, request: Request) -> Client | None:
         sessions = request.all(b"mcp-session-id")

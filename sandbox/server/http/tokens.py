@@ -15,12 +15,16 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mcp.server.auth.provider import AccessToken
 
+from sandbox.admission.subject import TOKEN_SCOPES
 from sandbox.errors import SandboxError
+from sandbox.policy.refusal import one_of, quoted
 
 SHORTEST = 20
 """Characters of a token. One that we make has 43, of 256 random bits."""
@@ -29,26 +33,37 @@ UNNAMED = "token"
 """The name of a token that stands alone."""
 
 MAX_FILE = 64 << 10
-_LINE = re.compile(r"(?:(?P<name>[A-Za-z0-9][A-Za-z0-9._@-]{0,63})[ \t]+)?(?P<token>[A-Za-z0-9._~+/-]+=*)", re.ASCII)
+_LINE = re.compile(
+    r"(?:(?P<name>[A-Za-z0-9][A-Za-z0-9._@-]{0,63})[ \t]+)?(?P<token>[A-Za-z0-9._~+/-]+=*)(?P<further>(?:[ \t]+[a-z]+=\S+)*)",
+    re.ASCII,
+)
+_FURTHER = ("roles", "scopes", "tenant")
+_ATTRIBUTE = re.compile(r"[A-Za-z0-9_.:@/*+-]{1,64}(?:,[A-Za-z0-9_.:@/*+-]{1,64}){0,63}", re.ASCII)
 _HELP = f"write `NAME TOKEN` or `TOKEN` on a line of its own; a token has {SHORTEST} or more of `A-Za-z0-9._~+/-`"
 
 
 @dataclass(frozen=True, slots=True)
 class StaticTokens:
-    """The tokens that are taken, as digests by name."""
+    """The tokens that are taken, as digests by name; `claims` are what the line of a name says behind it."""
 
     digests: tuple[tuple[str, bytes], ...] = field(repr=False)
+    claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """The name behind a token, as the SDK's `TokenVerifier` says it; None where there is none."""
         asked = _digest(token)
         found = [name for name, digest in self.digests if hmac.compare_digest(digest, asked)]
-        return AccessToken(token="", client_id=found[0], subject=found[0], scopes=[]) if found else None
+        if not found:
+            return None
+        claims = dict(self.claims.get(found[0], {}))
+        scopes = list(claims.pop("scopes", TOKEN_SCOPES))
+        return AccessToken(token="", client_id=found[0], subject=found[0], scopes=scopes, claims=claims)
 
 
 def tokens_of(text: str, source: str) -> StaticTokens:
-    """The tokens of a file's text: `NAME TOKEN` a line, `#` begins a comment. Raises SandboxError."""
+    """The tokens of a file's text: `NAME TOKEN roles=a,b scopes=c tenant=d` a line, `#` begins a comment. Raises SandboxError."""
     found: dict[str, bytes] = {}
+    claims: dict[str, Mapping[str, Any]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
@@ -61,9 +76,10 @@ def tokens_of(text: str, source: str) -> StaticTokens:
         if name in found:
             raise SandboxError(f"{source}:{number}: a second token named `{name}`", help="give each its own name")
         found[name] = _digest(match["token"])
+        claims[name] = _claims(match["further"], f"{source}:{number}")
     if not found:
         raise SandboxError(f"{source}: no token in it", help=_HELP)
-    return StaticTokens(tuple(found.items()))
+    return StaticTokens(tuple(found.items()), claims)
 
 
 def tokens_in_file(path: Path) -> tuple[StaticTokens, bool]:
@@ -80,6 +96,18 @@ def tokens_in_file(path: Path) -> tuple[StaticTokens, bool]:
     if len(text) > MAX_FILE:
         raise SandboxError(f"{path}: longer than {MAX_FILE >> 10} KiB", help=_HELP)
     return tokens_of(text.decode("ascii", "replace"), str(path)), made
+
+
+def _claims(text: str, where: str) -> dict[str, Any]:
+    claims: dict[str, Any] = {}
+    for part in text.split():
+        name, _, value = part.partition("=")
+        if name not in _FURTHER or name in claims:
+            raise SandboxError(f"{where}: {quoted(name)} says nothing here", help=one_of(name, _FURTHER) + ", each once")
+        if not _ATTRIBUTE.fullmatch(value) or (name == "tenant" and "," in value):
+            raise SandboxError(f"{where}: `{name}` is {quoted(value)}, which is none", help=f"write `{name}=a`, or `roles=a,b`")
+        claims[name] = value if name == "tenant" else tuple(value.split(","))
+    return claims
 
 
 def _made(path: Path) -> bool:

@@ -1,0 +1,1 @@
+"""`sandbox admission`: who may make which call."""
