@@ -23,7 +23,7 @@ from sandbox.config.state_url import Server
 from sandbox.errors import HostUnavailable
 from sandbox.state.authentic import Authentic
 from sandbox.state.redis_link import Link
-from sandbox.state.redis_tables import META, RedisTables
+from sandbox.state.redis_tables import META, PREFIX, RedisTables
 from sandbox.state.schema import VERSION
 from sandbox.state.secret_key import key_place, make_key, read_key
 from sandbox.state.store import Store
@@ -103,7 +103,8 @@ def _key(link: Link, file: Path) -> bytes:
 def _other_key(link: Link, file: Path, what: str) -> HostUnavailable:
     return HostUnavailable(
         f"the store on `{link.server.name}` is sealed by a user's key, and `{file}` {what}",
-        help="put the key of the server that made it there, or name it: `SANDBOX_SECRETS_KEY`",
+        help="put the key of the server that made it there, or name it: `SANDBOX_SECRETS_KEY`; if there is no other, something"
+        f" else changed the store: it starts anew where all keys are deleted that begin with `{PREFIX}`",
     )
 
 

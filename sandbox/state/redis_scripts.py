@@ -12,9 +12,6 @@ its rows or none.
 
 from __future__ import annotations
 
-MAX_LOG, MIN_LOG = 20_000, 10_000
-"""How long the log may get, and to what it is cut then: who is further behind reads everything."""
-
 # KEYS: meta, log, lock, then the tables.
 _TOLD = """
 local function told(since)
@@ -52,7 +49,7 @@ return told(tonumber(ARGV[1]))
 END = "if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end"
 """Of `token`: give the lock back."""
 
-COMMIT = f"""
+COMMIT = """
 local head = tonumber(redis.call('HGET', KEYS[1], 'head') or '0') or 0
 if (redis.call('GET', KEYS[3]) or ARGV[1]) ~= ARGV[1] or head ~= tonumber(ARGV[2]) then return 0 end
 head = head + 1
@@ -60,20 +57,22 @@ if ARGV[4] == 'anew' then
   redis.call('DEL', KEYS[2], unpack(KEYS, 4))
   redis.call('HSET', KEYS[1], 'floor', head)
 end
-for at = 5, #ARGV, 3 do
+for at = 6, #ARGV, 3 do
   local key = KEYS[4 + ARGV[at]]
   if ARGV[at + 2] == '' then redis.call('HDEL', key, ARGV[at + 1]) else redis.call('HSET', key, ARGV[at + 1], ARGV[at + 2]) end
   redis.call('ZADD', KEYS[2], head, ARGV[at] .. ':' .. ARGV[at + 1])
 end
 redis.call('HSET', KEYS[1], 'head', head, 'writer', ARGV[1])
-if redis.call('ZCARD', KEYS[2]) > {MAX_LOG} then
-  local cut = redis.call('ZRANGE', KEYS[2], 0, {MAX_LOG - MIN_LOG}, 'WITHSCORES')
+local most = tonumber(ARGV[5])
+if redis.call('ZCARD', KEYS[2]) > most then
+  local cut = redis.call('ZRANGE', KEYS[2], 0, most / 2, 'WITHSCORES')
   redis.call('HSET', KEYS[1], 'floor', cut[#cut])
-  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, {MAX_LOG - MIN_LOG})
+  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, most / 2)
 end
 redis.call('DEL', KEYS[3])
 redis.call('PUBLISH', ARGV[3], head)
 return head
 """
-"""Of `token`, `head`, `channel`, whether the rows are all (`anew`) or some, and of each row its table, its number and its columns
-(empty where it is gone); 0 where another one has the lock by now, or wrote."""
+"""Of `token`, `head`, `channel`, whether the rows are all (`anew`) or some, how long the log may get (who is further behind reads
+everything), and of each row its table, its number and its columns, empty where it is gone; 0 where another one has the lock by
+now, or wrote."""

@@ -35,6 +35,8 @@ KEYS = [META, f"{PREFIX}:log", f"{PREFIX}:lock", *(f"{PREFIX}:rows:{table}" for 
 LOCK_MS = 1_000
 """For how long a process that dies in a change holds the others up. A change that takes longer is made if nobody came between."""
 WAIT_S = 4.0
+MAX_LOG = 20_000
+"""How many rows are told from one another by when they changed."""
 _AGAIN_S = 0.002
 
 
@@ -202,7 +204,7 @@ class RedisTables(Tables):
                 for row in (replica.everything() if anew else replica.touched())
                 for part in (row.table, row.number, row.columns or "")
             ]
-            self._head = self._taken(lock.token, ["anew" if anew else "some", *rows])
+            self._head = self._taken(lock.token, ["anew" if anew else "some", MAX_LOG, *rows])
             lock.held = False
 
     def _taken(self, token: str, told: list[Any]) -> int:
