@@ -23,6 +23,7 @@ from sandbox.admission import Authorizer, Subject, new_request_id
 from sandbox.admission.subject import NOTHING
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.audit.tail import tail
+from sandbox.changes.admitted import Admitted
 from sandbox.changes.applying import Changes
 from sandbox.changes.asking import Inquiries, Person
 from sandbox.changes.explaining import Explaining
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("sandbox")
 
 
-class Sandbox(Permissions, Installing, Roles, Sharing, Signalling, Workshop, Explaining):
+class Sandbox(Admitted, Permissions, Installing, Roles, Sharing, Signalling, Workshop, Explaining):
     """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
 
     `home` is where state, record, cache and data lie; `state` says where grants are kept, as the configuration does, or `memory`.

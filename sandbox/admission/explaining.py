@@ -109,6 +109,13 @@ def explain(
     return Explanation(decision, tuple(_considered(ruleset, facts, decision)), _smallest(steps, decision, answer))
 
 
+def explained_without(decision: Decision) -> Explanation:
+    """The explanation where no document is in force."""
+    told = Considered("template", "permissive", decision.effect, True, decision.reason, decided=True)
+    change = Change(("put an admission document in force: `admission: FILE` in sandbox.yaml",), (), Ruling.DENY)
+    return Explanation(decision, (told,), change)
+
+
 def _considered(ruleset: Ruleset, facts: Facts, decision: Decision) -> Iterator[Considered]:
     for vote in ruleset.votes(facts):
         if vote.section != ruleset.rules.name:

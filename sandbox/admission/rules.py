@@ -50,7 +50,7 @@ class Rules:
     def __init__(self, document: AdmissionDocument, checks: tuple[Check, ...] = ()) -> None:
         ordered = sorted(document.rules, key=lambda rule: -rule.priority)
         self.all = tuple(_ready(rule, rank) for rank, rule in enumerate(ordered))
-        self._checks = checks
+        self.checks = checks
         self.configured = bool(self.all or checks)
         self._always: list[Ready] = []
         self._drawers: dict[Key, list[Ready]] = {}
@@ -61,7 +61,7 @@ class Rules:
 
     def vote(self, facts: Facts) -> Vote | None:
         """What the rules of the highest priority that match say together."""
-        said = self._of_checks(facts) if self._checks else ()
+        said = self._of_checks(facts) if self.checks else ()
         matched: list[Ready] = []
         floor = max((priority for priority, _ in said), default=None)
         for ready in self.candidates(facts):
@@ -124,7 +124,7 @@ class Rules:
                     self._drawers.setdefault(key, []).append(ready)
 
     def _of_checks(self, facts: Facts) -> list[tuple[int, Vote]]:
-        return [(each.priority, vote) for each in self._checks if (vote := _asked(each, facts)) is not None]
+        return [(each.priority, vote) for each in self.checks if (vote := _asked(each, facts)) is not None]
 
 
 def _rank(ready: Ready) -> int:

@@ -1,19 +1,41 @@
-"""The shape of the operator's own commands: `stop`, `resume`, `signal`, `secret` and `config`.
+"""The shape of the operator's own commands: `stop`, `resume`, `signal`, `secret`, `config` and `workflow`.
 
 Decides words and options alone, as `sandbox.cli.arguments` does for the others.
 """
 
 from __future__ import annotations
 
-from sandbox.cli.parser import Commands, group, leaf
+from sandbox.cli.parser import Commands, Parser, group, leaf
+from sandbox.cli.policy.words import asking
 
 
 def operating(commands: Commands) -> None:
     """Add the commands."""
+    _explain(commands)
     _stopping(commands)
     _role(commands)
     _secret(commands)
     _config(commands)
+    _workflow(commands)
+
+
+def _explain(commands: Commands) -> None:
+    summary = "say why a call is admitted or not, and why it may touch what is asked about; exit code 1 where an answer is no"
+    words = "`TOOL [KEY=VALUE … | {JSON}]` or `COMPONENT`"
+    explain = leaf(commands, "explain", "explain", summary, words, (1, None), completes="component")
+    who_calls(explain)
+    asking(explain)
+
+
+def who_calls(parser: Parser) -> None:
+    """Add who is meant to ask, and by which document it is decided."""
+    parser.add_argument("--subject", metavar="ID", default="local", help="who calls (default: local)")
+    parser.add_argument("--role", metavar="ROLE", action="append", help="with this role, besides those of the document")
+    parser.add_argument("--scope", metavar="SCOPE", action="append", help="with this scope (default: every shipped one)")
+    parser.add_argument("--tenant", metavar="TENANT", help="of this tenant")
+    parser.add_argument("--session", metavar="ID", help="in this session")
+    parser.add_argument("--kind", metavar="ACTION", help="as this action, besides those of the tool")
+    parser.add_argument("--document", metavar="FILE|NAME", help="by this document (default: the one in force here)")
 
 
 def _role(commands: Commands) -> None:
@@ -55,3 +77,14 @@ def _secret(commands: Commands) -> None:
     leaf(secret, "set", "secret", setting, "`NAME`", (1, None), completes="secret")
     leaf(secret, "list", "secret", "list the names of the secrets, never their values", "nothing more", (0, 0), needs_home=True)
     leaf(secret, "remove", "secret", "forget a secret", "`NAME`", (1, 1), completes="secret", needs_home=True)
+
+
+def _workflow(commands: Commands) -> None:
+    workflow = group(commands, "workflow", "have a policy hold for several components at once")
+    load = leaf(workflow, "load", "workflow", "have what it shares hold, from the next call", "`FILE`", (1, 1))
+    load.add_argument("--name", metavar="NAME", help="what it is called here (default: the file's name)")
+    check = "say all that is wrong with such a policy, without loading it"
+    leaf(workflow, "check", "workflow", check, "`FILE`", (1, 1))
+    unload = "take back what it gave; calls that run under it are stopped"
+    leaf(workflow, "unload", "workflow", unload, "`NAME`", (1, 1), completes="nothing")
+    leaf(workflow, "list", "workflow", "list those that hold, and what each gives", "nothing more", (0, 0))

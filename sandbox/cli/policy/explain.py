@@ -7,26 +7,24 @@ for it now, its grants included.
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sandbox.cli.exits import Exit
+from sandbox.cli.policy.asked import asked, resolved
 from sandbox.cli.policy.opening import component_of, opened
 from sandbox.cli.policy.reading import data_folder, judged, usage
 from sandbox.cli.terminal import Terminal
 from sandbox.template.advice import Advice, Explained, Question, explained, under_ceiling
-from sandbox.template.template import Access, WasiTemplate
-
-_ACCESS = {"read": Access.READ, "write": Access.WRITE, "create": Access.CREATE, "delete": Access.DELETE}
+from sandbox.template.template import WasiTemplate
 
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
     """Answer every question; the exit code is 1 where one answer is no."""
-    questions = tuple(_questions(arguments))
+    questions = tuple(asked(arguments))
     if not questions:
         usage("nothing is asked", "write `--read PATH`, `--url URL`, `--env NAME` or `--limit NAME[=VALUE]`")
     (word,) = arguments.words
@@ -40,19 +38,6 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
     return Exit.OK if all(each.said.allowed for each in found) else Exit.REFUSED
 
 
-def _questions(arguments: Namespace) -> Iterator[Question]:
-    paths: dict[str, Access] = {}
-    for word, access in _ACCESS.items():
-        for path in getattr(arguments, word) or ():
-            paths[path] = paths.get(path, Access.NONE) | access
-    yield from (Question("storage", path, access) for path, access in paths.items())
-    yield from (Question("network", url, method=arguments.method.upper()) for url in arguments.url or ())
-    yield from (Question("environment", name) for name in arguments.env or ())
-    for limit in arguments.limit or ():
-        name, equals, value = limit.partition("=")
-        yield Question("resource", name, value=value if equals else None)
-
-
 def _of_component(word: str, arguments: Namespace, questions: Sequence[Question]) -> tuple[Explained, ...]:
     return asyncio.run(_asked_of(word, arguments, questions))
 
@@ -60,13 +45,13 @@ def _of_component(word: str, arguments: Namespace, questions: Sequence[Question]
 async def _asked_of(word: str, arguments: Namespace, questions: Sequence[Question]) -> tuple[Explained, ...]:
     async with opened(arguments) as sandbox:
         template = sandbox.template_in_force(word)
-        found = sandbox.explain_policy(word, *map(_resolved, questions))
+        found = sandbox.explain_policy(word, *map(resolved, questions))
     return tuple(_with_mount(template, word, question, each) for question, each in zip(questions, found, strict=True))
 
 
 def _of_file(word: str, arguments: Namespace, questions: Sequence[Question], terminal: Terminal) -> tuple[Explained, ...]:
     compiled = judged(word, arguments).compiled
-    found = explained(compiled.template, tuple(map(_resolved, questions)))
+    found = explained(compiled.template, tuple(map(resolved, questions)))
     if not all(each.said.allowed for each in found):
         without = judged(word, arguments, ceiling=False).compiled.template
         found = tuple(under_ceiling(without, each) for each in found)
@@ -75,11 +60,6 @@ def _of_file(word: str, arguments: Namespace, questions: Sequence[Question], ter
         stands = f"`{data_folder(word, arguments)}` stands for the component's own data folder"
         terminal.note(f"{stands}; `--component FILE.wasm` says whose")
     return found
-
-
-def _resolved(question: Question) -> Question:
-    """The question about the real path: rules are about where links end."""
-    return replace(question, target=os.path.realpath(question.target)) if question.kind == "storage" else question
 
 
 def _with_mount(template: WasiTemplate, word: str, asked: Question, each: Explained) -> Explained:

@@ -36,18 +36,23 @@ def _reading(policy: Commands) -> None:
     )
     for parser in (check, explain):
         _surroundings(parser)
-    for access in ("read", "write", "create", "delete"):
-        explain.add_argument(f"--{access}", metavar="PATH", action="append", help=f"may it {access} this path of the host")
-    explain.add_argument("--url", metavar="URL", action="append", help="may it reach this URL")
-    explain.add_argument("--method", metavar="METHOD", default="GET", help="with this method (default: GET)")
-    explain.add_argument("--env", metavar="NAME", action="append", help="may it see this variable")
-    explain.add_argument("--limit", metavar="NAME[=VALUE]", action="append", help="which limit holds, or may it use so much")
+    asking(explain)
     summary = "show the rules in force for a component, where each comes from and what enforces it"
     _ceiling(leaf(policy, "get", "policy.get", summary, "`COMPONENT`", (1, 1), completes="component", needs_home=True))
     leaf(policy, "list", "policy.named", "list the policies that ship with the host", "nothing more", (0, 0))
     schema = leaf(policy, "schema", "policy.schema", "print the JSON Schema of policies, for editors", "nothing more", (0, 0))
     schema.add_argument("--of", default="2.0", choices=["2.0", "1.0"], help="the version of the document (default: 2.0)")
     schema.add_argument("--output", metavar="FILE", help="write it there, and say how a document names it")
+
+
+def asking(parser: Parser) -> None:
+    """Add what may be asked about an effect."""
+    for access in ("read", "write", "create", "delete"):
+        parser.add_argument(f"--{access}", metavar="PATH", action="append", help=f"may it {access} this path of the host")
+    parser.add_argument("--url", metavar="URL", action="append", help="may it reach this URL")
+    parser.add_argument("--method", metavar="METHOD", default="GET", help="with this method (default: GET)")
+    parser.add_argument("--env", metavar="NAME", action="append", help="may it see this variable")
+    parser.add_argument("--limit", metavar="NAME[=VALUE]", action="append", help="which limit holds, or may it use so much")
 
 
 def _comparing(policy: Commands) -> None:
