@@ -22,6 +22,7 @@ import dataclasses  # noqa: F401
 import datetime  # noqa: F401, ICN001 - the code that runs here writes `datetime`
 import decimal  # noqa: F401
 import difflib  # noqa: F401
+import encodings.idna  # noqa: F401 - `socket` wants it when it connects
 import enum  # noqa: F401
 import fnmatch  # noqa: F401
 import fractions  # noqa: F401
@@ -33,6 +34,7 @@ import hashlib  # noqa: F401
 import heapq  # noqa: F401
 import hmac  # noqa: F401
 import html.parser  # noqa: F401
+import http.client  # noqa: F401
 import inspect  # noqa: F401
 import io
 import ipaddress  # noqa: F401
@@ -50,8 +52,11 @@ import queue  # noqa: F401
 import random
 import re  # noqa: F401
 import secrets  # noqa: F401
+import select  # noqa: F401
+import selectors  # noqa: F401
 import shlex  # noqa: F401
 import shutil  # noqa: F401
+import socket  # noqa: F401
 import statistics  # noqa: F401
 import string  # noqa: F401
 import struct  # noqa: F401

@@ -15,9 +15,13 @@ from tests.support.components import files_component
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "writing-policies.md"
 HEAD = 'version: "2.0"\npermissions:\n'
 FILES = {
-    "weather.yaml": HEAD + "  network: {allow: [{host: api.example.com}]}\n  environment: {allow: [{key: API_KEY}]}\n",
+    "weather.yaml": HEAD
+    + "  network: {allow: [{host: api.example.com}, {host: db.example.com, protocols: [tcp], ports: [5432]}]}\n"
+    + "  environment: {allow: [{key: API_KEY}]}\n",
     "weather-2.yaml": HEAD + "  network: {allow: [{host: api.example.com, methods: [GET]}]}\n",
-    "most.yaml": HEAD + '  network: {allow: [{host: "*.example.com"}]}\n  environment: {allow: [{key: "*"}]}\n',
+    "most.yaml": HEAD
+    + '  network: {allow: [{host: "*.example.com"}, {host: "*.example.com", protocols: [tcp], ports: any}]}\n'
+    + '  environment: {allow: [{key: "*"}]}\n',
     "container.yaml": 'version: "1.0"\npermissions: {runtime: {docker: {}}}\n',
     "old.yaml": 'version: "1.0"\npermissions: {network: {allow: [{host: api.example.com}]}}\n',
 }
