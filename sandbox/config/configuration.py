@@ -21,6 +21,7 @@ from sandbox.config.places import Places
 from sandbox.config.proxy import Proxy, parse_proxy_url
 from sandbox.config.read import read_file
 from sandbox.config.settings import DEFAULTS, Layer, Setting
+from sandbox.config.spending import BudgetSection
 from sandbox.config.variables import read_variables
 from sandbox.errors import PolicyError, Problem
 from sandbox.policy.load import load_policy_file
@@ -51,6 +52,7 @@ class Configuration:
     defaults: Mapping[str, Path | str] = field(default_factory=dict)
     state: str = "sqlite"
     admission: Path | str | None = None
+    budgets: BudgetSection | None = None
     isolation: Literal["default", "strict"] = "default"
     max_workers: int = 16
     spares: int = 2
@@ -205,6 +207,7 @@ def _made(
         defaults={pattern: Path(policy) if "/" in policy else policy for pattern, policy in value["defaults"].items()},
         state=value["state"],
         admission=Path(admission) if (admission := value["admission"]) is not None and "/" in admission else admission,
+        budgets=None if value["budgets"] is None else BudgetSection.model_validate(value["budgets"]),
         isolation=value["isolation"],
         max_workers=value["workers.max"],
         spares=value["workers.spares"],

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sandbox.config.proxy import parse_direct, parse_names, parse_proxy_url
+from sandbox.config.spending import BudgetSection
 from sandbox.config.state_url import parse_state
 from sandbox.policy.credentials import SecretName
 from sandbox.policy.entries import Strict
@@ -19,7 +20,6 @@ from sandbox.policy.fields import Count
 from sandbox.policy.refusal import Refusal, one_of, quoted
 
 NOT_YET = {
-    "budgets": "nothing counts what calls cost; limit a call by `ceiling.resources.limits`",
     "trusted_keys": "no signature is looked at; name a component by its digest",
 }
 """Keys that a later version will enforce: what is accepted is enforced, so until then they are refused."""
@@ -130,3 +130,4 @@ class Document(Strict):
     grants: Grants = Grants()
     auth: Auth = Auth()
     proxy: ProxyKeys = ProxyKeys()
+    budgets: BudgetSection | None = None

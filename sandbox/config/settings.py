@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.config.models import Document
+from sandbox.config.spending import BudgetSection
 from sandbox.policy.models import PolicyDocument
 
 DEFAULTS: Mapping[str, Any] = {
     "defaults": {},
     "state": "sqlite",
     "admission": None,
+    "budgets": None,
     "isolation": "default",
     "workers.max": 16,
     "workers.spares": 2,
@@ -53,5 +55,7 @@ def settings_of(document: Document, origin_of: Mapping[str, str]) -> Iterator[Se
         section, _, name = key.partition(".")
         value = getattr(document, section)
         value = getattr(value, name) if name else value
+        if isinstance(value, BudgetSection):
+            value = value.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         if value is not None:
             yield Setting(key, value, origin_of[key])

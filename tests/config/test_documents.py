@@ -62,6 +62,16 @@ def test_what_is_not_built_is_refused_by_name(key: str) -> None:
         ("proxy: {direct: [10.0.0.0/8, '*']}", "1:30: proxy.direct[1]", "leaves nothing to the proxy"),
         ("proxy: {names: here}", "1:16: proxy.names", "nobody who looks names up"),
         ("proxy: {secret: 'a b'}", "1:17: proxy.secret", "no secret's name"),
+        ("budgets: x", "1:10: budgets", "a mapping is meant"),
+        ("budgets: {users: {a: {max_cots: 1}}}", "1:23: budgets.users.a.max_cots", "unknown key"),
+        ("budgets: {default_user: {max_cost: 1e-7}}", "1:36: budgets.default_user.max_cost", "finer than this host counts"),
+        ("budgets: {default_user: {max_cost: -1}}", "1:36: budgets.default_user.max_cost", "no amount of money"),
+        ("budgets: {default_user: {max_requests: 1.5}}", "1:40: budgets.default_user.max_requests", "no count"),
+        ("budgets: {default_user: {max_requests: 1, period: year}}", "1:51: budgets.default_user.period", "no period"),
+        ("budgets: {default_user: {period: day}}", "1:25: budgets.default_user", "limits nothing"),
+        ("budgets: {global: {max_egress_bytes: 1000}}", "1:38: budgets.global.max_egress_bytes", "text is meant"),
+        ("budgets: {runs: {default: {max_cost: 1, period: day}}}", "1:10: budgets", "does not begin anew"),
+        ("budgets: {circuit_breaker: {failures: 0}}", "1:39: budgets.circuit_breaker.failures", "greater than or equal to 1"),
         ("auth: {tokens: abc}", "1:8: auth.tokens", "unknown key"),
         ('defaults: {"wasi:http/proxy": deny-all}', "1:31: defaults.wasi:http/proxy", "names a world"),
         ('defaults: {"a b": deny-all}', "1:19: defaults.a b", "no component's name"),
@@ -87,7 +97,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_text() -> None:
     """Those of the ceiling among them, with their places in this file."""
     text = "ceiling:\n  network: {allow: [{hst: a}]}\nbudgets: x\nworkers: {max: 0, spars: 1}\nauth: {token_file: x}\n"
     found = [problem.partition(" ")[0] for problem in problems(text)]
-    assert found == ["2:22:", "3:1:", "4:16:", "4:19:", "5:20:"]
+    assert found == ["2:22:", "3:10:", "4:16:", "4:19:", "5:20:"]
     assert "did you mean `host`?" in helps(text)
     assert "did you mean `spares`?" in helps(text)
 
@@ -134,6 +144,7 @@ def test_every_key_has_a_twin() -> None:
         "defaults": '{"x-*": deny-all}',
         "state": "sqlite",
         "admission": "audit",
+        "budgets": "{default_user: {max_cost: 0.5, period: day}}",
         "isolation": "strict",
         "workers.max": "3",
         "workers.spares": "0",
@@ -152,6 +163,7 @@ def test_every_key_has_a_twin() -> None:
         assert found.origin == f"${twin(key)}"
         assert found.value == {
             "defaults": {"x-*": "deny-all"},
+            "budgets": {"default_user": {"max_cost": "0.5", "period": "day"}},
             "workers.max": 3,
             "workers.spares": 0,
             "proxy.direct": ("10.0.0.0/8",),
