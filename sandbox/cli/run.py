@@ -14,7 +14,7 @@ from argparse import Namespace
 
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import load_all, open_sandbox
-from sandbox.cli.own import own_tools
+from sandbox.cli.own import most, own_tools
 from sandbox.cli.terminal import Terminal
 from sandbox.server.descriptors import Wire, claim
 
@@ -34,7 +34,7 @@ async def _serve(arguments: Namespace, wire: Wire) -> int:
             loading = asyncio.create_task(load_all(sandbox, arguments.words, arguments.policy, arguments.waive, serving=True))
             try:
                 serving = await importing
-                await serving.serve(sandbox, wire, loading, own_tools(arguments, sandbox))
+                await serving.serve(sandbox, wire, loading, own_tools(arguments, sandbox), most=most(arguments))
             finally:
                 loading.cancel()
                 await asyncio.gather(loading, return_exceptions=True)

@@ -14,10 +14,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from sandbox.cli.asking import person_at
 from sandbox.cli.configured import configuration_of
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import load_all, open_sandbox
-from sandbox.cli.own import own_tools
+from sandbox.cli.own import most, own_tools
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import Code, SandboxError
 
@@ -37,9 +38,9 @@ async def _serve(arguments: Namespace, terminal: Terminal) -> int:
     where = {"path": path, "hosts": frozenset(hosts), "origins": frozenset(origins)}
     http = importlib.import_module("sandbox.server.http.serve")
     listening = http.Listening(host=arguments.host, port=arguments.port, verifier=_verifier(arguments, terminal), **where)
-    async with open_sandbox(arguments, source="http") as sandbox:
+    async with open_sandbox(arguments, source="http", person=person_at(terminal)) as sandbox:
         loading = asyncio.create_task(load_all(sandbox, arguments.words, arguments.policy, arguments.waive, serving=True))
-        server = http.SandboxServer(sandbox, loading, own_tools(arguments, sandbox))
+        server = http.SandboxServer(sandbox, loading, own_tools(arguments, sandbox), most=most(arguments))
         try:
             await http.serve_http(server, listening, ready=_telling(terminal), stop=stop)
         finally:

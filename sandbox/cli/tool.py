@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.api import Sandbox
+from sandbox.cli.asking import person_at
 from sandbox.cli.exits import Exit
 from sandbox.cli.home import refuse_no_home
 from sandbox.cli.hosting import NOTHING_INSTALLED, hosting, load_all, open_sandbox, tell
@@ -85,9 +86,9 @@ async def _reachable(arguments: Namespace, files: Sequence[str], terminal: Termi
         found: dict[str, tuple[ServedTool | None, dict[str, Any]]] = {}
         with terminal.working("loading components"):
             if _says_of_a_host(arguments, files):
-                sandbox = await stack.enter_async_context(hosting(arguments, files))
+                sandbox = await stack.enter_async_context(hosting(arguments, files, person=person_at(terminal)))
             else:
-                sandbox = await stack.enter_async_context(open_sandbox(arguments, source="terminal"))
+                sandbox = await stack.enter_async_context(open_sandbox(arguments, source="terminal", person=person_at(terminal)))
                 found = {tool.name: (tool, tool.tool) for tool in await served(sandbox.home / "run")}
                 # Where servers have tools, nothing need be installed.
                 if not found or any(view.installed for view in sandbox.components()):

@@ -15,7 +15,7 @@ import functools
 import logging
 import secrets
 import warnings
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -29,13 +29,19 @@ from mcp_types import PROTOCOL_VERSION_META_KEY, SERVER_INFO_META_KEY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
+from sandbox.admission.words import Method
 from sandbox.api import Sandbox
+from sandbox.changes.asking import Person
+from sandbox.errors import NotAdmitted
+from sandbox.host.outcome import Outcome
+from sandbox.policy.grants import Lifetime
 from sandbox.server.announcing import Announcer
 from sandbox.server.calls import Shown, call_tool, unknown_tool
 from sandbox.server.clients import Caller, Client, Clients, Context, subject_of
 from sandbox.server.hearing import UNASKED, Log, least_of, log_of, progress, tell
 from sandbox.server.own_tools import Answer, NoTools, OwnTools
 from sandbox.server.pages import cursor_in
+from sandbox.server.parking import Parking
 from sandbox.server.resources import Resources, not_found
 from sandbox.server.tools import Listed, ToolList
 
@@ -52,13 +58,16 @@ _log = logging.getLogger(__name__)
 
 
 class SandboxServer(Server[Any]):
-    """One host's tools for any number of connections, of either era."""
+    """One host's tools for any number of connections, of either era. `most` is how long at most a yes of theirs is good."""
 
-    def __init__(self, sandbox: Sandbox, loading: asyncio.Task[None], own: OwnTools | None = None) -> None:
+    def __init__(
+        self, sandbox: Sandbox, loading: asyncio.Task[None], own: OwnTools | None = None, *, most: Lifetime = "session"
+    ) -> None:
         self.sandbox = sandbox
         self.clients = Clients(sandbox.end_session)
         self.resources = Resources(sandbox)
         self._own = NoTools() if own is None else own
+        self.parking = Parking(most)
         self.loading = loading
         self._list: ToolList | None = None
         # A client that lists the tools right after a change has those of now, whenever the others are told of it.
@@ -125,8 +134,9 @@ class SandboxServer(Server[Any]):
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
         return None if self._list is None else self._list.input_schema(name)
 
-    async def _list_tools(self, ctx: Context, params: t.PaginatedRequestParams | None) -> t.ListToolsResult:  # noqa: ARG002 - the SDK's signature
-        return (await self._tools()).page(cursor_in(params))
+    async def _list_tools(self, ctx: Context, params: t.PaginatedRequestParams | None) -> t.ListToolsResult:
+        tools, who = await self._tools(), self.clients.caller(ctx).who
+        return tools.page(cursor_in(params), lambda name: self.sandbox.shows(who, name))
 
     async def _called(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """A plain call of a component's tool, without the SDK's models of its request and result; the rest as ever.
@@ -140,7 +150,7 @@ class SandboxServer(Server[Any]):
             return await call_next(ctx)
         name, arguments = ctx.params.get("name"), ctx.params.get("arguments", _NO_ARGUMENTS)
         listed = self.listed(name)
-        if listed is None or not isinstance(arguments, dict):
+        if listed is None or not isinstance(arguments, dict) or self._may_ask(listed, ctx.params.get("requestState")):
             return await call_next(ctx)
         return self._stamped(await self._call(ctx, listed, arguments), ctx.protocol_version)
 
@@ -175,16 +185,47 @@ class SandboxServer(Server[Any]):
         listed = tools.by_name.get(params.name)
         if listed is None:
             raise unknown_tool(params.name)
-        return t.CallToolResult.model_validate(await self._call(ctx, listed, params.arguments or {}))
+        done = await self._asking(ctx, listed, params) if self._may_ask(listed, params.request_state) else None
+        done = await self._call(ctx, listed, params.arguments or {}) if done is None else done
+        return done if isinstance(done, t.InputRequiredResult) else t.CallToolResult.model_validate(done)
 
-    async def _call(self, ctx: Context, listed: Listed, arguments: dict[str, Any]) -> Shown:
+    @staticmethod
+    def _may_ask(listed: Listed, state: object) -> bool:
+        """Whether a call may wait for a person, or goes on with one that did."""
+        return listed.hints.asks or state is not None
+
+    async def _asking(self, ctx: Context, listed: Listed, params: t.CallToolRequestParams) -> Shown | t.InputRequiredResult:
+        caller, arguments = self.clients.caller(ctx), params.arguments or {}
+
+        async def run(person: Person | None, answers: Callable[[], Context]) -> Shown:
+            return await self._call(ctx, listed, arguments, person=person, answers=answers)
+
+        return await self.parking.call(ctx, caller, params, run)
+
+    async def _call(
+        self,
+        ctx: Context,
+        listed: Listed,
+        arguments: dict[str, Any],
+        *,
+        person: Person | None = None,
+        answers: Callable[[], Context] | None = None,
+    ) -> Shown:
+        """Make a call; it is answered to the request that `answers` gives at its end, which is another one after a question."""
         caller = self.clients.caller(ctx)
         component = listed.tool.component
         client = None if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else self.clients.client(ctx)
-        heard = functools.partial(tell, log_of(ctx), least_of(ctx, client), listed.tool.name, component)
+        version = ctx.protocol_version
+
+        async def heard(outcome: Outcome) -> None:
+            last = ctx if answers is None else answers()
+            await tell(log_of(last), least_of(last, client), listed.tool.name, component, outcome)
+
         try:
             async with progress(ctx, lambda: f"{self._doing(component)} {listed.tool.name}"):
-                return await call_tool(self.sandbox, listed, arguments, version=ctx.protocol_version, caller=caller, heard=heard)
+                return await call_tool(
+                    self.sandbox, listed, arguments, version=version, caller=caller, heard=heard, person=person
+                )
         finally:
             self.announcer.called(component)
 
@@ -200,7 +241,12 @@ class SandboxServer(Server[Any]):
 
     async def _read_resource(self, ctx: Context, params: t.ReadResourceRequestParams) -> t.ReadResourceResult:
         await self._tools()
-        return self.resources.read(params.uri, self.clients.caller(ctx))
+        caller = self.clients.caller(ctx)
+        try:
+            self.sandbox.permit(caller.who, Method.READ)
+        except NotAdmitted as error:
+            raise MCPError(t.INVALID_REQUEST, error.message, error.to_json()) from None
+        return self.resources.read(params.uri, caller)
 
     async def _subscribe(self, ctx: Context, params: t.SubscribeRequestParams) -> t.EmptyResult:
         await self._tools()
@@ -238,6 +284,7 @@ async def _announcing(server: Server[Any]) -> AsyncIterator[Clients]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        server.parking.close()
         await server.clients.close()
 
 

@@ -23,12 +23,16 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 @dataclass(frozen=True, slots=True)
 class AuthorityHints:
-    """The hints of every tool of a component; `idempotent` is None where nothing proves it."""
+    """The hints of every tool of a component; `idempotent` is None where nothing proves it.
+
+    `asks` is no hint of MCP's: whether a call may wait for a person's yes.
+    """
 
     read_only: bool
     destructive: bool
     open_world: bool
     idempotent: bool | None
+    asks: bool = False
 
 
 def authority_hints(template: WasiTemplate) -> AuthorityHints:
@@ -44,6 +48,7 @@ def authority_hints(template: WasiTemplate) -> AuthorityHints:
         open_world=bool(network),
         # What changes nothing changes nothing the second time; of anything else no rule can tell.
         idempotent=True if read_only else None,
+        asks=any(rule.effect is Effect.ASK for rule in template.files),
     )
 
 

@@ -160,7 +160,7 @@ async def test_the_question_shows_the_path_escaped_and_is_on_record(
     asked, answered = recorded(home, "permission_requested", "permission_answered")
     assert asked["detail"] == {"question": question.text, "host_path": f"{folder}/{name}"}
     assert (answered["decision"], answered["reason"]) == ("deny", "a person was asked and did not allow it")
-    (invoked,) = recorded(home, "tool_invoke")
+    invoked = recorded(home, "tool_invoke")[-1]
     assert asked["audit_id"] == answered["audit_id"] == invoked["audit_id"]
 
 

@@ -143,7 +143,7 @@ class Asking:
         return found, self._noted(found.attempt, asked, found.question, answer)
 
     def _refuse_to_ask(self, ctx: Context, asked: Asked, question: Question) -> None:
-        if not _can_ask(ctx):
+        if not can_ask(ctx):
             raise RefusedError("this client cannot ask a person (it does not offer elicitation)", question.command)
         if (asked[3], question.same) in self._declined:
             raise RefusedError("a person said no to exactly this in this session; it is not asked again", question.command)
@@ -189,7 +189,8 @@ def _read(given: t.ElicitResult) -> Answer:
     return Answer(False, given.action, said_no=given.action == "decline")
 
 
-def _can_ask(ctx: Context) -> bool:
+def can_ask(ctx: Context) -> bool:
+    """Whether the client of a request can put a question to a person."""
     capabilities = ctx.session.client_capabilities
     offered = None if capabilities is None else capabilities.elicitation
     if offered is None or (offered.url is not None and offered.form is None):
@@ -197,4 +198,4 @@ def _can_ask(ctx: Context) -> bool:
     return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or ctx.session.can_send_request
 
 
-__all__ = ["ANSWER_SECONDS", "Answer", "Asked", "Asking", "Open", "Question", "RefusedError", "refusal"]
+__all__ = ["ANSWER_SECONDS", "Answer", "Asked", "Asking", "Open", "Question", "RefusedError", "can_ask", "refusal"]

@@ -1,0 +1,106 @@
+"""`sandbox tool call` on a terminal asks who sits there; without a terminal it is an ordinary denial. A real terminal: a pty."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox.changes.asking import Answer, Question
+from sandbox.cli.asking import heard, said
+from sandbox.wit.types import Digest
+from tests.support.commands import sandbox
+from tests.support.components import files_component
+from tests.support.serving import program
+
+SECONDS = 30
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One home for all: the component is compiled once, and only the last test leaves a grant."""
+    return tmp_path_factory.mktemp("asking")
+
+
+def words(folder: Path, path: str = "/w/a.txt") -> list[str]:
+    """A call of the component `files` that has somebody asked about everything below `w`."""
+    (folder / "w").mkdir(exist_ok=True)
+    (folder / "w/a.txt").write_text("alpha")
+    policy = folder / "policy.yaml"
+    text = f'{{storage: {{ask: [{{uri: "fs://{folder}/w/**", access: [read], mount: /w}}]}}}}'
+    policy.write_text(f'version: "2.0"\npermissions: {text}\n')
+    policy.chmod(0o600)
+    return ["tool", "call", str(files_component()), "--policy", str(policy), "read", f"path={path}"]
+
+
+def at_a_terminal(folder: Path, typed: str) -> tuple[str, str, int]:
+    """What the terminal showed, what came out, and the exit status; `typed` is the answer to the question."""
+    ours, theirs = pty.openpty()
+    command = [program(), *words(folder), "--home", str(folder / "home")]
+    process = subprocess.Popen(command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, start_new_session=True)
+    os.close(theirs)
+    shown, answered, until = "", False, time.monotonic() + SECONDS
+    try:
+        while time.monotonic() < until:
+            readable, _, _ = select.select([ours], [], [], 0.1)
+            try:
+                shown += os.read(ours, 4096).decode() if readable else ""
+            except OSError:
+                break  # the other end is closed
+            if "no answer is a no" in shown and not answered:
+                os.write(ours, typed.encode())
+                answered = True
+            if process.poll() is not None and not readable:
+                break
+        out, _ = process.communicate(timeout=SECONDS)
+    finally:
+        process.kill()
+        os.close(ours)
+    return shown, out.decode(), process.returncode
+
+
+def test_without_a_terminal_it_is_an_ordinary_denial(folder: Path) -> None:
+    done = sandbox(*words(folder), folder=folder)
+    assert done.returncode == 1
+    assert "refused: filesystem_access_denied: read of `/w/a.txt` is not allowed: nobody could be asked" in done.stderr
+    assert "sandbox permission grant files --from-denial d-" in done.stderr
+
+
+@pytest.mark.parametrize("typed", ["\n", "perhaps\n"])
+def test_whatever_is_no_answer_is_a_no(folder: Path, typed: str) -> None:
+    shown, out, status = at_a_terminal(folder, typed)
+    assert (out, status) == ("", 1)
+    assert "a person was asked and did not allow it" in shown
+
+
+def test_once_is_once_and_shows_the_path_of_the_host(folder: Path) -> None:
+    shown, out, status = at_a_terminal(folder, "o\n")
+    assert (out, status) == ('"alpha"\n', 0)
+    assert "The component `files` wants to read:\r\n  /w/a.txt\r\n" in shown
+    assert f"  which is {folder}/w/a.txt\r\n" in shown
+    assert "[o]nce · [u]ntil revoked · [n]o (no answer is a no): " in shown
+    assert json.loads(sandbox("permission", "list", "--json", folder=folder).stdout) == []
+
+
+def test_until_revoked_holds_without_a_terminal_too(folder: Path) -> None:
+    assert at_a_terminal(folder, "u\n")[1] == '"alpha"\n'
+    (grant,) = json.loads(sandbox("permission", "list", "--json", folder=folder).stdout)
+    assert (grant["lifetime"], grant["who"], grant["entry"]["access"]) == ("lasting", "terminal", ["read"])
+    assert sandbox(*words(folder), folder=folder).stdout == '"alpha"\n'
+
+
+def test_a_path_that_would_move_the_terminal_is_shown_escaped() -> None:
+    choices = (Answer.ONCE, Answer.NO)
+    question = Question("c", Digest("d" * 64), "c__t", "/w/\x1b[2Ja", "/srv/\u202eb", ("read",), "p:1:1", choices)
+    shown = said(question)
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert "  /w/\\x1b[2Ja\n  which is /srv/\\u202eb\n" in shown
+    assert heard("u\n", question) is Answer.NO, "it was not offered"
+    assert heard("Once\n", question) is Answer.ONCE
