@@ -16,6 +16,7 @@ import yaml
 from sandbox.cli.arguments import root
 from sandbox.policy.load import load_policy
 from sandbox.policy.models import PolicyDocument
+from sandbox.policy.workflow import load_workflow
 from tests.support.commands import sandbox
 from tests.support.serving import SECONDS, program
 from tests.test_enforcement import leaves
@@ -104,7 +105,8 @@ def test_a_policy_of_a_page_is_one(name: str) -> None:
 
 
 def test_the_reference_of_policies_has_every_field_of_the_schema_and_no_other() -> None:
-    (block,) = re.findall(r"^```yaml\n(version.*?)^```", (ROOT / "docs/policy.md").read_text(), re.MULTILINE | re.DOTALL)
+    block, shared = re.findall(r"^```yaml\n(version.*?)^```", (ROOT / "docs/policy.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert load_workflow(shared, file="team.yaml").components == ("collect", "render")
     assert load_policy(block, file="policy.yaml").permissions.resources
     assert set(written(yaml.safe_load(block))) == set(leaves(PolicyDocument))
 

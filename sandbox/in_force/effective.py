@@ -22,6 +22,7 @@ from sandbox.audit.folder import private_folder
 from sandbox.errors import PolicyError, Problem, SandboxError, told_one_by_one
 from sandbox.in_force.accepted import Accepted
 from sandbox.in_force.in_use import Named, named_by
+from sandbox.in_force.shared import Shared
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import Grant, GrantKind, with_grants
 from sandbox.policy.models import PolicyDocument
@@ -45,6 +46,8 @@ class Around:
     environment: Mapping[str, str] = field(repr=False)
     own_files: tuple[str, ...] = ()
     """Files of the host's own beside the home, links resolved: its configuration, its tokens."""
+    shared: Shared = field(default_factory=Shared)
+    """What documents for several components give and keep."""
     cache: TemplateCache = field(default_factory=lambda: TemplateCache(time.perf_counter))
 
     @property
@@ -61,6 +64,7 @@ class Around:
             "protected": (*self.own, *((os.path.realpath(policy),) if policy else ())),
             "resolve": os.path.realpath,
             "kind": kind_of,
+            "shared": self.shared.kept_from(name),
         }
 
 
@@ -111,6 +115,7 @@ def compile_effective(
     """
     if accepted.problems:
         return replace(_empty(accepted, digest), problems=accepted.problems)
+    grants = (*around.shared.grants_of(name, digest), *grants)
     left: dict[str, LeftOut] = {}
     while True:
         tried = tuple(grant for grant in grants if grant.id not in left)

@@ -61,6 +61,9 @@ def load_tree(tree: Tree, *, waive: tuple[str, ...] = ()) -> PolicyDocument:
     if not isinstance(tree.data, dict):
         problem = tree.problem((), "the document is no mapping", 'begin with `version: "2.0"`')
         raise PolicyError((*tree.problems, problem), code=Code.INVALID_FORMAT)
+    if tree.data.get("scope") == "workflow":
+        help_ = "`sandbox workflow load FILE` has it hold; the policy of one component has no `scope`"
+        raise PolicyError((tree.problem(("scope",), "this document is for several components at once", help_, key=True),))
     version_1 = tree.data.get("version") == "1.0"
     data = {key: value for key, value in tree.data.items() if key != SCHEMA_KEY or not isinstance(value, str)}
     data = _without_empty_sections(data) if version_1 else data

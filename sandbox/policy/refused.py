@@ -20,9 +20,6 @@ WAIVABLE = ("ipc", "runtime.docker", "runtime.hyperlight", "execute")
 _PERMISSIONS = ("permissions",)
 
 NOT_YET: dict[Path, str] = {
-    ("scope",): "documents for several components are read by a later version; give each component its own",
-    ("components",): "documents for several components are read by a later version; give each component its own",
-    ("shared_permissions",): "documents for several components are read by a later version; give each component its own",
     ("permissions", "state"): "there is no key-value store; take it out",
 }
 """Fields of version "2.0" by their path, and what to do instead."""

@@ -36,10 +36,11 @@ SEALED = {
     "roles": "SELECT * FROM roles ORDER BY subject, role",
     "stops": "SELECT * FROM stops ORDER BY scope",
     "budgets": "SELECT * FROM budgets ORDER BY whose",
+    "workflows": "SELECT * FROM workflows ORDER BY name",
 }
 """What is sealed, of long texts their digests. Grants that have ended give nothing: they may be read and are not relied on."""
 
-_ADDED = ("roles", "stops", "budgets")
+_ADDED = ("roles", "stops", "budgets", "workflows")
 """Tables that are sealed since the second form of the codes; in a store that was sealed before they must be empty."""
 
 KEY_BYTES = 32

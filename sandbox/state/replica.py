@@ -27,6 +27,7 @@ TABLES = (
     "stops",
     "denials",
     "budgets",
+    "workflows",
 )
 """The tables that are kept elsewhere, in the order by which they are known there."""
 

@@ -90,7 +90,13 @@ _BUDGETS = """
 CREATE TABLE budgets (whose TEXT PRIMARY KEY, text TEXT NOT NULL, who TEXT NOT NULL, at REAL NOT NULL) STRICT;
 """
 
-STEPS = (_FIRST, _INSTALLED, _LIFETIMES, _BY_DIGEST, _SEALS, _LISTINGS, _ROLES, _BUDGETS)
+_WORKFLOWS = """
+CREATE TABLE workflows (
+  name TEXT PRIMARY KEY, file TEXT NOT NULL, text TEXT NOT NULL, who TEXT NOT NULL, at REAL NOT NULL
+) STRICT;
+"""
+
+STEPS = (_FIRST, _INSTALLED, _LIFETIMES, _BY_DIGEST, _SEALS, _LISTINGS, _ROLES, _BUDGETS, _WORKFLOWS)
 """From an empty file to the schema of today: a store of version n takes the steps after the n-th. A step is never changed."""
 
 VERSION = len(STEPS)

@@ -22,9 +22,10 @@ from sandbox.state.denials import StoredDenials
 from sandbox.state.grants import StoredGrants
 from sandbox.state.roles import StoredRoles, StoredStops
 from sandbox.state.tables import LostError, Tables, note_latest
+from sandbox.state.workflows import StoredWorkflows
 
 
-class Store(StoredGrants, StoredComponents, StoredRoles, StoredStops, StoredBudgets, StoredDenials):
+class Store(StoredGrants, StoredComponents, StoredRoles, StoredStops, StoredBudgets, StoredWorkflows, StoredDenials):
     """One process's hand on a store; every method raises HostUnavailable where that cannot be used."""
 
     def __init__(self, tables: Tables) -> None:

@@ -118,6 +118,7 @@ class TemplateCache:
         protected: tuple[str, ...],
         resolve: Callable[[str], str],
         kind: Callable[[str], Kind] | None = None,
+        shared: tuple[str, ...] = (),
     ) -> CompiledPolicy:
         """As `compile_template`, raising what it raises."""
 
@@ -134,6 +135,7 @@ class TemplateCache:
                 protected=protected,
                 resolve=resolved,
                 kind=kinds,
+                shared=shared,
             )
             return _Compiled(policy, resolved.answers, kinds.answers if kinds is not None else {})
 
@@ -141,7 +143,7 @@ class TemplateCache:
             same_kinds = kind is None or all(kind(path) == found for path, found in compiled.kinds.items())
             return same_kinds and all(resolve(path) == real for path, real in compiled.resolved.items())
 
-        around = (data_folder, home, frozenset(host_environment.items()), protected, kind is None)
+        around = (data_folder, home, frozenset(host_environment.items()), protected, kind is None, shared)
         made_of = (document.digest, ceiling.digest if ceiling is not None else None, digest, name)
         return self._cache.get((made_of, around), make, still_true).policy
 

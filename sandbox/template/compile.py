@@ -60,15 +60,17 @@ def compile_template(
     protected: tuple[str, ...],
     resolve: Callable[[str], str],
     kind: Callable[[str], Kind] | None = None,
+    shared: tuple[str, ...] = (),
 ) -> CompiledPolicy:
     """The template of the component `digest`, called `name` in messages.
 
-    `data_folder` is where relative uris lie, `protected` are the host's own folders; all are absolute paths. `kind` tells a
+    `data_folder` is where relative uris lie, `protected` are the host's own folders, `shared` what other
+    components share; all are absolute paths. `kind` tells a
     file from a folder, by which a line that names one file is opened in the file's folder; without it `/x/**` is taken for a
     folder and a plain path for a file. Raises `PolicyError` (`compilation_failed`) with every problem.
     """
     report = Report()
-    around = Surroundings(data_folder, home, host_environment, protected, resolve, kind)
+    around = Surroundings(data_folder, home, host_environment, protected, resolve, kind, shared)
     parts, most = document.permissions, [each.permissions for each in ceiling.ceilings] if ceiling is not None else []
     storage = compile_storage(parts.storage, [each.storage for each in most], around, report)
     network = compile_network(parts.network, [each.network for each in most], report)

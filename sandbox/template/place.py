@@ -32,6 +32,8 @@ class Surroundings:
     protected: tuple[str, ...]
     resolve: Callable[[str], str]
     kind: Callable[[str], Kind] | None = None
+    shared: tuple[str, ...] = ()
+    """Folders and files that other components share."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ def compile_storage(document: Storage, ceilings: Iterable[Storage], around: Surr
         allows = list(_inside_ceiling(allows, ceiling, around, report))
         denies += [item for entry in ceiling.deny for item in _located(0, entry, around, report, "deny")]
     _refuse_protected(allows, around, report)
+    _refuse_shared(allows, around, report)
     _refuse_planted_links(allows, report)
     preopens = _preopens(allows, around, report)
     own = {item.host_path for item in preopens for allow in allows if allow.own and _same_preopen(allow, item, around)}
@@ -176,6 +177,17 @@ def _refuse_protected(allows: Sequence[Located], around: Surroundings, report: R
                 message = f"{quoted(allow.shown)} reaches folders that are the host's own (policy, state, cache, record, data)"
                 report.refuse(allow.origin, "permissions.storage", Refusal(message, "grant another folder"))
                 break
+
+
+def _refuse_shared(allows: Sequence[Located], around: Surroundings, report: Report) -> None:
+    """What a document for several components shares is theirs alone."""
+    for allow in allows if around.shared else ():
+        rules = FileRules((allow.rule,))
+        if any(rules.visible(place) or _contains(place, "/" + "/".join(allow.names)) for place in around.shared):
+            message = f"{quoted(allow.shown)} reaches what other components share by a document of theirs (`scope: workflow`)"
+            report.refuse(
+                allow.origin, "permissions.storage", Refusal(message, "name this component there, or grant another folder")
+            )
 
 
 def _contains(folder: str, path: str) -> bool:

@@ -13,10 +13,10 @@ from sandbox.host.share import PERIOD_S
 from sandbox.policy.load import load_policy
 from tests.attacks.stage import Stage, policy, staged, value
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with staged(tmp_path_factory.mktemp("share")) as stage:
         yield stage
@@ -64,9 +64,9 @@ async def test_a_call_that_is_held_can_be_cancelled_and_revoked(stage: Stage) ->
 
 async def test_a_worker_that_was_held_serves_the_next_call(stage: Stage) -> None:
     """A call that was held and ends by itself leaves nothing stopped; one that is short is not held at all."""
-    await stage.load("exhaust_cpu", policy(limits="cpu: 300m"))
+    await stage.load("exhaust_cpu", policy(limits="cpu: 100m"))
     kills = stage.sandbox.metrics()["kills"]
-    for rounds, held in ((1_000_000_000, True), (10, False), (1_000_000_000, True), (10, False)):
+    for rounds, held in ((400_000_000, True), (10, False), (400_000_000, True), (10, False)):
         result = await stage.call("exhaust_cpu__work", rounds=str(rounds))
         assert value(result) is not None
         assert bool(result.outcome.denials) is held, result.outcome

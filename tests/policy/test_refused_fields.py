@@ -18,9 +18,6 @@ def refused(text: str, **options: tuple[str, ...]) -> PolicyError:
 STORAGE = "permissions: {storage: {allow: [{uri: fs:///srv/a, access: [read], %s}]}}"
 
 TWO = [
-    ("scope: workflow", "scope"),
-    ("components: [a]", "components"),
-    ("shared_permissions: {storage: []}", "shared_permissions"),
     ("permissions: {state: {keyvalue: {max_size: 10Mi}}}", "state"),
     ('permissions: {storage: {allow: [{uri: "fs://${roots}/**", access: [read]}]}}', "${roots}"),
 ]
