@@ -77,13 +77,14 @@ class ToolList:
         shown = first | {name: listed.shown for name, listed in by_name.items()}
         return cls(MappingProxyType(by_name), MappingProxyType(shown), tuple(sorted(shown)))
 
-    def page(self, cursor: str | None) -> t.ListToolsResult:
-        """The page after `cursor`, the first one without.
+    def page(self, cursor: str | None, shows: Callable[[str], bool] | None = None) -> t.ListToolsResult:
+        """The page after `cursor`, the first one without, of the tools that `shows` lets be seen.
 
         Raises:
             MCPError: -32602, the cursor is none of ours.
         """
-        names, following = page_of(self.names, cursor)
+        seen = self.names if shows is None else tuple(name for name in self.names if shows(name))
+        names, following = page_of(seen, cursor)
         return t.ListToolsResult(tools=[self.shown[name] for name in names], next_cursor=following)
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:

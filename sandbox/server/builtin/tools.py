@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import mcp.types as t
@@ -79,11 +79,12 @@ class BuiltinTools:
         arguments = params.arguments or {}
         if modern and params.request_state is not None:
             asked = (own.name, _digest(arguments), caller.subject, caller.session)
-            return await self._resumed(params, asked)
+            return await self._resumed(params, asked, lambda: self._permit(own, arguments, caller))
         attempt = self._sandbox.attempt(own.name, arguments, subject=caller.subject, session=caller.session)
         with _Recorded(attempt):
             # Over HTTP the era without sessions has no connection whose end could be one.
             leaves = not modern or ctx.request is None
+            self._permit(own, arguments, caller)
             asked = read(own.takes, arguments)
             asked = as_meant(asked) if "details" in arguments else asked
             done = await self._work.do(own, asked, caller, leaves=leaves)
@@ -95,9 +96,15 @@ class BuiltinTools:
                 return answer
             return await _done(attempt, done, answer)
 
-    async def _resumed(self, params: t.CallToolRequestParams, asked: Asked) -> Done:
+    def _permit(self, own: Own, arguments: Mapping[str, Any], caller: Caller) -> None:
+        changes = not own.hints.read_only_hint
+        self._sandbox.permit_own(own.name, arguments, caller.who, caller.session, changes=changes)
+
+    async def _resumed(self, params: t.CallToolRequestParams, asked: Asked, permit: Callable[[], None]) -> Done:
         found, answer = self._asking.answered(params.request_state or "", params.input_responses, asked)
         with _Recorded(found.attempt):
+            # Who asked may have lost the right to it while somebody was asked.
+            permit()
             return await _done(found.attempt, found.question, answer)
 
 
