@@ -31,6 +31,7 @@ from sandbox.host.outcome import Denial, Outcome
 from sandbox.result import CallResult
 from sandbox.server.clients import Caller
 from sandbox.server.tools import Listed
+from sandbox.state.tables import LostError
 from sandbox.wit.schema import OUTPUT_KEY
 from sandbox.wit.tools import Tool
 
@@ -47,6 +48,7 @@ MAX_PRINTED = 4096
 MAX_DENIALS = 20
 
 NOT_NOW = "this host cannot make calls now; its log says why"
+LOST = "this host cannot reach its state, and makes no call until it can"
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +84,8 @@ async def call_tool(
     except HostUnavailable as error:
         # It may name the host's own files, to whoever keeps this host: not to a client.
         _log.error("`%s` was not called: %s", listed.tool.name, error)
-        return failed(HostUnavailable(NOT_NOW).to_json(), structured=structured)
+        told = LOST if isinstance(error, LostError) else NOT_NOW
+        return failed(HostUnavailable(told).to_json(), structured=structured)
     except SandboxError as error:
         return failed(error.to_json(), structured=structured)
     await heard(called.outcome)
