@@ -13,6 +13,7 @@ WASI("sockets/tcp", "[method]tcp-socket.finish-connect") void tcp_connected(s32 
 WASI("sockets/tcp", "[method]tcp-socket.shutdown") void tcp_shutdown(s32 self, s32 how, void *ret);
 WASI("sockets/tcp", "[method]tcp-socket.subscribe") s32 tcp_subscribe(s32 self);
 WASI("sockets/tcp", "[resource-drop]tcp-socket") void tcp_drop(s32 self);
+WASI("io/streams", "[method]output-stream.subscribe") s32 io_writable(s32 self);
 WASI("io/streams", "[method]input-stream.blocking-skip") void io_skip(s32 self, u64 length, void *ret);
 
 enum { KEPT = 1 << 16, PIECE = 4096, WOULD_BLOCK = 8 };
@@ -140,6 +141,28 @@ static int said(connection *to, const u8 *at, u64 size) {
   return 1;
 }
 
+/* As wasi-libc writes: as much as the stream takes, and then wait for it. */
+static int poured(connection *to, u64 size) {
+  static u8 nothing[1 << 16];
+  while (size) {
+    io_check_write(to->out, &scratch);
+    if (scratch.b[0]) return why = "write: failed", 0;
+    u64 room = scratch.d[1];
+    if (!room) {
+      s32 ready = io_writable(to->out);
+      io_block(ready);
+      io_drop_pollable(ready);
+      continue;
+    }
+    u32 now = (u32)(room < size ? room : size);
+    if (now > sizeof nothing) now = sizeof nothing;
+    io_write(to->out, nothing, now, &scratch);
+    if (scratch.b[0]) return why = "write: failed", 0;
+    size -= now;
+  }
+  return 1;
+}
+
 static void *spoken(connection *to, text say, text shut, u32 most) {
   if (!said(to, (const u8 *)say.at, say.size)) return closed(to), refused();
   if (shut.size) {
@@ -189,7 +212,7 @@ EXPORT("ask-name") void *ask_name(const char *name, u32 size, s32 port, const ch
 EXPORT("carry") void *carry(const u16 *at, u32 count, s32 port, u64 up, u64 down) {
   connection made = {0};
   if (!connected((address){at, count}, port, &made)) return refused();
-  if (!said(&made, piece, up)) return closed(&made), refused();
+  if (!poured(&made, up)) return closed(&made), refused();
   u64 got = 0;
   while (got < down) {
     io_skip(made.in, down - got, &scratch);
@@ -199,6 +222,24 @@ EXPORT("carry") void *carry(const u16 *at, u32 count, s32 port, u64 up, u64 down
   closed(&made);
   result.b[0] = 0;
   result.d[1] = got;
+  return &result;
+}
+
+EXPORT("back-and-forth") void *back_and_forth(const u16 *at, u32 count, s32 port, u32 times) {
+  connection made = {0};
+  if (!connected((address){at, count}, port, &made)) return refused();
+  u32 answered = 0;
+  for (u32 got = 0; answered < times; answered++) {
+    if (!said(&made, piece, 16)) return closed(&made), refused();
+    for (got = 0; got < 16; got += (u32)scratch.d[1]) {
+      io_skip(made.in, 16 - got, &scratch);
+      if (scratch.b[0]) break;
+    }
+    if (got < 16) break;
+  }
+  closed(&made);
+  result.b[0] = 0;
+  result.w[1] = answered;
   return &result;
 }
 
@@ -243,5 +284,6 @@ RELEASES("look-up") after_look_up(void *at) { (void)at; release_all(); }
 RELEASES("ask") after_ask(void *at) { (void)at; release_all(); }
 RELEASES("ask-name") after_ask_name(void *at) { (void)at; release_all(); }
 RELEASES("carry") after_carry(void *at) { (void)at; release_all(); }
+RELEASES("back-and-forth") after_back_and_forth(void *at) { (void)at; release_all(); }
 RELEASES("again-and-again") after_again(void *at) { (void)at; release_all(); }
 RELEASES("at-once") after_at_once(void *at) { (void)at; release_all(); }
