@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.admission.facts import MISSING, SETS, Facts, reader
+from sandbox.admission.facts import ALWAYS, MISSING, SETS, TEXTS, Facts, reader
 from sandbox.admission.operators import OPERATORS, Answer, asked, operand
 from sandbox.admission.request import CallRequest
-from sandbox.policy.refusal import Refusal
+from sandbox.policy.refusal import Refusal, quoted
 from sandbox.policy.tree import Path
 
 Holds = Callable[[Facts], Answer]
@@ -25,6 +25,7 @@ Found = list[tuple[Path, Refusal]]
 
 _NEGATED = {"ne": "eq", "not_in": "in"}
 _GROUPS = ("all", "any", "not")
+_NUMBERS = frozenset({"gt", "ge", "lt", "le"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +135,19 @@ def _test(field: str, operator: str, written: Any, path: Path, found: Found) -> 
     try:
         value = operand(operator, written)
         asked(operator, value)
+        if field in TEXTS:
+            _refuse_no_text(field, operator, value)
         yield Test(field, operator, value)
     except Refusal as refusal:
         found.append((path, refusal))
+
+
+def _refuse_no_text(field: str, operator: str, value: Any) -> None:
+    values = value if isinstance(value, tuple) else (value,)
+    wrong = next((each for each in values if not isinstance(each, str)), None)
+    if operator in _NUMBERS or (operator != "exists" and wrong is not None):
+        shown = str(value if wrong is None else wrong).lower()
+        raise Refusal(f"`{field}` is always a text, and {quoted(shown)} is none", f'quote it if a text is meant: `"{shown}"`')
 
 
 def holds(condition: Condition | Predicate) -> Holds:
@@ -192,7 +203,9 @@ def _ready(test: Test) -> Holds:
     read, positive = reader(test.field), _NEGATED.get(test.operator)
     question = asked(test.operator, test.value)
     if test.operator == "exists":
-        return lambda facts: _exists(read(facts), test.value)
+        # Of what is never missing, nothing is what is not there: no role, no tool.
+        never = test.field in ALWAYS or test.field in SETS
+        return lambda facts: _exists((read(facts) or MISSING) if never else read(facts), test.value)
     if test.field in SETS:
         among: Holds = lambda facts: any(question(each) is True for each in read(facts))  # noqa: E731 - it is one of three
         return _negated(among) if positive else among

@@ -45,6 +45,8 @@ SETS = frozenset({"subject.roles", "subject.scopes", "action"})
 """Fields of several values where one that fits is enough; of any other list all must, or it cannot be told."""
 ALWAYS = frozenset({"subject.id", "subject.roles", "action", "tool", "component"})
 """Fields that are never missing: a rule that names one can be found by it."""
+TEXTS = ALWAYS | {"subject.tenant", "subject.scopes", "resource.name"}
+"""Fields that hold texts and nothing else."""
 TOLD = "metadata"
 """What the caller says of itself."""
 _OPEN: Mapping[str, Callable[[CallRequest], Mapping[str, Any]]] = {

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from sandbox.admission import conditions
-from sandbox.admission.conditions import Condition, Predicate
+from sandbox.admission.conditions import Predicate
 from sandbox.admission.decision import Ruling
 from sandbox.admission.operators import OPERATORS
 from sandbox.admission.patterns import expression
@@ -127,5 +127,6 @@ Duration = Annotated[str, AfterValidator(_duration), Field(json_schema_extra={"p
 Expression = Annotated[str, AfterValidator(_expression)]
 SentSignal = Annotated[Signal, BeforeValidator(_word(Signal, "signal")), AfterValidator(_sent)]
 Priority = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
-When = Annotated[Condition | Predicate, BeforeValidator(_condition(None)), WithJsonSchema(_SHAPE)]
-ResourceWhen = Annotated[Condition | Predicate, BeforeValidator(_condition("resource")), WithJsonSchema(_SHAPE)]
+# Any to a type checker: a mapping or a function is given, and a condition is kept.
+When = Annotated[Any, BeforeValidator(_condition(None)), WithJsonSchema(_SHAPE)]
+ResourceWhen = Annotated[Any, BeforeValidator(_condition("resource")), WithJsonSchema(_SHAPE)]

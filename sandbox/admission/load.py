@@ -19,7 +19,7 @@ from typing import Any
 
 from sandbox.admission.conditions import Found, parse
 from sandbox.admission.extending import over
-from sandbox.admission.models import AdmissionDocument
+from sandbox.admission.models import VERSION, AdmissionDocument
 from sandbox.admission.references import findings
 from sandbox.errors import Code, PolicyError, Problem
 from sandbox.policy.file import read_policy_file
@@ -30,6 +30,7 @@ from sandbox.policy.refusal import quoted
 from sandbox.policy.tree import Path, Tree, read_tree
 
 ANY = "*"
+_NAMED = frozenset({"extends", "roles", "scopes", "session"})
 NOT_YET: Mapping[Path, str] = {
     ("approvals", "four_eyes"): "nobody is asked yet: what needs an approval is refused; take it out",
     ("audit",): "the record is always detailed, chained and kept; take it out",
@@ -69,12 +70,14 @@ def _load(text: bytes | str, file: str, within: tuple[str, ...]) -> AdmissionDoc
     problems += [
         tree.problem((*at, *path), wrong.message, wrong.help, key=True) for at, found in faulty.items() for path, wrong in found
     ]
-    document, wrong = validate(AdmissionDocument, _without(data, {*later, *faulty}), tree)
+    stripped = _without(data, {*later, *faulty})
+    document, wrong = validate(AdmissionDocument, stripped, tree)
     problems += wrong
-    if document is not None:
-        document = _placed(document, tree)
-        document, wrong = _extended(document, tree, within)
+    whole = _placed(document, tree) if document is not None else _sound_part(stripped, tree)
+    if whole is not None:
+        whole, wrong = _extended(whole, tree, within)
         problems += wrong
+    document = whole if document is not None else None
     if problems or document is None:
         raise PolicyError(in_order(problems), code=Code.INVALID_FORMAT if tree.problems else None)
     return document.read_from(hashlib.sha256(repr(document).encode()).hexdigest())
@@ -125,6 +128,17 @@ def _without(data: Any, paths: set[Path], at: Path = ()) -> Any:
 def _not_yet(path: Path, why: str) -> tuple[str, str]:
     reason, _, instead = why.partition("; ")
     return f"`{path[-1]}` is not enforced yet: {reason}", instead
+
+
+def _sound_part(data: Any, tree: Tree) -> AdmissionDocument | None:
+    """The sections that are valid by themselves, so that what is wrong between them is told too; None where that would guess.
+
+    What others name has to be whole: without the roles, every role would seem not to be there.
+    """
+    sound = {key: value for key, value in data.items() if validate(AdmissionDocument, {"version": VERSION, key: value}, tree)[0]}
+    if _NAMED & (data.keys() - sound.keys()):
+        return None
+    return validate(AdmissionDocument, {**sound, "version": VERSION}, tree)[0]
 
 
 def _placed(document: AdmissionDocument, tree: Tree) -> AdmissionDocument:

@@ -156,7 +156,7 @@ class ContentRule(Entry):
     """What must not stand in arguments or results: an expression, or a set of those that ship with the host."""
 
     pattern: Expression | None = None
-    use: str | None = None
+    use: Annotated[str | None, Field(json_schema_extra={"enum": sorted(SETS)})] = None
     reason: Line | None = None
     where: Annotated[tuple[Place, ...], Field(strict=False, min_length=1)] = (Where.ARGUMENTS, Where.RESULT)
     action: Treated

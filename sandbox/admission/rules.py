@@ -17,14 +17,13 @@ from itertools import chain
 
 from sandbox.admission.conditions import Condition, Every, Holds, Predicate, Some, Test, holds
 from sandbox.admission.decision import NO_CONSTRAINTS, Constraints, Decision, Ruling
-from sandbox.admission.facts import Facts
+from sandbox.admission.facts import ALWAYS, Facts
 from sandbox.admission.models import AdmissionDocument, Rule
 from sandbox.admission.operators import Answer
 from sandbox.admission.vote import Check, Vote, constraints_of, merged, sterner, strictest
 
 Key = tuple[str, str]
 PREFIX = "tool starts_with"
-_KEYED = ("tool", "component", "subject.id", "subject.roles", "action")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,9 +133,9 @@ def _rank(ready: Ready) -> int:
 def _ways(when: Condition | Predicate | None) -> Iterator[tuple[Key, ...]]:
     """The sets of keys one of which every request has that the condition can match."""
     match when:
-        case Test(field, "eq", str() as value) if field in _KEYED:
+        case Test(field, "eq", str() as value) if field in ALWAYS:
             yield ((field, value),)
-        case Test(field, "in", values) if field in _KEYED and all(isinstance(value, str) for value in values):
+        case Test(field, "in", values) if field in ALWAYS and all(isinstance(value, str) for value in values):
             yield tuple((field, value) for value in values)
         case Test("subject.roles" | "action" as field, "contains", str() as value):
             yield ((field, value),)
