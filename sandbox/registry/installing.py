@@ -12,7 +12,7 @@ from pathlib import Path
 from sandbox.changes.granting import Granting
 from sandbox.components import Loaded, LoadedComponent
 from sandbox.errors import Code, NotFound, SandboxError
-from sandbox.in_force.accepted import Given
+from sandbox.in_force.accepted import Accepted, Given
 from sandbox.in_force.views import PolicyView, view_of
 from sandbox.receipt import Receipt
 from sandbox.registry.inspection import ComponentView, Inspection, State
@@ -22,6 +22,7 @@ from sandbox.registry.standing import Standing
 from sandbox.state import Installed, PolicyVersion
 from sandbox.wit.docs import mentions
 from sandbox.wit.tools import Tool
+from sandbox.wit.types import Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,10 @@ class Installing:
         """
         given = Acceptance(policy, accept_request, accept_changes, who)
         return (await self._kept().registry.accept(component, given))[0]
+
+    def held_unasked(self, name: str, digest: Digest) -> Accepted:
+        """The document that holds for these bytes under that name where nobody accepts another one. Raises PolicyError."""
+        return self._kept().registry.planning.unasked(name, digest)
 
     async def unload(self, name: str) -> Receipt:
         """Take a component away, here and in every server that serves what is installed; its running calls are stopped.

@@ -25,6 +25,7 @@ from sandbox.registry.surface import Change, Surface, differences
 from sandbox.state import Installed, Store, StoredComponent
 from sandbox.template.difference import taken_away
 from sandbox.wit.tools import notes_of, tools_of
+from sandbox.wit.types import Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,11 @@ class Planning:
             installed_at=self.changes.clock(),
         )
         return Plan(row, _stored(row, accepted or self.documents.nothing()), accepted, changes)
+
+    def unasked(self, name: str, digest: Digest) -> Accepted:
+        """What holds for these bytes where nobody is asked: what was accepted for them, else the default for their name."""
+        row = self.store.component(name, digest)
+        return self.documents.stored(row) if row is not None and row.accepted_by else self.documents.unaccepted(name)
 
     def _changed(self, old: Installed | None, source: Source, described: Described) -> tuple[Change, ...]:
         """How a component differs from the one whose tools were accepted last under its name."""

@@ -119,7 +119,7 @@ CATALOGUE: tuple[Own, ...] = (
         "load_component",
         "Load a component",
         "Ask a person to load a WebAssembly component: a file or folder of the host, or an https URL with its SHA-256. It is "
-        "loaded with nothing granted, and its tools are listed then.",
+        "loaded without any of the permissions that it asks for, and its tools are listed then.",
         a.Load,
         _object({"component_id": _TEXT, "digest": _TEXT, "tools": _list(_TEXT), "note": _TEXT}),
         _FETCHES,
@@ -127,7 +127,7 @@ CATALOGUE: tuple[Own, ...] = (
     Own(
         "unload_component",
         "Unload a component",
-        "Unload a component: its tools are gone, and its running calls are stopped.",
+        "Ask a person to unload a component: its tools are gone for every client, and its running calls are stopped.",
         a.OfComponent,
         _object({"component_id": _TEXT, "unloaded": _YES}),
         _TAKES,

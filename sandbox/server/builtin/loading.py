@@ -1,11 +1,12 @@
-"""`load_component`: a component is loaded after a person has seen what it is, and with nothing granted.
+"""`load_component` and `unload_component`: a person has seen what it is, and loading accepts nothing of what it asks for.
 
 Decides what is looked at before the question. Leaves what a component is and what an update means to `sandbox.registry.registry`.
 
 Rules: a file is read, never run, before the question, so that the person sees its digest, its tools and what it asks for, and
 that very file is loaded after a yes; of a file that cannot be loaded a client learns that and no more, since it named the path.
 A URL is not fetched before a yes: whoever asks would have this host send requests wherever he likes. What a component asks for is
-never accepted here: that is lasting, and a person's at a terminal.
+never accepted here: that is lasting, and a person's at a terminal. What is unloaded is gone for every client of this home, so a
+person is asked that too.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from typing import Any
 from sandbox.api import Sandbox
 from sandbox.components import LoadedComponent
 from sandbox.errors import ComponentError, GrantError, SandboxError
+from sandbox.in_force.accepted import DEFAULTS, NOBODY, Accepted
 from sandbox.registry.inspection import Inspection
 from sandbox.server.builtin.arguments import Load
 from sandbox.server.builtin.asking import Question
-from sandbox.server.builtin.questions import about_loading, digest
+from sandbox.server.builtin.questions import about_component, digest
 from sandbox.wit.docs import clean
 
 MAX_TOOLS_SHOWN = 40
@@ -48,9 +50,28 @@ async def ask_to_load(sandbox: Sandbox, asked: Load, who: str) -> Question:
         made = await sandbox.install(
             asked.path, name=found.name, digest=f"sha256:{found.digest}", accept_changes=True, who=who, alone=True
         )
-        return _loaded(made, command if found.asked is not None else None)
+        return _loaded(sandbox, made, command if found.asked is not None else None)
 
-    return Question(_question(found), load, command, same)
+    return Question(_question(found, sandbox.held_unasked(found.name, found.digest)), load, command, same)
+
+
+def ask_to_unload(sandbox: Sandbox, name: str) -> Question:
+    """The question about taking a component away. Raises NotFound."""
+    view = sandbox.get_policy(name)
+    tools = sorted(tool.name for tool in sandbox.tools() if tool.component == name)
+    lines = [
+        f"Its tools: {_listed(tools)}" if tools else "It has no tools here.",
+        "It is gone then for every client and every server of this host; its running calls are stopped.",
+        "What was accepted and granted stays remembered for its bytes.",
+    ]
+
+    async def unload() -> dict[str, Any]:
+        await sandbox.unload(name)
+        return {"component_id": name, "unloaded": True}
+
+    facts = {"Name": name, "Component": digest(view.digest)}
+    command = shlex.join(("sandbox", "component", "unload", name))
+    return Question(about_component("unload", facts, lines), unload, command, f"unload {name}")
 
 
 def _of_url(sandbox: Sandbox, asked: Load, who: str, command: str, same: str) -> Question:
@@ -59,11 +80,11 @@ def _of_url(sandbox: Sandbox, asked: Load, who: str, command: str, same: str) ->
 
     async def load() -> dict[str, Any]:
         made = await sandbox.install(asked.path, name=asked.name, digest=asked.digest, who=who, alone=True)
-        return _loaded(made, command)
+        return _loaded(sandbox, made, command)
 
     facts = {"From": asked.path, "SHA-256": asked.digest or "as the URL says", "Name": asked.name or "as its file"}
-    note = "It is fetched after a yes. It is granted nothing, and an update that changed has no tools before it is accepted."
-    return Question(about_loading(facts, [note]), load, command, same)
+    note = "It is fetched after a yes, which accepts no permission. An update that changed has no tools before it is accepted."
+    return Question(about_component("load", facts, [note]), load, command, same)
 
 
 async def _inspected(sandbox: Sandbox, asked: Load) -> Inspection:
@@ -74,23 +95,38 @@ async def _inspected(sandbox: Sandbox, asked: Load) -> Inspection:
         raise ComponentError("there is no component that can be loaded", help="the server's log says more") from error
 
 
-def _question(found: Inspection) -> str:
+def _question(found: Inspection, under: Accepted) -> str:
     facts = {"Name": found.name, "Component": digest(found.digest), "From": found.source, "Size": f"{found.size} bytes"}
     names = [tool.name for tool in found.tools]
-    lines = [
-        f"Tools: {', '.join(names[:MAX_TOOLS_SHOWN])}{f' and {more} more' if (more := len(names) - MAX_TOOLS_SHOWN) > 0 else ''}"
-    ]
+    lines = [f"Tools: {_listed(names)}"]
     lines += [f"In place of {digest(found.before)}, with these changes:"] if found.before is not None else []
     lines += [f"  {clean(change.line, 300).text}" for change in found.changes]
     lines += [f"DOUBT: {clean(doubt, 300).text}" for doubt in found.doubts]
     asks = () if found.asked is None else found.asked.lines
-    lines += ["It asks for this, and is granted nothing of it now:"] if asks else ["It asks for no permission."]
+    goes_by = _goes_by(under)
+    given = "is granted nothing of it now" if goes_by is None else "a yes accepts nothing of it"
+    lines += [f"It asks for this, and {given}:"] if asks else ["It asks for no permission."]
     lines += [f"  {one.line} ({one.standing} the ceiling)" for one in asks]
-    return about_loading(facts, lines)
+    lines += [] if goes_by is None else [f"It goes by {goes_by}."]
+    return about_component("load", facts, lines)
 
 
-def _loaded(made: LoadedComponent, command: str | None) -> dict[str, Any]:
-    note = "list the tools again; nothing is granted to it"
+def _listed(names: list[str]) -> str:
+    more = len(names) - MAX_TOOLS_SHOWN
+    return ", ".join(names[:MAX_TOOLS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _goes_by(accepted: Accepted) -> str | None:
+    """What holds for a component without anybody's yes, in words; None where that is nothing."""
+    if accepted.by == NOBODY:
+        return None
+    why = "the default for its name here" if accepted.by == DEFAULTS else "which was accepted for these very bytes before"
+    return f"{accepted.file}, {why}"
+
+
+def _loaded(sandbox: Sandbox, made: LoadedComponent, command: str | None) -> dict[str, Any]:
+    goes_by = _goes_by(sandbox.accepted_policy(made.name))
+    note = "list the tools again; " + ("nothing is granted to it" if goes_by is None else f"it goes by {goes_by}")
     accept = f"; what it asks for is accepted in a terminal: `{command} --accept`" if command is not None else ""
     return {
         "component_id": made.name,

@@ -51,9 +51,9 @@ def about_grant(proposal: Proposal, ends: str) -> str:
     return whole("\n".join(lines))
 
 
-def about_loading(facts: Mapping[str, str], lines: Iterable[str]) -> str:
-    """The question for a component: what is known of it, and what it asks for. Raises GrantError where it is too long."""
-    said = ["An agent asks to load a component.", *(f"{name}: {visible(value)}" for name, value in facts.items())]
+def about_component(what: str, facts: Mapping[str, str], lines: Iterable[str]) -> str:
+    """The question to load or to unload: what is known of the component. Raises GrantError where it is too long."""
+    said = [f"An agent asks to {what} a component.", *(f"{name}: {visible(value)}" for name, value in facts.items())]
     return whole("\n".join([*said, *(visible(line) for line in lines)]))
 
 

@@ -1,7 +1,8 @@
 """What each of the host's own tools does: the answer, or the question that a person must say yes to first.
 
-Decides what may be done without a question: reading, and taking away. Giving is asked for, and given for the session at most, as
-far as the operator's configuration does not say otherwise (`most`).
+Decides what may be done without a question: reading, and taking permissions away. Giving is asked for, and given for the session
+at most, as far as the operator's configuration does not say otherwise (`most`); so is what concerns every client: to load and to
+unload.
 
 Rules: what takes away never gives: a grant whose end would give something (a deny, a lower limit) stays, and says so. What is no
 grant but the accepted policy's own is denied for the session. Nobody sees or ends what is bound to another's session.
@@ -24,7 +25,7 @@ from sandbox.server.builtin import arguments as a
 from sandbox.server.builtin import shown
 from sandbox.server.builtin.asking import Question, RefusedError
 from sandbox.server.builtin.catalogue import Own
-from sandbox.server.builtin.loading import ask_to_load
+from sandbox.server.builtin.loading import ask_to_load, ask_to_unload
 from sandbox.server.builtin.questions import REASON_CHARACTERS, about_grant, terminal_command
 from sandbox.server.clients import Caller
 from sandbox.wit.docs import clean
@@ -61,8 +62,7 @@ class Work:
             case "load_component":
                 return await ask_to_load(self.sandbox, asked, _who(caller))
             case "unload_component":
-                await self.sandbox.unload(asked.component_id)
-                return {"component_id": asked.component_id, "unloaded": True}
+                return ask_to_unload(self.sandbox, asked.component_id)
             case "list_components":
                 return {"components": [shown.component(view) for view in self.sandbox.components()]}
             case "get_policy":

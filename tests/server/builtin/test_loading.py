@@ -84,11 +84,46 @@ async def test_a_loaded_component_has_tools_and_no_permission_and_can_be_unloade
         assert done["note"].endswith(" --accept`")
         await agent.call("unload-component", id="notes")
         assert "notes__read" not in {tool.name for tool in (await agent.client.list_tools()).tools}
-    (shown,) = person.seen
+    shown, unloaded = person.seen
+    assert "An agent asks to unload a component." in unloaded
+    assert done["digest"] in unloaded
+    assert "notes__read" in unloaded
     assert done["digest"] in shown
     assert "notes__read" in shown
     assert f"allow read on {scene.folder}/** (within the ceiling)" in shown
     assert "is granted nothing of it now" in shown
+
+
+@modes
+async def test_without_a_yes_nothing_is_unloaded(scene: Scene, mode: Mode) -> None:
+    """It would be gone for everybody."""
+    for person in (Person(NOES["decline"]), Person(NOES["cancel"]), None):
+        async with scene.agent(mode, person) as agent:
+            told = await agent.refused("unload_component", component_id="exhaust_sleep")
+            assert await agent.call("get_policy", component_id="exhaust_sleep")
+    assert told["command"] == "sandbox component unload exhaust_sleep"
+    assert "exhaust_sleep" in {one.name for one in scene.sandbox.loaded()}
+
+
+@modes
+async def test_a_default_that_holds_for_what_is_loaded_is_said(
+    scene: Scene, mode: Mode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    component, policy = tmp_path / f"usual-{mode}.wasm", tmp_path / "usual.yaml"
+    component.write_bytes(files_component().read_bytes())
+    policy.write_text(
+        f'version: "2.0"\npermissions: {{storage: {{allow: [{{uri: "fs://{scene.folder}/**", access: [read]}}]}}}}\n'
+    )
+    policy.chmod(0o600)
+    monkeypatch.setitem(scene.sandbox._documents._defaults, "usual-*", policy)
+    person = Person(YES)
+    async with scene.agent(mode, person) as agent:
+        done = await agent.call("load_component", path=str(component))
+        assert not (await agent.client.call_tool(f"{done['component_id']}__read", {"path": str(scene.file)})).is_error
+    assert "nothing is granted" not in done["note"]
+    for said in (done["note"], person.seen[0]):
+        assert "it goes by usual.yaml, the default for its name here" in said.replace("It", "it")
+    await scene.sandbox.unload(done["component_id"])
 
 
 @modes
