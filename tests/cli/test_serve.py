@@ -56,7 +56,7 @@ def post(port: int, body: Any, **headers: str) -> tuple[int, dict[str, str], byt
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_beyond_this_machine_a_token_is_needed(tmp_path: Path, host: str) -> None:
     done = serve(tmp_path / "home", "--host", host)
-    assert done.returncode != 0
+    assert done.returncode == 2
     assert "no token is asked for" in done.stderr
     assert "--token-file" in done.stderr
 

@@ -20,20 +20,18 @@ from ipaddress import ip_address
 
 import uvicorn
 from mcp.server.auth.provider import TokenVerifier
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.types import Receive, Scope, Send
 
-from sandbox.errors import HostUnavailable, SandboxError
+from sandbox.errors import Code, HostUnavailable, SandboxError
 from sandbox.server.http.connections import IDLE_SECONDS, MAX_HEAD_BYTES, GuardedProtocol
-from sandbox.server.http.front import MAX_BODY_BYTES, Front, Rules
+from sandbox.server.http.front import Front, Rules
 from sandbox.server.http.names import LOOPBACK, Names, named
 from sandbox.server.http.plain import PlainCalls
+from sandbox.server.http.sessions import Sessions
 from sandbox.server.serve import served
 from sandbox.server.server import SandboxServer
 
 GRACE_SECONDS = 5
-MAX_SESSIONS = 1000
-SESSION_IDLE_SECONDS = 1800.0
 BACKLOG = 128
 
 
@@ -105,9 +103,7 @@ class _Application:
     """The front, and the SDK's sessions behind it."""
 
     def __init__(self, server: SandboxServer, rules: Rules, healthy: Callable[[], bool]) -> None:
-        self._sessions = StreamableHTTPSessionManager(
-            server, session_idle_timeout=SESSION_IDLE_SECONDS, max_request_body_size=MAX_BODY_BYTES, max_sessions=MAX_SESSIONS
-        )
+        self._sessions = Sessions(server)
         self.front = Front(self._sessions.handle_request, PlainCalls(server), rules, healthy)
 
     @contextlib.asynccontextmanager
@@ -136,6 +132,7 @@ def _socket(listening: Listening) -> socket.socket:
             raise SandboxError(
                 f"`{listening.host}` can be reached from other machines, and no token is asked for",
                 help="give `--token-file FILE`, which makes a token where there is none, or set SANDBOX_TOKEN",
+                code=Code.INVALID_ARGUMENTS,
             )
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
