@@ -37,6 +37,7 @@ from sandbox.admission import (
     digest_of,
     new_request_id,
 )
+from sandbox.admission.asked import ASKED, told_of
 from sandbox.admission.denied import STOPPED, not_admitted
 from sandbox.admission.refusing import Refusal, Warned
 from sandbox.admission.reserving import Reservation
@@ -168,13 +169,14 @@ class Dispatch:
             seen = self.metering.seen(request, now) if self.authorizer.needs_usage else UNKNOWN
             verdict = self.authorizer.admit(request, seen, now=now)
             if found is None or verdict.admission is None:
-                if verdict.decision.signal is not None and self.signalled is not None:
-                    await self.signalled(request, verdict.decision)
+                await self._signal(request, verdict.decision)
                 raise self._refused(request, call, verdict.decision, found)
             component, tool = found
             reservation = self.metering.reserve(request, now)
             if isinstance(reservation, Refusal):
-                raise self._refused(request, call, reservation.decision, found, reservation.code)
+                decision = self.authorizer.signalled(reservation)
+                await self._signal(request, decision)
+                raise self._refused(request, call, decision, found, reservation.code)
             with self._given_back_unless_begun(reservation) as begins:
                 effective = component.effective_for(call.session)
                 if not effective.counted or self.store.take_uses(effective.counted, now):
@@ -193,7 +195,7 @@ class Dispatch:
             nonlocal begun
             decision = attempt.admission.decision
             told = {"arguments": attempt.request.arguments, "rules": decision.rules, "reason": decision.reason}
-            event = attempt.event(EventType.TOOL_INVOKE, decision=decision.effect.value, **told)
+            event = attempt.event(EventType.TOOL_INVOKE, decision=decision.effect.value, **told, **self._asked(attempt.request))
             self.log.append(event, attempt.redactor)
             begun = True
 
@@ -218,14 +220,28 @@ class Dispatch:
         ids = (new_request_id(), subject, call.tool, name, component, digest, generation, call.session)
         return CallRequest(*ids, arguments=call.arguments, metadata=call.metadata, kinds=kinds)
 
+    def _asked(self, request: CallRequest) -> dict[str, Any]:
+        """What the record keeps of a request that a document decides about, so that it can be asked again."""
+        return {} if self.authorizer.ruleset is None else {"detail": {ASKED: told_of(request)}}
+
+    async def _signal(self, request: CallRequest, decision: Decision) -> None:
+        """Send what follows a refusal."""
+        if decision.signal is not None and self.signalled is not None:
+            await self.signalled(request, decision)
+
     def _refused(
         self, request: CallRequest, call: Call, decision: Decision, found: object, code: Code | None = None
     ) -> SandboxError:
         """The error of a call that is not admitted; it is recorded first."""
         told: dict[str, Any] = {"decision": decision.effect.value, "rules": decision.rules, "reason": decision.reason}
-        # Not the arguments: whoever asks for what is not there must not fill the record with what he likes.
-        kind = EventType.ACCESS_DENIED if code is None else EventType(code.value)
-        self.log.append(Event(kind, **told, **_who(request)), Redactor())
+        kind, redactor = EventType.ACCESS_DENIED if code is None else EventType(code.value), Redactor()
+        if request.digest is not None:
+            # Of a tool that is there alone: whoever asks for what is not there must not fill the record with what he likes.
+            assert isinstance(found, tuple)
+            effective = found[0].effective_for(call.session)
+            redactor = self.secrets.of_call(effective.secrets, effective.redactor).redactor
+            told |= {"arguments": call.arguments, **self._asked(request)}
+        self.log.append(Event(kind, **told, **_who(request)), redactor)
         if not request.arguments_digest:
             return SandboxError(decision.reason, code=Code.INVALID_ARGUMENTS)
         if found is None:

@@ -19,11 +19,13 @@ from sandbox.admission.request import CallRequest, RequestId
 from sandbox.admission.subject import Subject
 from sandbox.admission.usage import UNKNOWN, Usage
 from sandbox.admission.words import Method, Template
+from sandbox.errors import Code
 from sandbox.wit.types import Digest
 
 if TYPE_CHECKING:
     from sandbox.admission.content import Inspected
     from sandbox.admission.models import AdmissionDocument
+    from sandbox.admission.refusing import Refusal
     from sandbox.admission.ruleset import Ruleset
     from sandbox.admission.vote import Check
     from sandbox.redaction import Redactor
@@ -147,6 +149,11 @@ class Authorizer:
         now = self._clock() if now is None else now
         decision = self.evaluate(request, usage, now)
         return Verdict(decision, Admission(request, decision, now, key=_KEY) if decision.allowed else None)
+
+    def signalled(self, refusal: Refusal) -> Decision:
+        """What a budget or a rate refuses, with the signal that follows it."""
+        rate = refusal.code is Code.RATE_LIMIT_EXCEEDED
+        return refusal.decision if self.ruleset is None else self.ruleset.signalled(refusal.decision, rate=rate)
 
     def shows(self, subject: Subject, tool: str) -> bool:
         """Whether a list of tools shows this one to the subject. What is hidden is denied too, by `admit`."""
