@@ -27,6 +27,7 @@ from sandbox.changes.admitted import Admitted
 from sandbox.changes.applying import Changes
 from sandbox.changes.asking import Inquiries, Person
 from sandbox.changes.explaining import Explaining
+from sandbox.changes.budgeting import Budgeting
 from sandbox.changes.granting import Granting
 from sandbox.changes.permissions import Permissions
 from sandbox.changes.roles import Roles
@@ -40,6 +41,7 @@ from sandbox.config.spending import BudgetSection
 from sandbox.control import MAX_LEFT_OUT, MAX_WHY, ControlSocket, Status, status_all
 from sandbox.dispatch import Call, Dispatch
 from sandbox.errors import HostUnavailable, PolicyError, SandboxError
+from sandbox.figures import Figures
 from sandbox.host.host import Component, Host
 from sandbox.host.layers.report import LayerReport
 from sandbox.host.settings import HostSettings
@@ -73,7 +75,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("sandbox")
 
 
-class Sandbox(Admitted, Permissions, Installing, Roles, Sharing, Signalling, Workshop, Explaining):
+class Sandbox(Admitted, Budgeting, Permissions, Installing, Roles, Sharing, Signalling, Workshop, Explaining):
     """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
 
     `home` is where state, record, cache and data lie; `state` says where grants are kept, as the configuration does, or `memory`.
@@ -351,6 +353,12 @@ class Sandbox(Admitted, Permissions, Installing, Roles, Sharing, Signalling, Wor
     def metrics(self) -> dict[str, int]:
         """The host's counters; empty before the first load."""
         return {} if self._host is None else self._host.metrics()
+
+    def figures(self) -> Figures:
+        """What happened since the start, in figures."""
+        self._require_open()
+        templates, documents = self._changes.around.cache.metrics, self._documents.cache.metrics
+        return Figures(self._log.tally, templates, documents, self.metrics(), len(self._components.loaded))
 
     async def sync(self) -> None:
         """Apply what other processes changed in the store. Every call does so by itself."""

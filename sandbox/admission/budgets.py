@@ -6,17 +6,21 @@ one that was set takes the place of the document's, and never that of the operat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from sandbox.admission.counting import key_of
 from sandbox.admission.lines import Calendar, Line, run_of
 from sandbox.admission.request import CallRequest
 from sandbox.config.spending import FIELDS, Budget, BudgetSection, Metric, shown_money
+from sandbox.errors import Code, SandboxError
+from sandbox.policy.refusal import quoted
 
 KINDS = ("users", "tenants", "components", "runs")
 _SINGULAR = {"users": "user", "tenants": "tenant", "components": "component", "runs": "run"}
 DEFAULT_RUN = "default"
+MAX_NAME = 256
 NONE_SET: Mapping[str, Budget] = {}
 
 
@@ -37,6 +41,29 @@ class Whose:
 
 
 GLOBAL = Whose("global")
+
+
+def parse_whose(text: str) -> Whose:
+    """`users/alice`, `runs/nightly`, `global`; raises SandboxError."""
+    kind, _, name = text.partition("/")
+    if text == GLOBAL.kind:
+        return GLOBAL
+    if kind not in KINDS or not name or not name.isprintable() or len(name) > MAX_NAME:
+        help_ = "write `global`, `users/NAME`, `tenants/NAME`, `components/NAME` or `runs/NAME`"
+        raise SandboxError(f"{quoted(text)} has no budget", help=help_, code=Code.INVALID_ARGUMENTS)
+    return Whose(kind, name)
+
+
+def named_anywhere(*sections: BudgetSection | None) -> tuple[Whose, ...]:
+    """Everybody whom these sections name."""
+    found: dict[Whose, None] = {}
+    for section in sections:
+        if section is not None and section.all is not None:
+            found[GLOBAL] = None
+        for kind in KINDS:
+            names = () if section is None else getattr(section, kind)
+            found |= {Whose(kind, name): None for name in names if (kind, name) != ("runs", DEFAULT_RUN)}
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +104,30 @@ def bounds_of(
     was_set: Mapping[str, Budget] = NONE_SET,
 ) -> Bounds:
     """The bounds of a request; where two lines count the same thing, the stricter."""
+    return bounds_of_all(whose_of(request), maxima=maxima, document=document, was_set=was_set)
+
+
+def bounds_of_all(
+    several: Iterable[Whose],
+    *,
+    maxima: BudgetSection | None = None,
+    document: BudgetSection | None = None,
+    was_set: Mapping[str, Budget] = NONE_SET,
+) -> Bounds:
+    """All that bounds a call which is of all of these."""
     lines: dict[str, Line] = {}
     caps: list[Cap] = []
-    for whose in whose_of(request):
-        for place, budget in _in_force(whose, maxima, document, was_set):
+    for whose in several:
+        for place, budget, holds in _in_force(whose, maxima, document, was_set):
             for line in lines_of(whose, budget, place):
+                kept = line if holds else replace(line, limit=None, soft=None, latch=None)
                 held = lines.get(line.key)
-                lines[line.key] = line if held is None else _stricter(held, line)
-            caps += [
-                Cap(f"{place}.{FIELDS[metric]}_per_call", f"one call for {whose.told}", metric, limit)
-                for metric, limit in budget.per_call.items()
-            ]
+                lines[line.key] = kept if held is None else _stricter(held, kept)
+            if holds:
+                caps += [
+                    Cap(f"{place}.{FIELDS[metric]}_per_call", f"one call for {whose.told}", metric, limit)
+                    for metric, limit in budget.per_call.items()
+                ]
     return Bounds(lines, tuple(caps))
 
 
@@ -135,19 +175,20 @@ def shown(metric: Metric, amount: int) -> str:
 
 def _in_force(
     whose: Whose, maxima: BudgetSection | None, document: BudgetSection | None, was_set: Mapping[str, Budget]
-) -> Iterator[tuple[str, Budget]]:
+) -> Iterator[tuple[str, Budget, bool]]:
+    """The budgets of somebody; what another has taken the place of is still counted, for when it holds again."""
     if (found := named_in(maxima, whose)) is not None:
-        yield found
-    if (operators := was_set.get(str(whose))) is not None:
-        yield f"budget set {whose}", operators
-    elif (found := named_in(document, whose)) is not None:
-        yield found
+        yield *found, True
+    operators = was_set.get(str(whose))
+    if operators is not None:
+        yield f"budget set {whose}", operators, True
+    if (found := named_in(document, whose)) is not None:
+        yield *found, operators is None
 
 
 def _stricter(one: Line, other: Line) -> Line:
-    def room(line: Line) -> int:
-        assert line.limit is not None, "a budget's line has a limit"
-        return line.limit
+    def room(line: Line) -> float:
+        return math.inf if line.limit is None else line.limit
 
     strict, loose = sorted((one, other), key=room)
     soft = strict.soft if loose.soft is None else loose.soft if strict.soft is None else min(strict.soft, loose.soft)

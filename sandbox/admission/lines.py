@@ -25,6 +25,10 @@ class Calendar:
         """The slot of a moment."""
         return slot_of(self.period, now_ms)
 
+    def ends_ms(self, now_ms: int) -> int | None:
+        """When the stretch of a moment ends; None where it never does."""
+        return slot_begins_ms(self.period, self.slot(now_ms) + 1)
+
     def wait_ms(self, slots: Mapping[int, int], amount: int, limit: int, now_ms: int) -> int | None:
         """How long until there is room; None where there never is."""
         if self.period is None or amount > limit:

@@ -11,10 +11,10 @@ charged; a run without room is shut until an operator opens it. Settling late ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sandbox.admission.budgets import Bounds, bounds_of
+from sandbox.admission.budgets import Bounds, Whose, bounds_of, bounds_of_all
 from sandbox.admission.counting import Claim, Full, Gate, Shut, Spent, Taken, UsageStore, key_of
 from sandbox.admission.lines import Line, Rolling
 from sandbox.admission.periods import HOUR_MS, milliseconds
@@ -165,9 +165,11 @@ class Budgets:
             reservation.settled = True
             self.store.add([one.line.change(one.slot, -one.amount) for one in reservation.held], milliseconds(now))
 
-    def standing(self, request: CallRequest, now: float) -> tuple[tuple[Line, int], ...]:
-        """Every limit of a budget that a request falls under, with what is taken of it."""
-        lines = tuple(self._bounds(request).lines.values())
+    def standing(self, several: Iterable[Whose], now: float) -> tuple[tuple[Line, int], ...]:
+        """Every limit of the budgets of these, with what is taken of it."""
+        terms = self.terms
+        bounds = bounds_of_all(several, maxima=terms.maxima, document=terms.budgets, was_set=terms.was_set)
+        lines = [line for line in bounds.lines.values() if line.limit is not None]
         return tuple(zip(lines, self.store.held([line.claim(0, milliseconds(now)) for line in lines]), strict=True))
 
     def _bounds(self, request: CallRequest) -> Bounds:

@@ -66,6 +66,9 @@ class EventType(StrEnum):
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
     BUDGET_EXCEEDED = "budget_exceeded"
     BUDGET_WARNING = "budget_warning"
+    BUDGET_SET = "budget_set"
+    BUDGET_DROPPED = "budget_dropped"
+    BUDGET_REOPENED = "budget_reopened"
     SECURITY_ALERT = "security_alert"
     PROMPT_INJECTION = "prompt_injection"
 

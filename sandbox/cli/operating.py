@@ -1,4 +1,4 @@
-"""The shape of the operator's own commands: `stop`, `resume`, `signal`, `secret`, `config` and `workflow`.
+"""The shape of the operator's own commands: `stop`, `resume`, `signal`, `budget`, `secret`, `config` and `workflow`.
 
 Decides words and options alone, as `sandbox.cli.arguments` does for the others.
 """
@@ -12,8 +12,10 @@ from sandbox.cli.policy.words import asking
 def operating(commands: Commands) -> None:
     """Add the commands."""
     _explain(commands)
+    _replay(commands)
     _stopping(commands)
     _role(commands)
+    _budget(commands)
     _secret(commands)
     _config(commands)
     _workflow(commands)
@@ -25,6 +27,13 @@ def _explain(commands: Commands) -> None:
     explain = leaf(commands, "explain", "explain", summary, words, (1, None), completes="component")
     who_calls(explain)
     asking(explain)
+
+
+def _replay(commands: Commands) -> None:
+    summary = "list what was decided and would be otherwise under another admission document; exit code 1 where anything would"
+    replay = leaf(commands, "replay", "replay", summary, "`FILE|NAME`", (1, 1), completes="admission", needs_home=True)
+    replay.add_argument("--since", metavar="TIME", help="an ISO time, or how long ago: 10m, 1d")
+    replay.add_argument("--until", metavar="TIME", help="the same (default: now)")
 
 
 def who_calls(parser: Parser) -> None:
@@ -43,6 +52,40 @@ def _role(commands: Commands) -> None:
     for name, what in (("assign", "give a role to a subject"), ("remove", "take a role from a subject that was given it so")):
         leaf(role, name, "role", what, "`SUBJECT` `ROLE`", (2, 2), completes="nothing")
     leaf(role, "list", "role", "list who was given which role while servers ran", "nothing more", (0, 0))
+
+
+def _budget(commands: Commands) -> None:
+    budget = group(commands, "budget", "look at what calls may use, and set it while servers run")
+    show = "show how much of each budget is used, and what is shut because one was used up"
+    leaf(budget, "show", "budget", show, "`[users/NAME …]`", (0, None), completes="nothing")
+    whose = "`global|users/NAME|tenants/NAME|components/NAME|runs/NAME`"
+    setting = leaf(
+        budget, "set", "budget", "set a budget, in place of the admission document's", whose, (1, 1), completes="nothing"
+    )
+    for name, what in _LIMITS.items():
+        setting.add_argument(f"--{name.replace('_', '-')}", metavar=what[0], help=what[1])
+    leaf(budget, "drop", "budget", "take back a budget that was set", whose, (1, 1), completes="nothing")
+    reopen = "let a run or a tool that was shut run again, with nothing used"
+    leaf(budget, "reopen", "budget", reopen, "`runs/NAME|tools/NAME`", (1, 1), completes="nothing")
+
+
+_LIMITS = {
+    "max_cost": ("AMOUNT", "money, in the currency of the prices"),
+    "max_tokens": ("N", "tokens of models"),
+    "max_requests": ("N", "calls of whatever kind"),
+    "max_tool_calls": ("N", "calls of tools"),
+    "max_llm_calls": ("N", "calls of models"),
+    "max_cpu_seconds": ("SECONDS", "CPU time of all calls together"),
+    "max_egress_bytes": ("SIZE", "bytes that leave: 10Mi, 1Gi"),
+    "max_seconds": ("SECONDS", "how long calls run, all together"),
+    "max_cost_per_call": ("AMOUNT", "money that one call may cost"),
+    "max_tokens_per_call": ("N", "tokens of one call"),
+    "max_cpu_seconds_per_call": ("SECONDS", "CPU time of one call"),
+    "max_egress_bytes_per_call": ("SIZE", "bytes that one call may send"),
+    "max_seconds_per_call": ("SECONDS", "how long one call may run"),
+    "period": ("PERIOD", "begin anew each minute, hour, day, week or month, in UTC (default: never)"),
+    "soft_limit_percent": ("N", "warn from this share of a limit on"),
+}
 
 
 def _stopping(commands: Commands) -> None:

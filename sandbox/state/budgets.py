@@ -43,7 +43,8 @@ class StoredBudgets:
         """Take a set budget away; None where none was set."""
         with self._tables.changing(now) as db:
             rows = db.execute("DELETE FROM budgets WHERE whose = ? RETURNING *", (whose,)).fetchall()
-            before_commit()
+            if rows:
+                before_commit()
         return SetBudget(*rows[0]) if rows else None
 
     def budgets(self) -> tuple[SetBudget, ...]:

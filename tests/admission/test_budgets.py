@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from sandbox.admission import CallRequest, Subject, new_request_id
+from sandbox.admission.budgets import whose_of
 from sandbox.admission.costs import CostTracker
 from sandbox.admission.counting import UsageStore
 from sandbox.admission.memory_counts import MemoryCounts
@@ -191,7 +192,7 @@ def test_what_was_estimated_and_not_used_is_given_back_once() -> None:
     refused(held)
     held.settle(taken, {}, NOW)
     held.settle(taken, {}, NOW)
-    ((_, spent),) = held.standing(request(), NOW)
+    ((_, spent),) = held.standing(whose_of(request()), NOW)
     assert spent == 1_000_000
 
 
@@ -199,7 +200,7 @@ def test_a_call_is_settled_in_the_day_in_which_it_began() -> None:
     held = budgets({"users": {"alice": {"max_cpu_seconds": 10, "period": "day"}}})
     late = reserved(held)
     held.settle(late, {Metric.CPU: 9_999}, NOW + HALF_A_DAY)
-    ((_, spent),) = held.standing(request(), NOW + HALF_A_DAY)
+    ((_, spent),) = held.standing(whose_of(request()), NOW + HALF_A_DAY)
     assert spent == 0
 
 
@@ -213,7 +214,7 @@ def test_a_running_call_that_passes_its_budget_is_told_to_stop() -> None:
     assert (stop.code, stop.rules) == (Code.BUDGET_EXCEEDED, ("budgets.users.alice.max_cpu_seconds",))
     held.settle(one, {Metric.CPU: 1_500}, NOW)
     held.settle(other, {Metric.CPU: 501}, NOW)
-    ((_, spent),) = held.standing(request(), NOW)
+    ((_, spent),) = held.standing(whose_of(request()), NOW)
     assert spent == 2_001
 
 
@@ -344,7 +345,7 @@ def test_the_tokens_of_a_model_are_charged_at_their_price() -> None:
     taken = reserved(held, asked=asked, estimate=A_MODEL_CALL)
     assert held.spend(taken, NOW, model="claude-sonnet-4-5", tokens=Tokens(1_000, 200)) is None
     held.settle(taken, {}, NOW)
-    assert [(line.metric, spent) for line, spent in held.standing(asked, NOW)] == [
+    assert [(line.metric, spent) for line, spent in held.standing(whose_of(asked), NOW)] == [
         (Metric.COST, 6_000),
         (Metric.TOKENS, 1_200),
         (Metric.LLM_CALLS, 1),

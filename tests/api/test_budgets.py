@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sandbox import Sandbox
-from sandbox.admission import CallRequest, Subject, new_request_id
+from sandbox.admission.budgets import Whose
 from sandbox.admission.costs import CostTracker
 from sandbox.admission.models import AdmissionDocument
 from sandbox.admission.signal import Signal
@@ -24,9 +24,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 DAY = {"period": "day"}
 PRICES = {"per_call": {"*": "0.001"}, "cpu_second": "0.001"}
-
-
-LOCAL = CallRequest(new_request_id(), Subject.local())
 
 
 def spinning(folder: Path) -> Path:
@@ -119,7 +116,9 @@ async def test_every_end_is_settled(home: Path, tmp_path: Path, end: str) -> Non
         (used,) = (await spent(sandbox)).values()
         budgets = sandbox._metering.budgets
         assert budgets is not None
-        standing = dict(zip(("cost", "cpu"), (held for _, held in budgets.standing(LOCAL, sandbox._clock())), strict=True))
+        standing = dict(
+            zip(("cost", "cpu"), (held for _, held in budgets.standing([Whose("users", "local")], sandbox._clock())), strict=True)
+        )
         assert standing == {"cost": used.cost_micros, "cpu": used.cpu_ms}
         assert used.cpu_ms >= (60 if end in ("kill", "cancel", "guest limit") else 0)
         assert used.cost_micros >= 1_000

@@ -17,6 +17,7 @@ from sandbox import NotFound, PolicyError, Sandbox, SandboxError
 from sandbox.admission.load import load_admission
 from sandbox.admission.signal import Signal
 from sandbox.audit import EventType, Severity
+from sandbox.config.spending import Budget
 from sandbox.in_force.accepted import Written
 from sandbox.state import sqlite_store
 from tests.api.conftest import begun, policy, recorded, until
@@ -122,6 +123,15 @@ async def ask(sandbox: Sandbox, folder: Path) -> None:
     attempt.answered("accept", allowed=True)
 
 
+async def set_a_budget(sandbox: Sandbox, home: Path) -> None:
+    await sandbox.load(guest("traps"))
+    await sandbox.set_budget("runs/s", Budget(max_requests=0))
+    with contextlib.suppress(SandboxError):
+        await sandbox.call("traps__fine", {"number": 1}, session="s")
+    sandbox.reopen("runs/s")
+    await sandbox.drop_budget("runs/s")
+
+
 async def use_up_budgets(sandbox: Sandbox, home: Path) -> None:
     await sandbox.load(guest("traps"))
     sandbox._admitting.authorizer.replace(
@@ -185,6 +195,9 @@ PROVOKED: dict[EventType, tuple[Callable[[Sandbox, Path], Awaitable[None]], Seve
     EventType.RATE_LIMIT_EXCEEDED: (use_up_budgets, Severity.WARNING),
     EventType.BUDGET_EXCEEDED: (use_up_budgets, Severity.WARNING),
     EventType.BUDGET_WARNING: (use_up_budgets, Severity.WARNING),
+    EventType.BUDGET_SET: (set_a_budget, Severity.INFO),
+    EventType.BUDGET_DROPPED: (set_a_budget, Severity.INFO),
+    EventType.BUDGET_REOPENED: (set_a_budget, Severity.INFO),
     EventType.WORKER_KILLED: (be_killed, Severity.WARNING),
     EventType.WORKER_CRASHED: (crash, Severity.WARNING),
     EventType.SECURITY_ALERT: (set_the_clock_back, Severity.CRITICAL),
