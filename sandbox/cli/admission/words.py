@@ -14,6 +14,8 @@ def admissions(commands: Commands) -> None:
     leaf(admission, "check", "admission.check", summary, _DOCUMENTS, (1, None), completes="admission")
     summary = "run requests with expected answers against a document; exit code 1 where one is another"
     leaf(admission, "test", "admission.test", summary, "`FILE …`", (1, None))
+    summary = "show what one document permits and another does not, each with an example; exit code 1 where they differ"
+    leaf(admission, "diff", "admission.diff", summary, "`FILE|NAME`, twice", (2, 2), completes="admission")
     summary = "list the documents that ship with the host, or print one"
     leaf(admission, "templates", "admission.templates", summary, "`[NAME]`", (0, 1), completes="admission")
     summary = "print the JSON Schema of admission documents, for editors"
