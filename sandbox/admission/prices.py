@@ -70,14 +70,15 @@ class PriceList:
     """The prices in force: those that are written, and for models that they do not name those that ship with the host."""
 
     def __init__(self, written: Prices | None = None) -> None:
-        self._written = Prices() if written is None else written
+        # Constructed, not validated: nothing is made ready for an application without prices.
+        self._written = Prices.model_construct() if written is None else written
         self._per_call = [(pattern, nanos(price)) for pattern, price in self._written.per_call.items()]
         self._cpu_second = nanos(self._written.cpu_second) if self._written.cpu_second is not None else 0
 
     @property
     def says_something(self) -> bool:
         """Whether any price is written."""
-        return self._written != Prices()
+        return bool(self._written.model_fields_set)
 
     def call_micros(self, tool: str, cpu_ms: int = 0) -> int:
         """What a call of a tool costs that has used so much CPU time."""
@@ -96,8 +97,8 @@ class PriceList:
         known = {**shipped_prices().models, **self._written.models}
         plain = model.rsplit("/", 1)[-1]
         for name in (model, plain, _DATED.sub("", plain)):
-            if name in known:
-                return known[name]
+            if (price := known.get(name)) is not None:
+                return price
         near = did_you_mean(model, known)
         told = "write it into `prices.models`: `{input: 0.001, output: 0.002}`"
         help_ = f"{near} or {told}" if near else told

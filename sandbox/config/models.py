@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from sandbox.config.proxy import parse_direct, parse_names, parse_proxy_url
 from sandbox.config.spending import BudgetSection
@@ -120,7 +120,9 @@ class ProxyKeys(Strict):
 
 
 class Document(Strict):
-    """One layer of the configuration, without its ceiling."""
+    """One layer of the configuration, without its ceiling. Made ready when there is one to read."""
+
+    model_config = ConfigDict(defer_build=True)
 
     defaults: dict[Annotated[str, AfterValidator(_pattern)], Annotated[str, AfterValidator(_policy)]] | None = None
     state: Annotated[str, AfterValidator(_state)] | None = None

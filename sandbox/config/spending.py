@@ -158,13 +158,17 @@ def shown_money(amount_micros: int) -> str:
     return f"{'-' if amount_micros < 0 else ''}{whole}" + (f".{decimals}" if decimals else "")
 
 
-class Budget(Strict):
+class _Deferred(Strict):
+    """A model that is made ready when it is first used: most commands have no budgets, and 15 ms of their start-up."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Budget(_Deferred):
     """How much somebody may use in each period, in all where there is none; `…_per_call` bounds one call.
 
     Amounts of money are in the currency of the prices; `max_seconds` counts how long the calls ran.
     """
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     max_cost: Money | None = None
     max_tokens: Number | None = None
@@ -229,7 +233,7 @@ def _number(metric: Metric, value: Any) -> int:
     return units.parse_size(value) if metric is Metric.EGRESS else cast(int, value)
 
 
-class CircuitBreaker(Strict):
+class CircuitBreaker(_Deferred):
     """A tool that fails `failures` times `within` a time is not called for `pause`; then one call tries whether it works."""
 
     failures: Annotated[int, Field(ge=1, le=10_000)]
@@ -237,7 +241,7 @@ class CircuitBreaker(Strict):
     pause: Time = "30s"
 
 
-class BudgetSection(Strict):
+class BudgetSection(_Deferred):
     """Whose calls may use how much. `default` of the runs, and `default_…`, hold for each who is not named."""
 
     all: Annotated[Budget | None, Field(alias="global")] = None
@@ -250,7 +254,7 @@ class BudgetSection(Strict):
     default_component: Budget | None = None
     circuit_breaker: CircuitBreaker | None = None
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     @model_validator(mode="after")
     def _runs_have_no_period(self) -> BudgetSection:
@@ -265,7 +269,7 @@ class BudgetSection(Strict):
         return self == BudgetSection()
 
 
-class Rate(Strict):
+class Rate(_Deferred):
     """How many calls there may be in a time: of tools or of an action, counted together `per` whom."""
 
     tool: ToolPattern | None = None
@@ -290,7 +294,7 @@ class Rate(Strict):
         return _RATE_MS[self.limit.partition("/")[2]]
 
 
-class ModelPrice(Strict):
+class ModelPrice(_Deferred):
     """What a model costs for 1,000 tokens; what was read from its cache costs as other input where nothing else is said."""
 
     input: Price
@@ -298,7 +302,7 @@ class ModelPrice(Strict):
     cached: Price | None = None
 
 
-class Prices(Strict):
+class Prices(_Deferred):
     """What calls cost: each call of a tool (the first pattern that fits), each second of CPU time, tokens of models.
 
     A model named here has the price that is written here; the others have those that ship with the host, as of their date.
@@ -308,4 +312,4 @@ class Prices(Strict):
     cpu_second: Price | None = None
     models: Mapping[Annotated[str, Field(min_length=1, max_length=128)], ModelPrice] = Field(default_factory=dict)
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=())
