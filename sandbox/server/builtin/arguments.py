@@ -87,6 +87,8 @@ class GrantStorage(Granted):
         Field(min_length=1, max_length=4, description="What may be done there"),
     ]
     mount: Annotated[str, Field(max_length=4096, description="The component's own name for it: /data")] | None = None
+    max_file_size: Annotated[str, Field(max_length=32, description="The longest file that it may write: 10Mi")] | None = None
+    max_total_size: Annotated[str, Field(max_length=32, description="The most that may lie there: 100Mi")] | None = None
 
 
 class GrantNetwork(Granted):
@@ -95,6 +97,13 @@ class GrantNetwork(Granted):
     host: HostName
     ports: (
         Annotated[list[Annotated[int, Field(ge=1, le=65535)]], Field(max_length=64, description="443 and 80 if left out")] | None
+    ) = None
+    protocols: (
+        Annotated[
+            list[Literal["https", "http", "tcp"]],
+            Field(min_length=1, max_length=3, description="https and http if left out; tcp needs ports"),
+        ]
+        | None
     ) = None
     methods: Annotated[list[str], Field(max_length=16, description="GET, POST, …; any if left out")] | None = None
     paths: Annotated[list[str], Field(max_length=64, description="/v1/**; any if left out")] | None = None

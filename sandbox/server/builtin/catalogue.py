@@ -150,7 +150,7 @@ CATALOGUE: tuple[Own, ...] = (
         _READS,
     ),
     _grant("storage", "read or change files of the host", a.GrantStorage),
-    _grant("network", "reach a host over https or http", a.GrantNetwork),
+    _grant("network", "reach a host over https or http, or by tcp", a.GrantNetwork),
     _grant("environment", "see an environment variable", a.GrantEnvironment),
     _grant("resource", "use more (or less) of a resource in each call", a.GrantResource),
     _revoke("storage", "a file or folder of the host", a.RevokeStorage),

@@ -250,7 +250,7 @@ def test_too_many_bytes_are_a_reset(dials: Sandboxed, serve: Serve, up: int, dow
 
     server = serve(flood)
     dials.permit(here(server.port))
-    dials.gateway.set_rules(here(server.port), **{cap: 50_000})
+    dials.gateway.set_rules(here(server.port), component=None, **{cap: 50_000})
     got = dials.call("carry", HERE, server.port, up, down)
     assert got in ("write: failed", "write: closed") or int(got) <= 50_000
     (event,) = dials.gateway.events()

@@ -139,6 +139,11 @@ async def test_every_kind_of_permission_can_be_asked_for(scene: Scene, mode: Mod
             done = (await agent.call(f"grant_{kind}_permission", **about, **entry))["grant"]
             assert (done["kind"], done["max_uses"], done["reason"]) == (kind, 3, "a test")
             assert done["expires_at"].endswith("Z")
+        connection = {"host": "db.example.com", "ports": [5432], "protocols": ["tcp"]}
+        done = (await agent.call("grant_network_permission", component_id="files", **connection))["grant"]
+        assert done["entry"] == connection
+        assert "db.example.com" in person.seen[3]
+        assert len((await agent.call("revoke_network_permission", component_id="files", host="db.example.com"))["revoked"]) == 1
         assert "- wall_time 30s" in person.seen[2]
         assert "+ wall_time 1m" in person.seen[2]
         assert "at most 600 seconds, at most 3 calls" in person.seen[0]
