@@ -63,9 +63,9 @@ class Kept(dict[_Key, _Value]):
 class _Given:
     """A permission, made ready to be asked."""
 
-    role: str
     actions: Callable[[str], bool]
     holds: Holds | None
+    alone: Vote
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ class Roles:
                 continue
             said = True if given.holds is None else given.holds(facts)
             if said:
-                return Vote(self.name, Ruling.ALLOW, (f"role:{given.role}",), f"the role `{given.role}` permits it")
+                return given.alone
             unclear = unclear or said is None
         told = "a condition of their permissions cannot be told" if unclear else "none of them permits it"
         return Vote(self.name, Ruling.DENY, (self.name,), f"roles of the subject: {_listed(facts.roles)}; {told}")
@@ -184,7 +184,8 @@ def resource_of(request: CallRequest) -> str:
 
 def _given(role: str, permission: Permission) -> _Given:
     condition = None if permission.conditions is None else holds(permission.conditions)
-    return _Given(role, any_covers(permission.actions), condition)
+    alone = Vote(Roles.name, Ruling.ALLOW, (f"role:{role}",), f"the role `{role}` permits it", lasting=True)
+    return _Given(any_covers(permission.actions), condition, alone)
 
 
 def _listed(names: Iterable[str]) -> str:

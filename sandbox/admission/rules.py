@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from sandbox.admission.conditions import Condition, Every, Holds, Predicate, Some, Test, holds
-from sandbox.admission.decision import NO_CONSTRAINTS, Constraints, Decision, Ruling
+from sandbox.admission.decision import NO_CONSTRAINTS, Decision, Ruling
 from sandbox.admission.facts import ALWAYS, Facts
 from sandbox.admission.models import AdmissionDocument, Rule
 from sandbox.admission.operators import Answer
@@ -28,12 +28,13 @@ PREFIX = "tool starts_with"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ready:
-    """A rule, made ready to be asked; `rank` orders by priority, then by place."""
+    """A rule, made ready to be asked where it is found; `rank` orders by priority, then by place. `alone` is its vote."""
 
     rule: Rule
     rank: int
+    priority: int
+    allows: bool
     holds: Holds | None
-    constraints: Constraints
     alone: Vote
 
     def answer(self, facts: Facts) -> Answer:
@@ -47,36 +48,29 @@ class Rules:
     name = "rules"
 
     def __init__(self, document: AdmissionDocument, checks: tuple[Check, ...] = ()) -> None:
-        ordered = sorted(document.rules, key=lambda rule: -rule.priority)
-        self.all = tuple(_ready(rule, rank) for rank, rule in enumerate(ordered))
         self.checks = checks
-        self.configured = bool(self.all or checks)
+        self.configured = bool(document.rules or checks)
         self._always: list[Ready] = []
-        self._drawers: dict[Key, list[Ready]] = {}
-        self._fill()
-        self._prefixes = sorted({len(text) for kind, text in self._drawers if kind == PREFIX})
-        kinds = {kind for kind, _ in self._drawers}
-        self._single, self._several = kinds & {"tool", "component", "subject.id"}, kinds & {"subject.roles", "action"}
+        self._drawers: dict[str, dict[str, list[Ready]]] = {}
+        self._fill(sorted(document.rules, key=lambda rule: -rule.priority))
+        self._prefixes = sorted({len(text) for text in self._drawers.get(PREFIX, ())})
 
     def vote(self, facts: Facts) -> Vote | None:
         """What the rules of the highest priority that match say together."""
         said = self._of_checks(facts) if self.checks else ()
-        matched: list[Ready] = []
-        floor = max((priority for priority, _ in said), default=None)
+        floor = max((priority for priority, _ in said), default=None) if said else None
+        votes: list[Vote] = []
         for ready in self.candidates(facts):
-            priority = ready.rule.priority
-            if floor is not None and priority < floor:
+            if floor is not None and ready.priority < floor:
                 break
-            answer = ready.answer(facts)
-            if answer or (answer is None and ready.rule.effect is not Ruling.ALLOW):
-                floor = priority
-                matched.append(ready)
-        votes = [each.alone for each in matched] + [vote for priority, vote in said if priority == floor]
-        if not votes:
-            return None
-        if matched and not _is_clear(matched[0], facts):
-            votes[0] = _unclear(matched[0])
-        return votes[0] if len(votes) == 1 else _together(votes)
+            answer = True if ready.holds is None else ready.holds(facts)
+            if answer is False or (answer is None and ready.allows):
+                continue
+            floor = ready.priority
+            votes.append(ready.alone if answer else _unclear(ready))
+        if said:
+            votes += [vote for priority, vote in said if priority == floor]
+        return _together(votes) if len(votes) > 1 else votes[0] if votes else None
 
     def considered(self, facts: Facts) -> Iterator[tuple[Rule, Answer]]:
         """Every rule that can match at all, in the order in which they are asked, and whether it does."""
@@ -84,9 +78,7 @@ class Rules:
 
     def candidates(self, facts: Facts) -> Iterable[Ready]:
         """The rules that may match, the highest priority first."""
-        if not self._drawers:
-            return self._always
-        found = [drawer for key in self._keys(facts) if (drawer := self._drawers.get(key)) is not None]
+        found = self._found(facts) if self._drawers else ()
         if not found:
             return self._always
         if len(found) == 1 and not self._always:
@@ -94,33 +86,34 @@ class Rules:
         # A rule lies in several drawers where it names several values.
         return sorted(dict.fromkeys(chain(self._always, *found)), key=_rank)
 
-    def _keys(self, facts: Facts) -> Iterator[Key]:
-        request = facts.request
-        if "tool" in self._single:
-            yield "tool", request.tool
-        if "component" in self._single:
-            yield "component", request.component
-        if "subject.id" in self._single:
-            yield "subject.id", request.subject.id
-        if "action" in self._several:
-            for action in facts.actions:
-                yield "action", action
-        if "subject.roles" in self._several:
-            for role in facts.roles:
-                yield "subject.roles", role
-        for length in self._prefixes:
-            yield PREFIX, request.tool[:length]
+    def _found(self, facts: Facts) -> list[list[Ready]]:
+        request, found = facts.request, []
+        for field, drawers in self._drawers.items():
+            if field == "tool":
+                found.append(drawers.get(request.tool))
+            elif field == "component":
+                found.append(drawers.get(request.component))
+            elif field == "subject.id":
+                found.append(drawers.get(request.subject.id))
+            elif field == "action":
+                found += map(drawers.get, facts.actions)
+            elif field == "subject.roles":
+                found += map(drawers.get, facts.roles)
+            else:
+                found += [drawers.get(request.tool[:length]) for length in self._prefixes]
+        return [drawer for drawer in found if drawer is not None]
 
-    def _fill(self) -> None:
-        ways = {ready.rank: list(_ways(ready.rule.when)) for ready in self.all}
-        shared = Counter(key for each in ways.values() for keys in each for key in keys)
-        for ready in self.all:
-            best = min(ways[ready.rank], key=lambda keys: sum(shared[key] for key in keys), default=None)
+    def _fill(self, rules: list[Rule]) -> None:
+        ways = [list(_ways(rule.when)) for rule in rules]
+        shared = Counter(key for each in ways for way in each for key in way.keys)
+        for rank, (rule, each) in enumerate(zip(rules, ways, strict=True)):
+            best = min(each, key=lambda way: sum(shared[key] for key in way.keys), default=None)
+            ready = _ready(rule, rank, rule.when if best is None else best.rest)
             if best is None:
                 self._always.append(ready)
-            else:
-                for key in best:
-                    self._drawers.setdefault(key, []).append(ready)
+                continue
+            for field, value in best.keys:
+                self._drawers.setdefault(field, {}).setdefault(value, []).append(ready)
 
     def _of_checks(self, facts: Facts) -> list[tuple[int, Vote]]:
         return [(each.priority, vote) for each in self.checks if (vote := _asked(each, facts)) is not None]
@@ -130,43 +123,48 @@ def _rank(ready: Ready) -> int:
     return ready.rank
 
 
-def _ways(when: Condition | Predicate | None) -> Iterator[tuple[Key, ...]]:
-    """The sets of keys one of which every request has that the condition can match."""
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a condition can be found: every request that it can match has one of the keys. `rest` is what is left to ask then."""
+
+    keys: tuple[Key, ...]
+    rest: Condition | None
+
+
+def _ways(when: Condition | Predicate | None) -> Iterator[_Way]:
     match when:
         case Test(field, "eq", str() as value) if field in ALWAYS:
-            yield ((field, value),)
-        case Test(field, "in", values) if field in ALWAYS and all(isinstance(value, str) for value in values):
-            yield tuple((field, value) for value in values)
+            yield _Way(((field, value),), None)
+        case Test(field, "in", values) if field in ALWAYS:
+            yield _Way(tuple((field, str(value)) for value in values), None)
         case Test("subject.roles" | "action" as field, "contains", str() as value):
-            yield ((field, value),)
+            yield _Way(((field, value),), when)
         case Test("tool", "starts_with", str() as value) if value:
-            yield ((PREFIX, value),)
+            yield _Way(((PREFIX, value),), when)
         case Every(parts):
-            for part in parts:
-                yield from _ways(part)
+            for at, part in enumerate(parts):
+                others = (*parts[:at], *parts[at + 1 :])
+                for way in _ways(part):
+                    left = others if way.rest is None else (*others, way.rest)
+                    yield _Way(way.keys, left[0] if len(left) == 1 else Every(left))
         case Some(parts):
-            several = [list(_ways(part)) for part in parts]
-            if all(several):
-                yield tuple(key for ways in several for key in ways[0])
+            several = [next(_ways(part), None) for part in parts]
+            if (found := [way for way in several if way is not None]) and len(found) == len(parts):
+                yield _Way(tuple(key for way in found for key in way.keys), when)
 
 
-def _ready(rule: Rule, rank: int) -> Ready:
-    constraints = constraints_of(rule.constraints)
+def _ready(rule: Rule, rank: int, asked: Condition | Predicate | None) -> Ready:
     reason = rule.message or f"the rule `{rule.name}` {_SAYS[rule.effect]}"
-    alone = Vote(Rules.name, rule.effect, (rule.name,), reason, constraints, signal=rule.on_violation)
-    return Ready(rule, rank, None if rule.when is None else holds(rule.when), constraints, alone)
+    constraints = constraints_of(rule.constraints)
+    alone = Vote(Rules.name, rule.effect, (rule.name,), reason, constraints, signal=rule.on_violation, lasting=True)
+    return Ready(rule, rank, rule.priority, rule.effect is Ruling.ALLOW, None if asked is None else holds(asked), alone)
 
 
 _SAYS = {Ruling.ALLOW: "allows it", Ruling.DENY: "denies it", Ruling.REQUIRE_APPROVAL: "asks for an approval"}
 
 
-def _is_clear(ready: Ready, facts: Facts) -> bool:
-    return ready.rule.effect is Ruling.ALLOW or ready.answer(facts) is True
-
-
 def _unclear(ready: Ready) -> Vote:
-    told = f"{ready.alone.reason}, for its condition cannot be told"
-    return Vote(Rules.name, ready.rule.effect, ready.alone.rules, told, ready.constraints, signal=ready.alone.signal)
+    return replace(ready.alone, reason=f"{ready.alone.reason}, for its condition cannot be told", lasting=False)
 
 
 def _together(votes: list[Vote]) -> Vote:

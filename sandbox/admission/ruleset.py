@@ -19,7 +19,7 @@ from sandbox.admission.decision import Decision, Ruling
 from sandbox.admission.facts import USAGE, Facts
 from sandbox.admission.models import AdmissionDocument
 from sandbox.admission.request import CallRequest
-from sandbox.admission.roles import Roles, Scopes
+from sandbox.admission.roles import Kept, Roles, Scopes
 from sandbox.admission.rules import Rules
 from sandbox.admission.signal import Signal
 from sandbox.admission.subject import Subject
@@ -54,6 +54,7 @@ class Ruleset:
         self.needs_usage = any(field.startswith(f"{USAGE}.") for field in _fields(document)) or self.together.configured
         self._handles = handles
         self._default = document.default
+        self._lasting = Kept(self._alone)
 
     def facts(self, request: CallRequest, usage: Usage) -> Facts:
         """The request, and what the document makes of it."""
@@ -100,7 +101,15 @@ class Ruleset:
 
     def votes(self, facts: Facts) -> list[Vote]:
         """What each section says that says something."""
-        return [vote for section in self.sections if (vote := _asked(section, facts)) is not None]
+        votes = []
+        for section in self.sections:
+            try:
+                vote = section.vote(facts)
+            except Exception as error:  # noqa: BLE001 - an error in a check is a denial, whatever it is
+                vote = Vote(section.name, Ruling.DENY, (section.name,), f"the check failed with {type(error).__name__}")
+            if vote is not None:
+                votes.append(vote)
+        return votes
 
     def shows(self, subject: Subject, tool: str) -> bool:
         """Whether a subject is shown a tool: it has the scopes, and a role that may call it under some conditions."""
@@ -120,7 +129,7 @@ class Ruleset:
 
     def _decision(self, votes: list[Vote]) -> Decision:
         if len(votes) == 1 and votes[0].rules:
-            return self._alone(votes[0])
+            return self._lasting[votes[0]] if votes[0].lasting else self._alone(votes[0])
         deciding = _deciding(votes)
         warnings = tuple(warning for vote in votes for warning in vote.warnings)
         if not deciding:
@@ -159,13 +168,6 @@ def _deciding(votes: list[Vote]) -> list[Vote]:
         if deciding := [vote for vote in votes if vote.effect is effect and vote.rules]:
             return deciding
     return []
-
-
-def _asked(section: Section, facts: Facts) -> Vote | None:
-    try:
-        return section.vote(facts)
-    except Exception as error:  # noqa: BLE001 - an error in a check is a denial, whatever it is
-        return Vote(section.name, Ruling.DENY, (section.name,), f"the check failed with {type(error).__name__}")
 
 
 def _fields(document: AdmissionDocument) -> Iterable[str]:

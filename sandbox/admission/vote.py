@@ -22,9 +22,12 @@ STRICTER = (Ruling.DENY, Ruling.REQUIRE_APPROVAL, Ruling.ALLOW)
 _LEVELS = [level.value for level in LogLevel]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Vote:
-    """A section's answer: what decided it, why, and what comes with it. A section that has nothing to say gives none."""
+    """A section's answer: what decided it, why, and what comes with it. A section that has nothing to say gives none.
+
+    A `lasting` one is the same object whenever it is given: its decision is made once.
+    """
 
     section: str
     effect: Ruling
@@ -33,6 +36,7 @@ class Vote:
     constraints: Constraints = NO_CONSTRAINTS
     warnings: tuple[str, ...] = ()
     signal: str | None = None
+    lasting: bool = False
 
 
 class Section(Protocol):

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from sandbox.admission.conditions import Test
+from sandbox.admission import conditions
 from sandbox.admission.decision import Ruling
 from sandbox.admission.load import NOT_YET, load_admission, load_admission_file, named_admission
 from sandbox.admission.models import AdmissionDocument, Permission, Role, Rule
@@ -184,7 +184,7 @@ def test_every_section_is_a_value_in_python_and_as_strict() -> None:
     role = Role(permissions=(Permission(resource="reports/*", actions=("read",), conditions={"department": "sales"}),))
     rule = Rule(name="a", effect=Ruling.DENY, when={"tool": "x"})
     document = AdmissionDocument(version="1.0", roles={"analyst": role}, rules=(rule,))
-    assert document.rules[0].when == Test("tool", "eq", "x")
+    assert document.rules[0].when == conditions.Test("tool", "eq", "x")
     for wrong in (
         lambda: Rule(name="a", effect=Ruling.DENY, when={"tol": "x"}),
         lambda: Rule(name="a b", effect=Ruling.DENY),
