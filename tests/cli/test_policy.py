@@ -138,7 +138,11 @@ def test_check_leaves_nothing_behind(tmp_path: Path) -> None:
         (["--read", "/etc/passwd"], 1, "no line allows it"),
         (["--url", "https://api.example.com/", "--method", "post"], 1, "denied"),
         (["--url", "ftp://api.example.com/"], 1, "only http, https and tcp"),
-        (["--url", "tcp://api.example.com:443"], 1, "`tcp://api.example.com:443`: denied, no rule for `api.example.com` allows `tcp`"),
+        (
+            ["--url", "tcp://api.example.com:443"],
+            1,
+            "`tcp://api.example.com:443`: denied, no rule for `api.example.com` allows `tcp`",
+        ),
         (["--url", "tcp://api.example.com"], 1, "a connection needs a port"),
         (["--url", "udp://api.example.com:53"], 1, "only http, https and tcp"),
         (["--url", "http://127.0.0.1/"], 1, "denied"),
