@@ -26,8 +26,8 @@ from sandbox.audit.tail import tail
 from sandbox.changes.admitted import Admitted
 from sandbox.changes.applying import Changes
 from sandbox.changes.asking import Inquiries, Person
-from sandbox.changes.explaining import Explaining
 from sandbox.changes.budgeting import Budgeting
+from sandbox.changes.explaining import Explaining
 from sandbox.changes.granting import Granting
 from sandbox.changes.permissions import Permissions
 from sandbox.changes.roles import Roles
@@ -49,6 +49,7 @@ from sandbox.in_force.accepted import LOCAL, Accepted, Documents, Given
 from sandbox.in_force.admitting import Admitting
 from sandbox.in_force.effective import Around
 from sandbox.in_force.in_use import Secrets, login_of
+from sandbox.in_force.keeping import Keeping
 from sandbox.in_force.metering import Metering
 from sandbox.in_force.shared import shared_of
 from sandbox.policy.load import load_policy_file
@@ -62,6 +63,7 @@ from sandbox.remote import answers
 from sandbox.result import CallResult
 from sandbox.state import Clock, Home, open_store, state_of
 from sandbox.state.clock import record_a_clock_set_back
+from sandbox.state.opening import open_key_values
 from sandbox.state.secrets import SecretStore
 from sandbox.state.usage import open_usage
 from sandbox.template.authority_hints import AuthorityHints, authority_hints
@@ -180,6 +182,7 @@ class Sandbox(Admitted, Budgeting, Permissions, Installing, Roles, Sharing, Sign
         around = (self._admitting.authorizer, self._budgets, self._store, counts)
         self._metering = Metering(*around, host=lambda: self._host, clock=self._clock)
         self._listeners.append(self._metering.renew)
+        self._keeping = Keeping(lambda: open_key_values(self._state, self._home, self._environment))
         self._dispatch = Dispatch(
             components=self._components,
             authorizer=self._admitting.authorizer,
@@ -189,6 +192,7 @@ class Sandbox(Admitted, Budgeting, Permissions, Installing, Roles, Sharing, Sign
             clock=self._clock,
             refresh=self._admitting.before(self._changes.refresh),
             secrets=Secrets(SecretStore.of(self._home, self._environment)),
+            keeping=self._keeping,
             why_not=self._changes.why_not,
             signalled=self._signals.refused,
             metering=self._metering,
@@ -207,7 +211,7 @@ class Sandbox(Admitted, Budgeting, Permissions, Installing, Roles, Sharing, Sign
             return
         await self._granting.end_own_sessions()
         self._open = False
-        self._changes.close()
+        await self._changes.close()
         if self._warming is not None:
             self._warming.cancel()
             await asyncio.gather(self._warming, return_exceptions=True)
@@ -219,6 +223,7 @@ class Sandbox(Admitted, Budgeting, Permissions, Installing, Roles, Sharing, Sign
             await self._host.close()
         self._store.advance(self._clock())
         self._metering.close()
+        self._keeping.close()
         self._store.close()
         self._log.close()
 

@@ -23,7 +23,7 @@ STAGES = (
     ("audit",),
     ("state",),
     ("in_force",),
-    ("components", "control", "dispatch", "receipt", "result"),
+    ("components", "control", "dispatch", "figures", "receipt", "result"),
     ("changes",),
     ("registry",),
     ("", "api", "guarding", "remote", "workshop"),

@@ -28,6 +28,7 @@ from typing import Any
 
 from sandbox.audit.folder import private_file, private_folder
 from sandbox.audit.record import GENESIS, Event, EventType, Link, body, digest_of_line, spell
+from sandbox.audit.tally import Tally
 from sandbox.errors import HostUnavailable
 from sandbox.redaction.redact import Redactor
 
@@ -67,6 +68,7 @@ class AuditLog:
     def __init__(self, folder: Path, *, clock: Callable[[], float], source: str) -> None:
         self.folder = private_folder(folder)
         self._clock, self._source = clock, source
+        self.tally = Tally()
         self._head_path = str(self.folder / "head")
         self._head_file: int | None = private_file(self.folder / "head")
         self._head_stat = os.fstat(self._head_file)
@@ -81,9 +83,11 @@ class AuditLog:
         if self._head_file is None:
             raise HostUnavailable("the record is closed")
         try:
-            return self._chain(self._head_file, record, now, sync=sync)
+            link = self._chain(self._head_file, record, now, sync=sync)
         except OSError as error:
             raise HostUnavailable(f"the record cannot be written: {(error.strerror or 'failed').lower()}") from error
+        self.tally.count(event)
+        return link
 
     def close(self) -> None:
         """Let go of the files; further records are refused."""

@@ -90,7 +90,7 @@ async def test_two_authorizations_are_none(guarded: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["//mcp", "/mcp/", "/MCP", "/%6dcp", "/mcp/../mcp", "/mcp;x", "/", "/metrics", "/sse", "/messages/"]
+    "path", ["//mcp", "/mcp/", "/MCP", "/%6dcp", "/mcp/../mcp", "/mcp;x", "/", "/metrics/", "/sse", "/messages/"]
 )
 async def test_mcp_has_one_path(guarded: Served, front: Served, stage: Stage, path: str) -> None:
     """HTTP-01: with a token it is not there, without one it is not said whether it is."""

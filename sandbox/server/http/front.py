@@ -6,7 +6,7 @@ Decides, in this order:
     2. Host        a name of this server, said once          421
     3. Origin      this server's own, or a named one         403
     4. the token   where one is asked for, on every path     401
-    5. the path    exactly the one, or /health               404
+    5. the path    exactly the one, or the server's own      404
     6. the body    JSON, bare, within bytes and time         415, 413, 408
     7. the message strict JSON, one JSON-RPC message         400
     8. its id      none that waits in the same session       400
@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.server.http.answers import Answer, Header, refused, told
 from sandbox.server.http.connections import MAX_HEAD_BYTES
-from sandbox.server.http.names import Names
+from sandbox.server.http.names import METRICS, OWN_PATHS, Names
 from sandbox.server.http.plain import PlainCalls
 from sandbox.server.http.request import Request
 from sandbox.server.http.waiting import Waiting
@@ -40,7 +40,7 @@ MAX_BODY_BYTES = 4 << 20
 MAX_HEADERS = 100
 BODY_SECONDS = 8.0
 
-HEALTH = "/health"
+_FIGURES = b"text/plain; version=0.0.4; charset=utf-8"
 
 _ASKED = (b"www-authenticate", b'Bearer realm="sandbox"')
 _WRONG = (b"www-authenticate", b'Bearer realm="sandbox", error="invalid_token"')
@@ -57,10 +57,13 @@ class Rules:
 
 
 class Front:
-    """The ASGI application. `mcp` is asked for all but `plain` calls; `healthy` says whether tools can be called."""
+    """The ASGI application. `mcp` is asked for all but `plain` calls; `healthy` says whether tools can be called, `metrics` tells
+    the host's figures."""
 
-    def __init__(self, mcp: ASGIApp, plain: PlainCalls, rules: Rules, healthy: Callable[[], bool]) -> None:
-        self._mcp, self._plain, self._rules, self._healthy = mcp, plain, rules, healthy
+    def __init__(
+        self, mcp: ASGIApp, plain: PlainCalls, rules: Rules, healthy: Callable[[], bool], metrics: Callable[[], bytes]
+    ) -> None:
+        self._mcp, self._plain, self._rules, self._healthy, self._metrics = mcp, plain, rules, healthy, metrics
         self._waiting = Waiting()
         self._closing = asyncio.Event()
 
@@ -118,16 +121,22 @@ class Front:
         # As it was sent: `/mcp/`, `//mcp` and `/%6dcp` are other paths.
         if self._is_preflight(request):
             return Answer(204)
-        if request.path == HEALTH:
-            if request.method not in {"GET", "HEAD"}:
-                return Answer(405, "", ((b"allow", b"GET, HEAD"),))
-            healthy = self._healthy()
-            return told(200 if healthy else 503, {"status": "ok" if healthy else "starting"})
+        if request.path in OWN_PATHS:
+            return self._of_the_server(request)
         if request.path != self._rules.path:
             return Answer(404, f"MCP is at {self._rules.path}")
         if request.method not in {"POST", "GET", "DELETE"}:
             return Answer(405, "", ((b"allow", b"POST, GET, DELETE"),))
         return None
+
+    def _of_the_server(self, request: Request) -> Answer:
+        """What says how this server does."""
+        if request.method not in {"GET", "HEAD"}:
+            return Answer(405, "", ((b"allow", b"GET, HEAD"),))
+        if request.path == METRICS:
+            return Answer(200, self._metrics().decode(), kind=_FIGURES)
+        healthy = self._healthy()
+        return told(200 if healthy else 503, {"status": "ok" if healthy else "starting"})
 
     async def _post(self, request: Request, receive: Receive, send: Send) -> None:
         body = self._by_its_kind(request) or await _body(receive)

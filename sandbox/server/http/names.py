@@ -1,4 +1,4 @@
-"""Which names a server answers to, and which web pages may speak to it.
+"""Which names a server answers to, its own paths, and which web pages may speak to it.
 
 Pure. Decides by the `Host` and `Origin` of a request alone.
 
@@ -15,6 +15,8 @@ import re
 from dataclasses import dataclass
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+HEALTH, READY, METRICS = OWN_PATHS = ("/health", "/ready", "/metrics")
+"""Where the server tells of itself."""
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 

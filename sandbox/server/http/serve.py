@@ -16,6 +16,7 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 
 import uvicorn
@@ -25,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 from sandbox.errors import Code, HostUnavailable, SandboxError
 from sandbox.server.http.connections import IDLE_SECONDS, MAX_HEAD_BYTES, GuardedProtocol
 from sandbox.server.http.front import Front, Rules
+from sandbox.server.http.metrics import exposition
 from sandbox.server.http.names import LOOPBACK, Names, named
 from sandbox.server.http.plain import PlainCalls
 from sandbox.server.http.sessions import Sessions
@@ -104,7 +106,8 @@ class _Application:
 
     def __init__(self, server: SandboxServer, rules: Rules, healthy: Callable[[], bool]) -> None:
         self._sessions = Sessions(server)
-        self.front = Front(self._sessions.handle_request, PlainCalls(server), rules, healthy)
+        figures = partial(exposition, server.sandbox.figures)
+        self.front = Front(self._sessions.handle_request, PlainCalls(server), rules, healthy, figures)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

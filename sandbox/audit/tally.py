@@ -1,0 +1,62 @@
+"""Count what was recorded, for whoever watches from outside: a figure that the record does not bear out cannot be made.
+
+Decides what is counted of a record that has been written, and by what it is told apart: its type, a component's name, a closed
+code. Leaves the spelling of the figures to whoever shows them.
+
+Rules: counts begin with the process and only grow; nothing that a client or a guest wrote tells them apart, so their number is
+bounded by the components of this host; of one call's denials those are counted that the record names (`dispatch.MAX_KEPT`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field
+
+from sandbox.audit.record import Event, EventType
+
+BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""The upper bounds of the durations' histogram, in seconds; above the last one there is one more."""
+
+_ENDS = frozenset({EventType.TOOL_SUCCESS, EventType.TOOL_FAILURE})
+_DECIDED = frozenset({EventType.TOOL_INVOKE, EventType.ACCESS_DENIED, EventType.RATE_LIMIT_EXCEEDED, EventType.BUDGET_EXCEEDED})
+
+
+@dataclass(slots=True)
+class Durations:
+    """How long the calls of one component took: how many fell below each of `BUCKETS_S`, and their sum."""
+
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
+    seconds: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """One more call."""
+        self.buckets[bisect_left(BUCKETS_S, seconds)] += 1
+        self.seconds += seconds
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one process has recorded since it began."""
+
+    events: Counter[str] = field(default_factory=Counter)
+    decisions: Counter[str] = field(default_factory=Counter)
+    """Of calls, by effect."""
+    denials: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Of a running call's effects, by component and code."""
+    ends: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Of calls, by component and how they ended."""
+    durations: dict[str, Durations] = field(default_factory=dict)
+
+    def count(self, event: Event) -> None:
+        """Count a record that was written."""
+        kind, component = event.type, event.component or ""
+        self.events[kind.value] += 1
+        if kind in _ENDS:
+            self.ends[component, event.ending or ""] += 1
+            if event.duration_ms is not None:
+                self.durations.setdefault(component, Durations()).add(event.duration_ms / 1000)
+        elif event.decision is not None and kind in _DECIDED:
+            self.decisions[event.decision] += 1
+        elif kind is EventType.ACCESS_DENIED:
+            self.denials[component, event.code or ""] += 1

@@ -1,0 +1,121 @@
+"""Figures over HTTP: docs/metrics.md names them all, and each counts what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
+
+from sandbox.audit import Event, EventType
+from sandbox.audit.tally import Tally
+from sandbox.errors import NotFound
+from sandbox.server.http.tokens import tokens_of
+from tests.attacks.stage import Stage, staged
+from tests.support.http import Served, served
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+TOKEN = "a-token-of-at-least-twenty"
+Figures = dict[tuple[str, frozenset[str]], float]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """A host."""
+    async with staged(tmp_path_factory.mktemp("figures")) as stage:
+        yield stage
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def front(stage: Stage) -> AsyncIterator[Served]:
+    """A server with a token."""
+    await stage.load_for_clients("exhaust_sleep")
+    verifier = tokens_of(f"scraper {TOKEN}\n", "tokens")
+    async with served(stage.sandbox, token=TOKEN, verifier=verifier) as front:
+        yield front
+
+
+async def figures(front: Served) -> Figures:
+    """What is scraped, by name and label values, which no two labels share."""
+    answer = await front.ask("GET", "/metrics")
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    families = text_string_to_metric_families(answer.body.decode())
+    return {(sample.name, frozenset(sample.labels.values())): sample.value for family in families for sample in family.samples}
+
+
+async def moved(front: Served, before: Figures) -> Figures:
+    """What has changed since."""
+    return {name: value - before.get(name, 0) for name, value in (await figures(front)).items() if value != before.get(name)}
+
+
+async def test_nobody_scrapes_without_the_token(front: Served) -> None:
+    for path in ("/metrics", "/ready"):
+        assert (await front.ask("GET", path, Authorization=None)).status == 401
+        assert (await front.ask("POST", path, b"{}")).status == 405
+
+
+async def test_a_refused_effect_is_counted_by_its_code_and_the_call_by_its_end(front: Served, stage: Stage) -> None:
+    before = await figures(front)
+    assert not (await stage.call("files__read", path="/etc/hostname")).outcome.ok
+    now = await moved(front, before)
+    assert now["sandbox_denials_total", frozenset({"files", "filesystem_access_denied"})] == 1
+    assert now["sandbox_calls_total", frozenset({"files", "guest_error"})] == 1
+    assert now["sandbox_decisions_total", frozenset({"allow"})] == 1
+    assert now["sandbox_call_seconds_count", frozenset({"files"})] == 1
+    assert now["sandbox_call_seconds_bucket", frozenset({"files", "+Inf"})] == 1
+
+
+async def test_a_call_that_is_not_admitted_is_a_decision_and_no_call(front: Served, stage: Stage) -> None:
+    before = await figures(front)
+    with pytest.raises(NotFound):
+        await stage.call("files__no_such_tool")
+    now = await moved(front, before)
+    assert now["sandbox_decisions_total", frozenset({"deny"})] == 1
+    assert not any(name == "sandbox_calls_total" for name, _ in now)
+
+
+async def test_a_kill_a_grant_and_a_revoke_are_counted(front: Served, stage: Stage) -> None:
+    before = await figures(front)
+    grant = await stage.sandbox.grant_storage_permission("files", f"fs://{stage.folder}/data/**", ["read"])
+    await stage.sandbox.revoke(grant.id)
+    call = asyncio.create_task(stage.call("exhaust_sleep__sleep", milliseconds=60_000))
+    await stage.running()
+    assert (await figures(front))["sandbox_workers", frozenset({"running"})] == 1
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    await stage.settled()
+    now = await moved(front, before)
+    assert now["sandbox_policy_changes_total", frozenset({"permission_granted"})] == 1
+    assert now["sandbox_policy_changes_total", frozenset({"permission_revoked"})] == 1
+    assert now["sandbox_worker_kills_total", frozenset()] == 1
+    assert now["sandbox_calls_total", frozenset({"exhaust_sleep", "cancelled"})] == 1
+    assert now["sandbox_policy_cache_total", frozenset({"template", "miss"})] >= 1
+    assert now["sandbox_policy_compile_seconds_total", frozenset({"template"})] > 0
+
+
+async def test_every_figure_is_documented_and_every_documented_one_is_there(front: Served) -> None:
+    named = set(re.findall(r"^\| `(sandbox_\w+)`", DOCUMENT.read_text(), re.MULTILINE))
+    scraped = {re.sub("_(bucket|count|sum)$", "", name) for name, _ in await figures(front)}
+    assert scraped == named
+
+
+async def test_no_clients_word_is_a_label(front: Served, stage: Stage) -> None:
+    with pytest.raises(NotFound):
+        await stage.sandbox.call("canary_of_a_tool", {}, subject="canary_of_a_subject")
+    assert "canary" not in str(await figures(front))
+
+
+async def test_a_duration_falls_into_the_bucket_whose_bound_it_reaches() -> None:
+    tally = Tally()
+    for milliseconds in (5.0, 5.1, 40_000.0):
+        tally.count(Event(EventType.TOOL_SUCCESS, "a", component="c", ending="returned", duration_ms=milliseconds))
+    took = tally.durations["c"]
+    assert (took.buckets[0], took.buckets[1], took.buckets[-1]) == (1, 1, 1)
+    assert took.seconds == pytest.approx(40.0101)
