@@ -51,6 +51,7 @@ from sandbox.host.ending import CalledOff
 from sandbox.host.outcome import BUDGET, Denial, Ending, Outcome, Usage
 from sandbox.in_force.in_use import InUse, Secrets
 from sandbox.in_force.inspecting import events_of, inspect, kinds_of
+from sandbox.in_force.keeping import Keep, Keeping
 from sandbox.in_force.metering import Metering
 from sandbox.in_force.stopped import said_of
 from sandbox.result import CallResult, body_of, code_of
@@ -82,8 +83,12 @@ class Invoker(Protocol):
         call_id: str,
         secrets: Mapping[str, str],
         ask: Callable[[Denial], Awaitable[str | None]] | None,
+        keep: Keep | None,
     ) -> Outcome:
-        """Run one admitted call; `secrets` are the values of those that the template names, `ask` puts a rule's questions."""
+        """Run one admitted call; `secrets` are the values of those that the template names, `ask` puts a rule's questions.
+
+        `keep` answers what the call asks of the values that its component keeps.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,7 @@ class Dispatch:
     clock: Callable[[], float]
     refresh: Callable[[], Awaitable[None]]
     secrets: Secrets
+    keeping: Keeping
     why_not: Callable[[Loaded, SmallestGrant], str | None]
     metering: Metering
     signalled: Callable[[CallRequest, Decision], Awaitable[None]] | None = None
@@ -142,6 +148,7 @@ class Dispatch:
                     call_id=call.call_id,
                     secrets=attempt.in_use.values,
                     ask=None if call.ask is None else partial(call.ask, running, attempt.request.request_id),
+                    keep=self.keeping.of_call(attempt.component.name, attempt.template.keyvalue),
                 )
         except BaseException as error:
             # Cancelled, or a fault of our own: the attempt is on record, so its end must be too.

@@ -30,7 +30,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Row:
-    """A field, a document that has it, the call that runs into it with the words it gets, and one that the line lets through."""
+    """A field, a document that has it, the call that runs into it with the words it gets, and one that the line lets through.
+
+    `guest` is one of the tests' own, or a component that comes with the host.
+    """
 
     field: str
     document: str
@@ -103,11 +106,21 @@ def limited(name: str, limits: str, message: str, refused: Call | None = None, a
     return Row(field, document, "escape_network", refused or asked, message, other, at_once)
 
 
+KEEPS = 'version: "2.0"\npermissions: {state: {keyvalue: {max_size: 1Ki}}}\n'
+
 HERE = "http://127.0.0.1:{port}/"
 SLEEP = Call("sleep", {"milliseconds": "60000"})
 NAP = Call("sleep", {"milliseconds": "5"})
 
 ROWS = (
+    Row(
+        "permissions.state.keyvalue.max_size",
+        KEEPS,
+        "remember",
+        Call("remember", {"name": "long", "text": "x" * 2000}),
+        "would keep",
+        Call("remember", {"name": "short", "text": "x"}),
+    ),
     storage("allow.uri", W, opening("etc/hostname", "/"), opening("x")),
     storage(
         "allow.access",

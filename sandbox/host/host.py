@@ -19,7 +19,7 @@ import asyncio
 import functools
 import logging
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -61,6 +61,9 @@ PREPARE_TOUCHED_WASI = 86
 
 _NOT_PREPARABLE = (PREPARE_TOUCHED_WASI, -signal.SIGABRT)
 """Native code that finds no context aborts."""
+
+Keep = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Answers what a call asks of the values that its component keeps."""
 
 _NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 _ATTEMPTS = 4
@@ -145,8 +148,11 @@ class Host:
         call_id: str,
         secrets: Mapping[str, str] = _NO_SECRETS,
         ask: Ask | None = None,
+        keep: Keep | None = None,
     ) -> Outcome:
         """Run one admitted call; `secrets` are the values of those that the template names, `ask` puts a rule's questions.
+
+        `keep` answers what the call asks of the values that its component keeps.
 
         Cancelling it kills the worker, and raises `CalledOff` where it had begun.
         """
@@ -160,7 +166,7 @@ class Host:
         pause = self._breaker.refused_for(digest, loop.time())
         if pause:
             return unavailable(f"the tool keeps crashing and is not called for another {pause:.0f}s")
-        running = self._running[call_id] = Running(template, loop.time(), ask=ask)
+        running = self._running[call_id] = Running(template, loop.time(), ask=ask, keep=keep)
         self._counts["calls"] += 1
         try:
             async with self._turns.turn((digest, template.tenant), template.limits.concurrency):
@@ -300,6 +306,7 @@ class Host:
         if not frame or len(frame) > ARGUMENT_BYTES:
             self._pool.release(worker)
             return Ended(done={"ending": Ending.INVALID_ARGUMENTS, "message": refused, "limit": None})
+        worker.on_keep = running.keep
         questions = Questions(call_id, self._running, worker, running.ask)
         self._outward.begin(worker, call_id, secrets)
         running.begins()

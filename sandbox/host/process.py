@@ -17,7 +17,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ MAX_DENIALS = 100
 DENIAL_BYTES = 128 << 10
 """The longest denial that is kept: they outlive the call. A gate's are far below it."""
 _FRAME_SLACK = 256 << 10
+KEPT_BYTES = 2 << 20
+"""The longest frame about what a component keeps: a value as base64, and its key."""
 _LONG_REST_MS = 1.0
 """A shorter one is not worth a second worker."""
 _EXPANSION = 6
@@ -81,6 +83,8 @@ class Worker:
         """Told what the call that runs has stored; the sentence about a limit where that ends it."""
         self.on_ask: Callable[[Any], None] = lambda _wanted: self.kill_quietly()
         """Told what the call that runs waits for somebody's yes about; `answer` is due."""
+        self.on_keep: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+        """Answers what the call that runs asks of its component's values; None where it has none."""
         self._on_dead = on_dead
         self._pidfd: int | None = None
         self._cpu_clock: int | None = None
@@ -131,7 +135,7 @@ class Worker:
         self._ended = Ended()
         self._stdout.begin(stdio_bytes)
         self._stderr.begin(stdio_bytes)
-        self._channel.set_limit(_EXPANSION * output_bytes + _FRAME_SLACK)
+        self._channel.set_limit(max(_EXPANSION * output_bytes + _FRAME_SLACK, KEPT_BYTES))
         self._wall_time = WallTime(wall_ms / 1000, functools.partial(self.kill, "wall_time"))
         if self._standing:
             self._wall_time.stand()
@@ -261,6 +265,8 @@ class Worker:
                 self.kill("max_total_size", said)
         elif "ask" in message:
             self.on_ask(_bounded(message["ask"]))
+        elif "keep" in message and self.on_keep is not None:
+            self._channel.send({"kept": self.on_keep(message["keep"])})
         elif "stale" in message:
             self._ended.stale = True
             self._finish()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +60,8 @@ class Running:
     """Its worker's last word."""
     ask: Callable[[Denial], Awaitable[str | None]] | None = None
     """Has a person asked about what a rule keeps back; None where nobody can be asked."""
+    keep: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    """Answers what it asks of the values that its component keeps; None where it keeps none."""
 
     @property
     def stopped(self) -> Outcome | None:

@@ -38,6 +38,9 @@ _Model = TypeVar("_Model", bound=Entry | ResourceLimits)
 GrantKind = Literal["storage", "network", "environment", "resource"]
 """The section of a document that a grant belongs to."""
 
+SIZES = ("max_file_size", "max_total_size")
+"""What bounds the files of a storage entry."""
+
 Lifetime = Literal["once", "session", "lasting"]
 """How long a grant holds, its expiry and its uses aside: one call; a session's calls, until that ends; until it is ended."""
 
@@ -78,10 +81,17 @@ class Grant:
 
 
 def make_entry_storage(
-    uri: str, access: Iterable[str] = (), *, mount: str | None = None, effect: str = "allow"
+    uri: str,
+    access: Iterable[str] = (),
+    *,
+    mount: str | None = None,
+    max_file_size: str | None = None,
+    max_total_size: str | None = None,
+    effect: str = "allow",
 ) -> dict[str, Any]:
     """A storage entry as plain data; raises `GrantError` where a document could not hold it."""
-    return make_entry("storage", {"uri": uri, "access": list(access) or None, "mount": mount}, effect)
+    sizes = {"max_file_size": max_file_size, "max_total_size": max_total_size}
+    return make_entry("storage", {"uri": uri, "access": list(access) or None, "mount": mount, **sizes}, effect)
 
 
 def make_entry_network(
@@ -141,6 +151,7 @@ def with_grants(document: PolicyDocument, grants: Iterable[Grant], now: float) -
         ),
         environment=_environment(parts.environment, held),
         resources=Resources(limits=_limits(parts.resources.limits, held)),
+        state=parts.state,
     )
     merged = PolicyDocument(version="2.0", description=document.description, permissions=permissions)
     return merged.noted("1.0" if document.written_version == "1.0" else "2.0", document.waivers, document.warnings)
@@ -220,6 +231,7 @@ def _refuse_by_name(data: dict[str, Any], kind: GrantKind, effect: str) -> None:
 
 
 __all__ = [
+    "SIZES",
     "Grant",
     "GrantKind",
     "Lifetime",

@@ -100,6 +100,8 @@ def _tell_lines(document: PolicyDocument, tree: Tree) -> None:
     for section, effect, entries in document.sections():
         for at, entry in enumerate(entries):
             entry.from_line(tree.where(("permissions", section, effect, at)))
+    if (kept := document.permissions.state.keyvalue) is not None:
+        kept.from_line(tree.where(("permissions", "state", "keyvalue")))
     limits = document.permissions.resources.limits
     if limits.written:
         limits.from_lines({name: _limit_line(tree, name) for name in limits.written})

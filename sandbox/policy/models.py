@@ -92,6 +92,23 @@ class Resources(Strict):
     limits: ResourceLimits = ResourceLimits()
 
 
+class KeyValue(Entry):
+    """That a component may keep values between its calls, and how much in all."""
+
+    max_size: Size
+
+    @property
+    def max_bytes(self) -> int:
+        """The size in bytes."""
+        return units.parse_size(self.max_size)
+
+
+class State(Strict):
+    """What a component may keep."""
+
+    keyvalue: KeyValue | None = None
+
+
 class Permissions(Strict):
     """All that a document grants: absence is deny."""
 
@@ -99,6 +116,7 @@ class Permissions(Strict):
     network: Network = Network()
     environment: Environment = Environment()
     resources: Resources = Resources()
+    state: State = State()
 
 
 class Waiver(Strict):

@@ -19,9 +19,7 @@ ANY = "*"
 WAIVABLE = ("ipc", "runtime.docker", "runtime.hyperlight", "execute")
 _PERMISSIONS = ("permissions",)
 
-NOT_YET: dict[Path, str] = {
-    ("permissions", "state"): "there is no key-value store; take it out",
-}
+NOT_YET: dict[Path, str] = {}
 """Fields of version "2.0" by their path, and what to do instead."""
 
 NOT_YET_1: dict[Path, str] = {

@@ -24,7 +24,7 @@ from sandbox.components import Components, Loaded, LoadedComponent, Running
 from sandbox.dispatch import Invoker
 from sandbox.errors import ComponentError, HostUnavailable, SandboxError
 from sandbox.host.asking import Ask
-from sandbox.host.host import Host
+from sandbox.host.host import Host, Keep
 from sandbox.host.outcome import Outcome
 from sandbox.in_force.accepted import Accepted, Documents
 from sandbox.in_force.effective import Effective, deny_all
@@ -294,10 +294,13 @@ class _Failing:
         call_id: str,
         secrets: Mapping[str, str],
         ask: Ask | None,
+        keep: Keep | None,
     ) -> Outcome:
         """Run one admitted call, or raise why it cannot be."""
         if (error := self.failed.get(template.component)) is not None:
             raise error
         if template.component in self.unready:
             raise HostUnavailable("the component was updated while it was called", help="call again")
-        return await self.host().invoke(admission, template, export, arguments, call_id=call_id, secrets=secrets, ask=ask)
+        return await self.host().invoke(
+            admission, template, export, arguments, call_id=call_id, secrets=secrets, ask=ask, keep=keep
+        )

@@ -66,8 +66,8 @@ class KeyValues(Protocol):
     def get(self, component: str, bucket: str, key: str) -> bytes | None:
         """A value, or None where there is no such key."""
 
-    def set(self, component: str, bucket: str, key: str, value: bytes) -> None:
-        """Keep a value, in place of what the key had; raises FullError."""
+    def set(self, component: str, bucket: str, key: str, value: bytes, *, most: int = MAX_BYTES) -> None:
+        """Keep a value, in place of what the key had; raises FullError, where the component would keep more than `most` too."""
 
     def delete(self, component: str, bucket: str, key: str) -> bool:
         """Forget a key; whether it was there."""
@@ -102,12 +102,12 @@ def refuse_what_is_too_long(bucket: str, key: str, value: bytes) -> None:
         raise FullError(f"a value of {len(value):,} bytes is too large", help=f"at most {MAX_VALUE_BYTES:,}")
 
 
-def refuse_what_is_too_much(component: str, after: Size) -> None:
+def refuse_what_is_too_much(component: str, after: Size, most: int = MAX_BYTES) -> None:
     """Raise FullError for more than a component may keep."""
     if after.keys > MAX_KEYS:
         raise FullError(f"`{component}` keeps {MAX_KEYS:,} keys, and no more", help="delete some")
-    if after.bytes > MAX_BYTES:
-        raise FullError(f"`{component}` would keep {after.bytes:,} bytes", help=f"at most {MAX_BYTES:,}: delete some")
+    if after.bytes > most:
+        raise FullError(f"`{component}` would keep {after.bytes:,} bytes", help=f"at most {most:,}: delete some")
 
 
 class SqliteKeyValues:
@@ -141,14 +141,14 @@ class SqliteKeyValues:
         with _errors():
             return bool(self._db.execute(_LENGTH, (component, bucket, key)).fetchall())
 
-    def set(self, component: str, bucket: str, key: str, value: bytes) -> None:
+    def set(self, component: str, bucket: str, key: str, value: bytes, *, most: int = MAX_BYTES) -> None:
         """Keep a value."""
         refuse_what_is_too_long(bucket, key, value)
         with _errors(), transaction(self._db):
             before, held = self._counted(component, bucket, key), self.size(component)
             grown = Size(0 if before else 1, counted(bucket, key, len(value)) - before)
             if grown.keys > 0 or grown.bytes > 0:
-                refuse_what_is_too_much(component, Size(held.keys + grown.keys, held.bytes + grown.bytes))
+                refuse_what_is_too_much(component, Size(held.keys + grown.keys, held.bytes + grown.bytes), most)
             self._db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", (component, bucket, key, value))
             self._resize(component, grown)
 

@@ -55,12 +55,12 @@ class RedisKeyValues:
         """Whether there is such a key."""
         return bool(self._link.ask(lambda client: client.hexists(_values(component), _field(bucket, key))))
 
-    def set(self, component: str, bucket: str, key: str, value: bytes) -> None:
+    def set(self, component: str, bucket: str, key: str, value: bytes, *, most: int = keyvalue.MAX_BYTES) -> None:
         """Keep a value."""
         refuse_what_is_too_long(bucket, key, value)
-        told = [component, _field(bucket, key), value, counted(bucket, key, len(value)), keyvalue.MAX_KEYS, keyvalue.MAX_BYTES]
+        told = [component, _field(bucket, key), value, counted(bucket, key, len(value)), keyvalue.MAX_KEYS, most]
         if refused := self._set(_keys(component), told):
-            refuse_what_is_too_much(component, Size(*refused))
+            refuse_what_is_too_much(component, Size(*refused), most)
 
     def delete(self, component: str, bucket: str, key: str) -> bool:
         """Forget a key."""

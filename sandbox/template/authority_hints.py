@@ -41,10 +41,11 @@ def authority_hints(template: WasiTemplate) -> AuthorityHints:
     for rule in template.files:
         files |= rule.access if rule.effect is not Effect.DENY else Access.NONE
     network = [rule for rule in template.network if rule.effect is not Effect.DENY]
-    read_only = not files & _CHANGES and not network
+    keeps = template.keyvalue is not None
+    read_only = not files & _CHANGES and not network and not keeps
     return AuthorityHints(
         read_only=read_only,
-        destructive=bool(files & _DESTROYS) or any(map(_may_change, network)),
+        destructive=bool(files & _DESTROYS) or keeps or any(map(_may_change, network)),
         open_world=bool(network),
         # What changes nothing changes nothing the second time; of anything else no rule can tell.
         idempotent=True if read_only else None,

@@ -9,6 +9,7 @@ from sandbox.template.examples import (
     Differences,
     environment_differences,
     first,
+    keyvalue_differences,
     limit_differences,
     mount_differences,
 )
@@ -27,6 +28,7 @@ def differences(left: WasiTemplate, right: WasiTemplate) -> Differences:
             network_differences(left, right, network),
             environment_differences(left, right, environment),
             limit_differences(left.limits, right.limits),
+            keyvalue_differences(left, right),
         )
     )
     return Differences(found, complete=min(files.left, network.left, environment.left) >= 0)

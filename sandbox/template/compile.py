@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from sandbox.errors import Code, PolicyError
 from sandbox.policy.models import PolicyDocument
 from sandbox.template.environment import compile_environment, denied_variables
+from sandbox.template.keyvalue import compile_keyvalue
 from sandbox.template.limits import compile_limits
 from sandbox.template.notes import notes_of
 from sandbox.template.place import Kind, Surroundings
@@ -76,6 +77,7 @@ def compile_template(
     network = compile_network(parts.network, [each.network for each in most], report)
     environment = compile_environment(parts.environment, [each.environment for each in most], report)
     limits = compile_limits(parts.resources.limits, [each.resources.limits for each in most], report)
+    keyvalue = compile_keyvalue(parts.state, [each.state for each in most], report)
     if report.problems:
         raise PolicyError(tuple(report.problems), code=Code.COMPILATION_FAILED)
     template = WasiTemplate(
@@ -86,6 +88,7 @@ def compile_template(
         environment=environment,
         denied_environment=denied_variables(parts.environment, environment, bool(most), host_environment),
         limits=limits,
+        keyvalue=keyvalue,
     )
     template = replace(template, generation=_generation(template, document, ceiling, name))
     warnings = (*document.warnings, *(str(waived) for waived in _waived(document)), *report.warnings)

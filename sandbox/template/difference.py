@@ -15,6 +15,7 @@ from sandbox.policy.globs import NotExpressibleError, Segments, covers, intersec
 from sandbox.policy.hosts import ANY_PORT
 from sandbox.policy.http_limits import stricter
 from sandbox.policy.network_cover import cidr_covers, host_covers, path_patterns
+from sandbox.template.keyvalue import kept_less
 from sandbox.template.limits import FIELDS
 from sandbox.template.template import Access, Effect, EnvironmentRule, FileRule, Limits, NetworkRule, WasiTemplate
 
@@ -48,7 +49,7 @@ def taken_away(old: WasiTemplate, new: WasiTemplate) -> TakenAway:
         or _lost(old.files, new.files, file_rule_covers, _files_meet),
         network=_lost(old.network, new.network, network_rule_covers, _networks_meet),
         environment=_lost(old.environment, new.environment, _environment_covers, _environments_meet),
-        limits=_lowered(old.limits, new.limits),
+        limits=_lowered(old.limits, new.limits) or kept_less(old.keyvalue, new.keyvalue),
     )
 
 

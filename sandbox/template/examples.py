@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from sandbox.policy.globs import NotExpressibleError, name_intersect
+from sandbox.policy.units import show_size
 from sandbox.template import samples
 from sandbox.template.environment import EnvironmentDecision, EnvironmentRules
 from sandbox.template.limits import FIELDS, show_limit
@@ -132,6 +133,21 @@ def limit_differences(left: Limits, right: Limits) -> Iterator[Difference]:
                 for value, limits in ((here, left), (there, right))
             )
             yield Difference("resource", example, *verdicts)
+
+
+def keyvalue_differences(left: WasiTemplate, right: WasiTemplate) -> Iterator[Difference]:
+    """What only one of the two lets a component keep, or more of it."""
+    rules = (left.keyvalue, right.keyvalue)
+    sizes = tuple(0 if rule is None else rule.max_bytes for rule in rules)
+    if sizes[0] != sizes[1]:
+        most = max(sizes)
+        verdicts = (
+            Verdict(
+                size == most, None if rule is None else rule.origin, show_size(size) if rule is not None else "no line allows it"
+            )
+            for rule, size in zip(rules, sizes, strict=True)
+        )
+        yield Difference("resource", f"keep {show_size(most)} between calls", *verdicts)
 
 
 def mount_differences(left: WasiTemplate, right: WasiTemplate) -> Iterator[Difference]:

@@ -24,6 +24,7 @@ _HTTP_LIMITS = "egress gateway: counted over all calls of the component, measure
 _ENVIRONMENT = "the guest's environment holds these names and no other"
 _CREDENTIAL = f"{_NETWORK}, which adds the header: the guest never has the value"
 _FROM_STORE = "the host, at each call, from the secret store; no record holds the value"
+_KEPT = "the host's own process: each change is measured before it is made"
 _LIMITS = {
     "memory": "store limits (each memory) and RLIMIT_DATA (their sum)",
     "cpu": "the supervisor stops and continues the process, by its CPU time in each 100 ms",
@@ -42,7 +43,8 @@ def notes_of(template: WasiTemplate, document: PolicyDocument) -> tuple[Note, ..
     """One note for each rule and limit; waived lines say that nothing enforces them."""
     found = dict.fromkeys((*_files(template.files), *_network(template.network), *_environment(template.environment)))
     waived = (Note(waiver.origin, waiver.field, "nothing: waived") for waiver in document.waivers)
-    return (*found, *_limits(template.limits), *waived)
+    kept = () if (rule := template.keyvalue) is None else (Note(rule.origin, f"keyvalue {show_size(rule.max_bytes)}", _KEPT),)
+    return (*found, *_limits(template.limits), *kept, *waived)
 
 
 def _files(rules: tuple[FileRule, ...]) -> Iterator[Note]:

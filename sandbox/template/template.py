@@ -128,10 +128,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyValueRule:
+    """That a component may keep values between its calls, how many bytes in all, and the line that says so."""
+
+    max_bytes: int
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
 class WasiTemplate:
     """All that a call may touch. Without arguments, the empty sandbox:
 
-    no directory, no file; no network of any kind; no environment variable; no argument, an empty standard input;
+    no directory, no file; no network of any kind; no environment variable; nothing kept; no argument, an empty standard input;
     standard output and error kept only for the record; clocks and randomness; the default limits.
     """
 
@@ -146,3 +154,5 @@ class WasiTemplate:
     limits: Limits = field(default_factory=Limits)
     generation: str = ""
     """Digest of document, ceiling and grants that it was compiled from."""
+    keyvalue: KeyValueRule | None = None
+    """What the component may keep between its calls; None for nothing."""

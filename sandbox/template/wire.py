@@ -16,6 +16,7 @@ from sandbox.template.template import (
     EnvironmentRule,
     FileRule,
     HttpLimits,
+    KeyValueRule,
     Limits,
     NetworkRule,
     Preopen,
@@ -95,5 +96,6 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "network": network_from_wire,
     "environment": lambda rows: tuple(_environment_rule(row) for row in rows),
     "limits": lambda row: _value(Limits, row),
+    "keyvalue": lambda row: None if row is None else _value(KeyValueRule, row),
 }
 """How to read a field that is more than plain values."""

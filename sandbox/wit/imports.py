@@ -34,10 +34,13 @@ WASI_02: dict[str, tuple[str, ...]] = {
 OTHERS = frozenset({"wasi:config/store", "wasi:logging/logging"})
 """Small interfaces of the host's own, in the drafts that toolchains know; any version is answered."""
 
+DRAFTS = frozenset({"wasi:keyvalue/store@0.2.0-draft", "wasi:keyvalue/store@0.2.0-draft2"})
+"""Drafts that differ from each other: these versions alone are answered."""
+
 _ID = re.compile(r"(?P<package>[a-z][a-z0-9-]*:[a-z][a-z0-9-]*)/(?P<interface>[a-z][a-z0-9-]*)(?:@(?P<version>[^@]+))?")
 _STABLE_02 = re.compile(r"0\.2\.(0|[1-9][0-9]{0,5})")
 
-IMPLEMENTED = ", ".join([f"{package} 0.2" for package in WASI_02] + sorted(OTHERS))
+IMPLEMENTED = ", ".join([f"{package} 0.2" for package in WASI_02] + sorted({*OTHERS, *DRAFTS}))
 
 
 def check_imports(world: World) -> None:
@@ -58,7 +61,7 @@ def implemented(name: str) -> bool:
     parts = _ID.fullmatch(name)
     if parts is None:
         return False
-    if f"{parts['package']}/{parts['interface']}" in OTHERS:
+    if f"{parts['package']}/{parts['interface']}" in OTHERS or name in DRAFTS:
         return True
     known = parts["interface"] in WASI_02.get(parts["package"], ())
     return known and parts["version"] is not None and _STABLE_02.fullmatch(parts["version"]) is not None

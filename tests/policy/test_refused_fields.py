@@ -18,7 +18,6 @@ def refused(text: str, **options: tuple[str, ...]) -> PolicyError:
 STORAGE = "permissions: {storage: {allow: [{uri: fs:///srv/a, access: [read], %s}]}}"
 
 TWO = [
-    ("permissions: {state: {keyvalue: {max_size: 10Mi}}}", "state"),
     ('permissions: {storage: {allow: [{uri: "fs://${roots}/**", access: [read]}]}}', "${roots}"),
 ]
 

@@ -24,7 +24,7 @@ from sandbox.wit.types import World
         ("wasi:cli/environment@0.2.0@0.2.0", "remove them"),
         ("wasi:cli/run@0.2.0", "remove them"),
         ("wasi:http/incoming-handler@0.2.0", "remove them"),
-        ("wasi:keyvalue/store@0.2.0-draft", "remove them"),
+        ("wasi:keyvalue/atomics@0.2.0-draft", "remove them"),
         ("dispatch", "compose it"),
         ("wasi_snapshot_preview1", "--adapt"),
         ("WASI:cli/environment@0.2.0", "remove them"),

@@ -39,6 +39,8 @@ class Call:
     """The HTTP gate's own state."""
     sockets: Any = None
     """The sockets gate's own state."""
+    kept: Any = None
+    """The key-value gate's own state."""
     requests: int = 0
     """How many requests the gates let through, a socket's among them."""
     denials: int = 0

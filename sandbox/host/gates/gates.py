@@ -16,11 +16,12 @@ import ctypes
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from wasmtime import Engine, Store, WasiConfig
 from wasmtime.component import Component, Instance, Linker
 
-from sandbox.host.gates import config, filesystem, http, logging, sockets
+from sandbox.host.gates import config, filesystem, http, keyvalue, logging, sockets
 from sandbox.host.gates.call import Call
 from sandbox.host.gates.egress import Egress
 from sandbox.host.gates.interface import Definitions
@@ -50,6 +51,10 @@ def _nobody(_wanted: Denial) -> str:
     return NOBODY
 
 
+def _nothing_kept(_asked: dict[str, Any]) -> dict[str, Any]:
+    return {"failed": "there is no store"}
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """The template that this process serves, ready to judge by."""
@@ -64,6 +69,8 @@ class Bound:
     report: Callable[[Denial], None] = _nowhere
     ask: Callable[[Denial], str | None] = _nobody
     """Have a person asked about what would be denied, and wait: None for a yes, else why not."""
+    keep: Callable[[dict[str, Any]], dict[str, Any]] = _nothing_kept
+    """Have the host do something with what the component keeps, and wait for its answer."""
     log: int | None = None
     """Where a guest's log lines go, or None."""
     sizes: Sizes | None = None
@@ -114,7 +121,7 @@ class Gates:
         self.linker.add_wasip2()
         self.linker.add_wasi_http()
         self._definitions = Definitions(self)
-        for module in (filesystem, http, config, logging):
+        for module in (filesystem, http, config, keyvalue, logging):
             for interface in module.interfaces(self.passthrough):
                 self._definitions.define(self.linker, interface)
         for interface in sockets.interfaces(self.tunnels):
@@ -147,13 +154,15 @@ class Gates:
         report: Callable[[Denial], None],
         *,
         ask: Callable[[Denial], str | None] = _nobody,
+        keep: Callable[[dict[str, Any]], dict[str, Any]] = _nothing_kept,
         log: int | None = None,
         sizes: Sizes | None = None,
     ) -> None:
         """Serve `template` from now on; `preopened` are its preopens, each with its pinned directory's descriptor.
 
-        `report` gets each refusal as it happens, `ask` each thing that an ask rule keeps back; `log` is the descriptor for
-        `wasi:logging`, the call's standard error say; `sizes` are the bounds of what may be stored.
+        `report` gets each refusal as it happens, `ask` each thing that an ask rule keeps back, `keep` what is asked of the
+        component's values; `log` is the descriptor for `wasi:logging`, the call's standard error say; `sizes` are the bounds of
+        what may be stored.
         """
         self.bound = Bound(
             template=template,
@@ -164,6 +173,7 @@ class Gates:
             egress=egress,
             report=report,
             ask=ask,
+            keep=keep,
             log=log,
             sizes=sizes,
         )

@@ -248,6 +248,30 @@ def some(value: Any) -> _Build:
     return _Build(ffi.OPTION, (value,))
 
 
+@dataclass(frozen=True, slots=True)
+class _Octets(_Build):
+    """A `list<u8>`, laid out at once: a value for each byte, but no step of Python's."""
+
+    def write(self, into: int) -> None:
+        data: bytes = self.value
+        ffi.list_new_uninit(into + ffi.VEC_SIZE, len(data))
+        items = bytearray(len(data) * ffi.SIZE)
+        items[:: ffi.SIZE] = bytes((ffi.U8,)) * len(data)
+        items[ffi.PAYLOAD :: ffi.SIZE] = data
+        ctypes.memmove(word(into + ffi.VEC_DATA), (ctypes.c_char * len(items)).from_buffer(items), len(items))
+        _u8(into).value = ffi.LIST
+
+
+def octets(data: bytes) -> _Build:
+    """A `list<u8>`."""
+    return _Octets(ffi.LIST, data)
+
+
+def read_octets(value: int) -> bytes:
+    """The bytes of the `list<u8>` that lies at `value`."""
+    return string_at(word(value + ffi.VEC_DATA), word(value + ffi.VEC_SIZE) * ffi.SIZE)[ffi.PAYLOAD :: ffi.SIZE]
+
+
 none = _Build(ffi.OPTION)
 """An option that holds nothing."""
 

@@ -8,9 +8,9 @@ Decides nothing: the template is the server's, the gates judge, the kernel times
 4. it ends after a trap, an exit, a fault, `CALLS` calls or half of its CPU time; or the server is gone
 
 Frames in:  {"take": {"template", "exports", "prepare"}} + compiled component · {"probe"} · {"call", "export", "environment",
-"arguments", "stored"} · {"answer": null, or why not}, to an "ask"
-Frames out: {"ready": layers} · {"denial": …} · {"ask": …} · {"stored": growth} · {"done": …, "value": …} · {"stale"} ·
-{"prepared": bool}
+"arguments", "stored"} · {"answer": null, or why not}, to an "ask" · {"kept": …}, to a "keep"
+Frames out: {"ready": layers} · {"denial": …} · {"ask": …} · {"keep": …} · {"stored": growth} · {"done": …, "value": …} ·
+{"stale"} · {"prepared": bool}
 
 Rules: nothing is imported and no library is mapped after the layers; the process ends by `os._exit` only; SIGINT is
 ignored, as in the zygote; what goes to standard error is for the debug log.
@@ -53,6 +53,9 @@ CALLS = 1_000
 
 CALL_FRAME_BYTES = 64 << 20
 """The longest call: arguments are bounded by the edge, this by the worker's memory."""
+
+ANSWER_BYTES = 2 << 20
+"""The longest answer in a call: a value that the component keeps, as base64."""
 
 _RESTS = 3
 _PR_SET_NAME = 15
@@ -126,7 +129,7 @@ class Worker:
         egress = self._egress if self._template.network else None
         limited = bounded(self._template.files)
         self._sizes = sizes.Sizes(self._template.files, self._grown, self._over) if limited else None
-        told: dict[str, Any] = {"ask": self._ask, "log": self._stderr, "sizes": self._sizes}
+        told: dict[str, Any] = {"ask": self._ask, "keep": self._keep, "log": self._stderr, "sizes": self._sizes}
         self._gates.bind(self._template, self._pins.preopened, egress, self._report, **told)
         self._lock(self._template, self._pins)
 
@@ -256,12 +259,21 @@ class Worker:
 
     def _ask(self, wanted: Denial) -> str | None:
         """Wait in the gate until the server has an answer: None for a yes, else why not. No other frame comes meanwhile."""
-        self._send({"ask": _told(wanted)})
-        received = wire.receive(self._control)
+        why = self._answered({"ask": _told(wanted)})["answer"]
+        return None if why is None else str(why)
+
+    def _keep(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What the server says of the component's values."""
+        answer = self._answered({"keep": asked})["kept"]
+        assert isinstance(answer, dict)
+        return answer
+
+    def _answered(self, message: dict[str, Any]) -> dict[str, Any]:
+        self._send(message)
+        received = wire.receive(self._control, ANSWER_BYTES)
         if received is None:
             os._exit(0)  # the server is gone
-        why = received[0]["answer"]
-        return None if why is None else str(why)
+        return received[0]
 
     def _grown(self, stored: dict[int, int]) -> None:
         """Say what each tree has grown by in this call; from the watcher's thread."""
