@@ -44,6 +44,8 @@ class Permissions:
         access: Iterable[str],
         *,
         mount: str | None = None,
+        max_file_size: str | None = None,
+        max_total_size: str | None = None,
         effect: Words = "allow",
         reason: str | None = None,
         expires_in: float | None = None,
@@ -53,7 +55,8 @@ class Permissions:
         who: str = "local",
     ) -> Grant:
         """Grant, or deny, files: as a storage line of a policy."""
-        entry = make_entry_storage(uri, access, mount=mount, effect=effect)
+        sizes = {"max_file_size": max_file_size, "max_total_size": max_total_size}
+        entry = make_entry_storage(uri, access, mount=mount, effect=effect, **sizes)
         about = About(who, reason, expires_in, max_uses, lifetime, session)
         return await self._opened().grant(component, "storage", entry, Effect(effect), about)
 

@@ -9,7 +9,6 @@ import asyncio
 import getpass
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, NoReturn
 
 from sandbox.api import Sandbox
@@ -51,7 +50,14 @@ async def _grant(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> 
     about = _about(arguments)
     change = Change()
     if arguments.from_denial is not None:
-        grant = await sandbox.grant_from_denial(_denial(arguments), **asdict(about))
+        grant = await sandbox.grant_from_denial(
+            _denial(arguments),
+            reason=about.reason,
+            expires_in=about.expires_in,
+            max_uses=about.max_uses,
+            lifetime=about.lifetime,
+            who=about.who,
+        )
     else:
         component, kind, entry = _entry(arguments)
         proposal = sandbox.propose(component, kind, entry, about=about, effect="deny" if arguments.deny else "allow")
@@ -106,7 +112,9 @@ def _entry(arguments: Namespace) -> tuple[str, GrantKind, dict[str, Any]]:
     effect = "deny" if arguments.deny else "allow"
     if kind == "storage":
         access = [word.strip() for word in arguments.access.split(",")]
-        return component, kind, make_entry_storage(_one(kind, values), access, mount=arguments.mount, effect=effect)
+        sizes = {"max_file_size": arguments.max_file_size, "max_total_size": arguments.max_total_size}
+        entry = make_entry_storage(_one(kind, values), access, mount=arguments.mount, effect=effect, **sizes)
+        return component, kind, entry
     if kind == "network":
         host = None if arguments.cidr and not values else _one(kind, values)
         ports = None if arguments.port is None else [int(port) if port.isdecimal() else port for port in arguments.port]

@@ -42,6 +42,8 @@ def _granting(grant: Parser) -> None:
     grant.add_argument("--from-denial", metavar="ID", help="the smallest grant that would have allowed this denial")
     grant.add_argument("--access", default="read", metavar="A,B", help="storage: read, write, create, delete (default: read)")
     grant.add_argument("--mount", metavar="PATH", help="storage: the guest's name for it")
+    grant.add_argument("--max-file-size", metavar="SIZE", help="storage: the longest file that may be written: 10Mi")
+    grant.add_argument("--max-total-size", metavar="SIZE", help="storage: the most that may lie there: 100Mi")
     grant.add_argument("--cidr", metavar="NET", help="network: addresses in place of a host")
     for option in ("port", "protocol", "method", "path"):
         grant.add_argument(f"--{option}", action="append", metavar=option.upper(), help="network: may be repeated")

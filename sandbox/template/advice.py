@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from sandbox.errors import Code, SandboxError
 from sandbox.policy.fields import TCP
-from sandbox.policy.grants import GrantKind
+from sandbox.policy.grants import SIZES, GrantKind
 from sandbox.policy.models import ResourceLimits
 from sandbox.policy.refusal import one_of, quoted
 from sandbox.template.explain import Explanation, explain_environment, explain_file, explain_url
@@ -147,6 +147,8 @@ def _words(kind: GrantKind, entry: Mapping[str, Any]) -> Iterable[object]:
         yield entry["uri"]
         yield from ("--access", ",".join(entry["access"]))
         yield from ("--mount", entry["mount"]) if "mount" in entry else ()
+        for size in SIZES:
+            yield from (f"--{size.replace('_', '-')}", entry[size]) if size in entry else ()
     elif kind == "network":
         yield from (entry["host"],) if "host" in entry else ("--cidr", entry["cidr"])
         for field_ in ("ports", "protocols", "methods", "paths"):

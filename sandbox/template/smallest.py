@@ -9,14 +9,16 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 from sandbox.errors import Code, GrantError
 from sandbox.policy.globs import escape
-from sandbox.policy.grants import GrantKind, make_entry
-from sandbox.policy.uris import SCHEME
+from sandbox.policy.grants import SIZES, GrantKind, make_entry
+from sandbox.policy.units import show_size
+from sandbox.policy.uris import SCHEME, static_prefix
 from sandbox.template.limits import FIELDS, show_limit
-from sandbox.template.template import WasiTemplate
+from sandbox.template.template import Effect, FileRule, WasiTemplate
 
 
 class Denied(Protocol):
@@ -101,6 +103,8 @@ def _environment(denial: Denied, _: WasiTemplate) -> SmallestGrant | None:
 def _resource(denial: Denied, template: WasiTemplate) -> SmallestGrant | None:
     """Twice the limit: how much the call would have used is not known."""
     name = str(denial.target.get("resource", ""))
+    if name in SIZES:
+        return _size(name, denial, template)
     field = FIELDS.get(name)
     value = getattr(template.limits, field) if field is not None else None
     if value is None:
@@ -108,6 +112,29 @@ def _resource(denial: Denied, template: WasiTemplate) -> SmallestGrant | None:
     counted = name in {"fuel", "open_files", "concurrency"}
     entry = make_entry("resource", {name: value * 2 if counted else show_limit(name, value * 2)})
     return SmallestGrant("resource", entry, dict(entry))
+
+
+def _size(name: str, denial: Denied, template: WasiTemplate) -> SmallestGrant | None:
+    """The line that was reached once more, with twice the room; None where it is there no longer."""
+    rule = next((one for one in template.files if one.origin == denial.origin and one.effect is Effect.ALLOW), None)
+    sizes = {} if rule is None else dict(zip(SIZES, (rule.max_file_bytes, rule.max_total_bytes), strict=True))
+    if rule is None or sizes[name] is None:
+        return None
+    # Both bounds: what the new line leaves out it would not bound at all.
+    wider = {each: show_size(most * (2 if each == name else 1)) for each, most in sizes.items() if most is not None}
+    written = {"uri": f"{SCHEME}{rule.pattern}", "access": list(rule.access.words), "mount": _mount(rule, template), **wider}
+    return SmallestGrant("storage", make_entry("storage", written), {name: wider[name]})
+
+
+def _mount(rule: FileRule, template: WasiTemplate) -> str | None:
+    """What the guest calls the rule's static prefix; None where it calls it as the host does."""
+    names, _ = static_prefix(tuple(rule.pattern.strip("/").split("/")))
+    prefix = PurePosixPath("/", *names)
+    around = (one for one in template.preopens if prefix.is_relative_to(one.host_path))
+    found = max(around, key=lambda one: len(one.host_path), default=None)
+    if found is None or found.guest_path == found.host_path:
+        return None
+    return str(PurePosixPath(found.guest_path, prefix.relative_to(found.host_path)))
 
 
 _ACCESS: dict[str, tuple[str, ...]] = {

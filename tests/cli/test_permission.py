@@ -34,6 +34,7 @@ def data(folder: Path, *words: str) -> Any:
 
 
 def test_a_grant_for_an_unknown_component_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir(mode=0o700)
     done = sandbox("permission", "grant", "nope", "storage", "fs:///srv/x", folder=tmp_path)
     assert done.returncode == 2
     assert "there is no component `nope`" in done.stderr
@@ -85,6 +86,11 @@ def test_a_grant_holds_until_it_is_revoked(known: Path) -> None:
     ("words", "kind", "entry"),
     [
         (["storage", "fs:///srv/x/**", "--access", "read,write"], "storage", {"uri": "fs:///srv/x/**"}),
+        (
+            ["storage", "fs:///srv/x/**", "--access", "read,write", "--max-file-size", "1Mi", "--max-total-size", "2Mi"],
+            "storage",
+            {"max_file_size": "1Mi", "max_total_size": "2Mi"},
+        ),
         (["network", "api.example.com", "--method", "GET", "--port", "443"], "network", {"host": "api.example.com"}),
         (["network", "--cidr", "10.1.0.0/16"], "network", {"cidr": "10.1.0.0/16"}),
         (["environment", "MODE=fast"], "environment", {"key": "MODE", "value": "fast"}),
@@ -221,6 +227,7 @@ def test_a_changed_record_is_not_counted_among_those_that_hold(known: Path) -> N
 
 
 def test_an_empty_home_says_that_nothing_is_there(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir(mode=0o700)
     assert sandbox("permission", "list", folder=tmp_path).stderr == "no grants hold\n"
     assert sandbox("audit", "list", folder=tmp_path).stderr == "no events\n"
     assert sandbox("audit", "verify", folder=tmp_path).stdout == "ok: 0 records, nothing is on record\n"

@@ -15,7 +15,7 @@ from typing import Any
 
 from sandbox.changes.proposals import Proposal
 from sandbox.errors import GrantError
-from sandbox.policy.grants import Lifetime
+from sandbox.policy.grants import SIZES, Lifetime
 from sandbox.policy.refusal import visible
 from sandbox.wit.docs import suspicions
 
@@ -97,7 +97,8 @@ def _until(expires_in: float | None, max_uses: int | None) -> str:
 
 def _storage(entry: Mapping[str, Any]) -> list[str]:
     mount = ["--mount", entry["mount"]] if entry.get("mount") else []
-    return [entry["uri"], "--access", ",".join(entry["access"]), *mount]
+    sizes = [word for key in SIZES if key in entry for word in (f"--{key.replace('_', '-')}", str(entry[key]))]
+    return [entry["uri"], "--access", ",".join(entry["access"]), *mount, *sizes]
 
 
 def _network(entry: Mapping[str, Any]) -> list[str]:
