@@ -142,6 +142,15 @@ class Changes:
         if self._following is None and (heard := self.store.watch()) is not None:
             self._following = asyncio.create_task(follow(heard, self))
 
+    async def heard(self) -> None:
+        """Apply what changed; a store that something else has changed is noticed even where it says that nothing has."""
+        await self.refresh()
+        try:
+            self.store.check()
+        except StoreChangedError:
+            async with self.lock:
+                await self.apply()
+
     async def lose(self, error: HostUnavailable) -> None:
         """Nothing holds any more until the store can be asked; calls that hold something are stopped."""
         async with self.lock:
@@ -202,11 +211,13 @@ class Changes:
         self.components.running[call_id] = replace(call, template=template, grants=grants)
         return bool(given)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Wake and hear no more."""
-        for waiting in (self._timer, self._following):
-            if waiting is not None:
-                waiting.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait({self._following}, timeout=1)
 
     def _renew(self, component: Loaded, now: float) -> tuple[Loss, ...]:
         """Give a component what holds for it; its running calls that lost something by it."""

@@ -4,7 +4,8 @@ Decides when there is anything to count at all: with no budget, rate, price, or 
 and nothing is asked. What a bound means is `sandbox.admission.reserving`'s; which calls are carried is `sandbox.dispatch`'s.
 
 Rules: a call whose use cannot be counted does not run, and one that runs is stopped; one that passes a bound is stopped within
-LOOK_S of it; budgets that were set and cannot be trusted any more are no budgets, and nothing runs until a person has looked.
+LOOK_S of it; where something else has changed the store, the budgets that were set before hold on in this process, and in one
+that has not seen them nothing runs until a person has looked.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from sandbox.config.spending import Budget, BudgetSection, Metric
 from sandbox.errors import HostUnavailable
 from sandbox.host.outcome import BUDGET, Ending, Outcome, Usage
 from sandbox.state import Store
+from sandbox.state.authentic import StoreChangedError
 
 LOOK_S = 0.1
 """How often a running call is looked at."""
@@ -65,6 +67,7 @@ class Metering:
         self._counts: UsageStore | None = None
         self._made_of: object = self
         self._was_set: dict[str, Budget] | None = None
+        self._last_set: dict[str, Budget] | None = None
         self._budgets: Budgets | None = None
 
     def renew(self) -> None:
@@ -88,11 +91,19 @@ class Metering:
         """The budgets in force, None where there is nothing to count. Raises HostUnavailable where that cannot be told."""
         ruleset = self._authorizer.ruleset
         if self._was_set is None or ruleset is not self._made_of:
-            self._was_set = {one.whose: Budget.model_validate_json(one.text) for one in self._store.budgets()}
+            self._was_set = self._last_set = self._set_now()
             terms = terms_of(self._maxima, ruleset, self._was_set)
             self._budgets = None if terms.idle else Budgets(self.counts, terms)
             self._made_of = ruleset
         return self._budgets
+
+    def _set_now(self) -> dict[str, Budget]:
+        try:
+            return {one.whose: Budget.model_validate_json(one.text) for one in self._store.budgets()}
+        except StoreChangedError:
+            if self._last_set is None:
+                raise
+            return self._last_set
 
     def seen(self, request: CallRequest, now: float) -> Seen:
         """What a condition may look at before a request."""

@@ -41,9 +41,11 @@ class Link:
         self._client = redis.Redis(**self._options, retry=Retry(NoBackoff(), 0))
         self._lost: LostError | None = None
         self._not_before = 0.0
+        self.closed = False
 
     def close(self) -> None:
         """Let go of the connections."""
+        self.closed = True
         self._client.close()
 
     def script(self, text: str) -> Script:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -114,7 +114,7 @@ class RedisTables(Tables):
         with self._locked():
             yield self._open().db
 
-    def watch(self) -> AsyncIterator[HostUnavailable | None]:
+    def watch(self) -> AsyncGenerator[HostUnavailable | None]:
         """What the server tells of."""
         return watch(self._link, CHANNEL, META)
 

@@ -7,7 +7,7 @@ lost, a server may hang. Waits in its own time: nothing here holds up this proce
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import redis
 from redis.asyncio.client import PubSub, Redis
@@ -19,16 +19,16 @@ LOOK_S = 0.25
 """How often the server is looked at while it tells nothing, and how long to wait before it is tried again."""
 
 
-async def watch(link: Link, channel: str, meta: str) -> AsyncIterator[HostUnavailable | None]:
+async def watch(link: Link, channel: str, meta: str) -> AsyncGenerator[HostUnavailable | None]:
     """None for each change, and whenever the server is there again; the error for each time that it was not."""
-    while True:
+    while not link.closed:
         client = link.listener()
         try:
             async with client.pubsub() as heard:
                 await heard.subscribe(channel)
                 link.found()
                 yield None  # whatever was changed before this
-                async for _ in _changes(client, heard, meta):
+                async for _ in _changes(link, client, heard, meta):
                     yield None
         except (redis.RedisError, OSError) as error:
             yield link.lose(error)
@@ -37,10 +37,11 @@ async def watch(link: Link, channel: str, meta: str) -> AsyncIterator[HostUnavai
         await asyncio.sleep(LOOK_S)
 
 
-async def _changes(client: Redis, heard: PubSub, meta: str) -> AsyncIterator[None]:
+async def _changes(link: Link, client: Redis, heard: PubSub, meta: str) -> AsyncGenerator[None]:
     """Once for each change, as long as the server answers."""
     seen = await client.hget(meta, "head")
-    while True:
+    # Not by being cancelled alone: the client's own timeouts may swallow that.
+    while not link.closed:
         await heard.get_message(ignore_subscribe_messages=True, timeout=LOOK_S)
         head = await client.hget(meta, "head")
         if head != seen:

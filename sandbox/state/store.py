@@ -12,7 +12,7 @@ not read as what it should be is an error, never skipped; a store that something
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 from sandbox.errors import HostUnavailable
@@ -49,7 +49,11 @@ class Store(StoredGrants, StoredComponents, StoredRoles, StoredStops, StoredBudg
         with suppress(LostError), self._tables.noting() as db:
             note_latest(db, now)
 
-    def watch(self) -> AsyncIterator[HostUnavailable | None] | None:
+    def check(self) -> None:
+        """Raise StoreChangedError where something else has changed it."""
+        self._tables.trusted()
+
+    def watch(self) -> AsyncGenerator[HostUnavailable | None] | None:
         """Where other hosts share the store: None for each change of theirs, the error where it cannot be reached; for ever."""
         return self._tables.watch()
 

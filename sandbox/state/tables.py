@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -72,7 +72,7 @@ class Tables(ABC):
     def advance_outside(self, now: float) -> None:  # noqa: B027 - a store without an outside has nothing to do
         """Note outside of the store that it is at least `now`, where there is an outside."""
 
-    def watch(self) -> AsyncIterator[HostUnavailable | None] | None:
+    def watch(self) -> AsyncGenerator[HostUnavailable | None] | None:
         """Where other hosts share the store: None for each change of theirs, the error where it cannot be reached; for ever."""
         return None
 
