@@ -247,7 +247,9 @@ class Dispatch:
             assert isinstance(found, tuple)
             effective = found[0].effective_for(call.session)
             redactor = self.secrets.of_call(effective.secrets, effective.redactor).redactor
-            told |= {"arguments": call.arguments, **self._asked(request)}
+            # What may not go in is not written down either.
+            shown = {} if any(rule.startswith("content:") for rule in decision.rules) else {"arguments": call.arguments}
+            told |= {**shown, **self._asked(request)}
         self.log.append(Event(kind, **told, **_who(request)), redactor)
         if not request.arguments_digest:
             return SandboxError(decision.reason, code=Code.INVALID_ARGUMENTS)
