@@ -87,6 +87,7 @@ class Worker:
         """Answers what the call that runs asks of its component's values; None where it has none."""
         self._on_dead = on_dead
         self._pidfd: int | None = None
+        self._unwanted = False
         self._cpu_clock: int | None = None
         self._cpu_ms: float | None = None
         self._cpu_known_ms = 0.0
@@ -103,7 +104,7 @@ class Worker:
     @property
     def alive(self) -> bool:
         """Whether it has not been seen to die, nor been ordered to."""
-        return self.dead_at is None and self.killed_for is None and not self._channel.closed
+        return self.dead_at is None and self.killed_for is None and not self._unwanted
 
     @property
     def rested(self) -> bool:
@@ -193,14 +194,17 @@ class Worker:
 
     def kill_quietly(self) -> None:
         """End a worker that has nothing to say any more: it closed its socket, broke the framing, or is not needed."""
+        self._unwanted = True
         self._send(signal.SIGKILL)
 
     def spawned(self, pidfd: int) -> None:
-        """The zygote has forked it."""
+        """The zygote has forked it: on a busy machine it may have served a call by the time that this is heard."""
         self._pidfd = pidfd
         self._loop.add_reader(pidfd, self._died)
-        if self.killed_for is not None or self._channel.closed:
+        if self.killed_for is not None or self._unwanted:
             self._send(signal.SIGKILL)
+        elif self._stopped:
+            self._send(signal.SIGSTOP)
 
     def exited(self, status: int | None, cpu_ms: float | None) -> None:
         """The zygote has reaped it, or is gone, or could not fork it."""

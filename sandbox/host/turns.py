@@ -52,7 +52,8 @@ class Turns:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._leave(key)
-            else:
+            elif turn in queue:
+                # Not where `_leave` has passed over it in the moment since it was cancelled.
                 queue.remove(turn)
             raise
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
+import subprocess
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from sandbox.host.channel import Channel
 from sandbox.host.ending import outcome_of
 from sandbox.host.outcome import Ending
 from sandbox.host.output import Output
-from sandbox.host.process import Ended
+from sandbox.host.process import Ended, Worker, wires
 from sandbox.host.turns import QueueFull, Turns
 from sandbox.template.template import Limits
 from sandbox.wit.types import Digest
@@ -122,6 +124,44 @@ async def test_turns_are_first_come_first_served_and_the_queue_is_bounded() -> N
     assert turns.waiting == 0
     async with asyncio.timeout(1):
         await one(5)
+
+
+async def test_a_waiting_call_is_cancelled_at_the_very_moment_of_its_turn() -> None:
+    """Its turn is handed on before it hears that it is cancelled: it ends as cancelled, and the next one goes on."""
+    turns = Turns(longest=9)
+    order: list[int] = []
+    gates = {number: asyncio.Event() for number in range(4)}
+
+    async def one(number: int) -> None:
+        async with turns.turn("key", 1):
+            order.append(number)
+            await gates[number].wait()
+
+    tasks = [asyncio.create_task(one(number)) for number in range(4)]
+    await asyncio.sleep(0)
+    gates[0].set()
+    await asyncio.sleep(0)
+    tasks[1].cancel()
+    for gate in gates.values():
+        gate.set()
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(end) for end in ends] == [type(None), asyncio.CancelledError, type(None), type(None)]
+    assert order == [0, 2, 3]
+
+
+async def test_a_worker_that_is_not_needed_any_more_before_its_fork_is_heard_of_is_killed() -> None:
+    """On a busy machine it may even have served a call by then: nobody else would end it."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        ours, theirs = wires()
+        worker = Worker(1, ours, lambda _: None)
+        worker.kill_quietly()
+        assert not worker.alive
+        worker.spawned(os.pidfd_open(process.pid))
+        assert await asyncio.to_thread(process.wait, 20) == -signal.SIGKILL
+        worker.exited(-signal.SIGKILL, 0.0)
+        await asyncio.wait_for(worker.dead, 20)
+        for fd in theirs:
+            os.close(fd)
 
 
 def test_the_breaker_opens_after_so_many_crashes_in_a_window() -> None:
