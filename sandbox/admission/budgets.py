@@ -96,17 +96,6 @@ def whose_of(request: CallRequest) -> tuple[Whose, ...]:
     return (GLOBAL, *(Whose(kind, name) for kind, name in named if name))
 
 
-def bounds_of(
-    request: CallRequest,
-    *,
-    maxima: BudgetSection | None = None,
-    document: BudgetSection | None = None,
-    was_set: Mapping[str, Budget] = NONE_SET,
-) -> Bounds:
-    """The bounds of a request; where two lines count the same thing, the stricter."""
-    return bounds_of_all(whose_of(request), maxima=maxima, document=document, was_set=was_set)
-
-
 def bounds_of_all(
     several: Iterable[Whose],
     *,
@@ -114,7 +103,7 @@ def bounds_of_all(
     document: BudgetSection | None = None,
     was_set: Mapping[str, Budget] = NONE_SET,
 ) -> Bounds:
-    """All that bounds a call which is of all of these."""
+    """All that bounds a call which is of all of these; where two lines count the same thing, the stricter."""
     lines: dict[str, Line] = {}
     caps: list[Cap] = []
     for whose in several:

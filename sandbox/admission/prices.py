@@ -72,7 +72,8 @@ class PriceList:
     def __init__(self, written: Prices | None = None) -> None:
         # Constructed, not validated: nothing is made ready for an application without prices.
         self._written = Prices.model_construct() if written is None else written
-        self._per_call = [(pattern, nanos(price)) for pattern, price in self._written.per_call.items()]
+        self._patterns = [(pattern, nanos(price)) for pattern, price in self._written.per_call.items()]
+        self._per_call = lru_cache(maxsize=1024)(self._first_that_fits)
         self._cpu_second = nanos(self._written.cpu_second) if self._written.cpu_second is not None else 0
 
     @property
@@ -82,8 +83,10 @@ class PriceList:
 
     def call_micros(self, tool: str, cpu_ms: int = 0) -> int:
         """What a call of a tool costs that has used so much CPU time."""
-        per_call = next((price for pattern, price in self._per_call if fnmatchcase(tool, pattern)), 0)
-        return _micros(per_call * 1_000 + self._cpu_second * cpu_ms, 1_000)
+        return _micros(self._per_call(tool) * 1_000 + self._cpu_second * cpu_ms, 1_000)
+
+    def _first_that_fits(self, tool: str) -> int:
+        return next((price for pattern, price in self._patterns if fnmatchcase(tool, pattern)), 0)
 
     def tokens_micros(self, model: str, tokens: Tokens) -> int:
         """What a model's tokens cost; raises SandboxError for a model without a price."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from sandbox.admission.counting import key_of
 from sandbox.admission.lines import Line, Rolling, run_of
@@ -29,10 +30,15 @@ def _names(rate: Rate, request: CallRequest) -> bool:
 
 
 def _line(rate: Rate, request: CallRequest) -> Line:
-    whom, of = _counted(rate.per, request), rate.tool or rate.action or ""
-    told = f"{rate.limit} of {'the action' if rate.tool is None else 'tools'} `{of}` per {rate.per.value}"
-    kind = "action" if rate.tool is None else "tool"
-    key = key_of("rate", kind, of, rate.limit, rate.per.value, whom)
+    kind, of = ("tool", rate.tool) if rate.tool is not None else ("action", rate.action or "")
+    return _line_of(kind, of, rate.limit, rate.per, _counted(rate.per, request))
+
+
+@lru_cache(maxsize=4096)
+def _line_of(kind: str, of: str, limit: str, per: Per, whom: str) -> Line:
+    rate = Rate.model_validate({kind: of, "limit": limit})
+    told = f"{limit} of {'the action' if kind == 'action' else 'tools'} `{of}` per {per.value}"
+    key = key_of("rate", kind, of, limit, per.value, whom)
     return Line(f"rates.{kind}.{of}", told, Metric.REQUESTS, key, Rolling(rate.length_ms), rate.count)
 
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 
-from sandbox.admission.budgets import Bounds, Whose, bounds_of, bounds_of_all
+from sandbox.admission.budgets import Bounds, Whose, bounds_of_all, whose_of
 from sandbox.admission.counting import Claim, Full, Gate, Shut, Spent, Taken, UsageStore, key_of
 from sandbox.admission.lines import Line, Rolling
 from sandbox.admission.periods import HOUR_MS, milliseconds
@@ -35,6 +36,7 @@ Amounts = Mapping[Metric, int]
 A_TOOL_CALL: Amounts = {Metric.REQUESTS: 1, Metric.TOOL_CALLS: 1}
 A_MODEL_CALL: Amounts = {Metric.REQUESTS: 1, Metric.LLM_CALLS: 1}
 NOTHING: Amounts = {}
+_KEPT_BOUNDS = 4096
 
 
 @dataclass(slots=True)
@@ -76,6 +78,18 @@ class Budgets:
         self.store = store
         self.terms = terms
 
+    @property
+    def terms(self) -> Terms:
+        """What is counted by; another one holds from the next call on."""
+        return self._terms
+
+    @terms.setter
+    def terms(self, terms: Terms) -> None:
+        self._terms = terms
+        # Of so many that who asks, and may choose a run's name, cannot fill the memory.
+        bounds = partial(bounds_of_all, maxima=terms.maxima, document=terms.budgets, was_set=terms.was_set)
+        self._bounds = lru_cache(maxsize=_KEPT_BOUNDS)(bounds)
+
     def usage(self, request: CallRequest, now: float) -> Usage:
         """What a condition may look at, as it is just before the request; UNKNOWN where no condition does."""
         terms = self.terms
@@ -91,7 +105,7 @@ class Budgets:
     def reserve(self, request: CallRequest, now: float, estimate: Amounts = A_TOOL_CALL) -> Reservation | Refusal:
         """Take what a call needs, or say why it may not run. Raises HostUnavailable where the store does not answer."""
         terms, now_ms = self.terms, milliseconds(now)
-        bounds = self._bounds(request)
+        bounds = self._bounds(whose_of(request))
         cost = terms.prices.call_micros(request.tool) + estimate.get(Metric.COST, 0)
         amounts = {**estimate, Metric.COST: cost}
         if (over := over_cap(bounds.caps, amounts)) is not None:
@@ -167,14 +181,8 @@ class Budgets:
 
     def standing(self, several: Iterable[Whose], now: float) -> tuple[tuple[Line, int], ...]:
         """Every limit of the budgets of these, with what is taken of it."""
-        terms = self.terms
-        bounds = bounds_of_all(several, maxima=terms.maxima, document=terms.budgets, was_set=terms.was_set)
-        lines = [line for line in bounds.lines.values() if line.limit is not None]
+        lines = [line for line in self._bounds(tuple(several)).lines.values() if line.limit is not None]
         return tuple(zip(lines, self.store.held([line.claim(0, milliseconds(now)) for line in lines]), strict=True))
-
-    def _bounds(self, request: CallRequest) -> Bounds:
-        terms = self.terms
-        return bounds_of(request, maxima=terms.maxima, document=terms.budgets, was_set=terms.was_set)
 
     def _lines(self, request: CallRequest, bounds: Bounds) -> list[Line]:
         rated = {line.key: line for line in rates_of(self.terms.rates, request)}
