@@ -12,6 +12,7 @@ import pytest
 
 from tests.components.served import Served, own_policy, served
 from tests.support.components import python_component, web_component
+from tests.support.redis_server import redis_server
 
 pytestmark = pytest.mark.timeout(400)
 """Both are compiled first, and one is built where `make` has not done so: seconds, or minutes on a machine that is busy."""
@@ -223,6 +224,84 @@ def test_python_fetches_what_is_granted_and_opens_what_is_granted(
     assert refused["code"] == "filesystem_access_denied"
     large.granted_as_told(refused)
     assert large.gives("python__evaluate", code=f"open({str(note)!r}).read()") == "'hello'\n"
+
+
+REDIS = """
+import socket
+def ask(stream, *words):
+    stream.write(b"*%d\\r\\n" % len(words) + b"".join(b"$%d\\r\\n%s\\r\\n" % (len(word), word) for word in words))
+    stream.flush()
+    line = stream.readline()
+    return stream.read(int(line[1:]) + 2)[:-2] if line[:1] == b"$" else line.strip()
+with socket.create_connection(("{host}", {port}), timeout=5) as connection, connection.makefile("rwb") as stream:
+    print(ask(stream, b"SET", b"long", b"x" * 200_000), len(ask(stream, b"GET", b"long")))
+    print([ask(stream, b"INCR", b"n") for _ in range(20)][-1])
+"""
+
+
+@pytest.fixture(scope="module")
+def redis_port() -> Iterator[int]:
+    """A Redis server on loopback."""
+    with redis_server(options=(), tcp=True) as server:
+        yield server.port
+
+
+def test_python_speaks_with_the_redis_server_that_is_granted(large: Served, redis_port: int) -> None:
+    """Its own `socket`, by address and by name: each needs its line, and the refusal names the command."""
+    by_address, by_name = (REDIS.format(host=host, port=redis_port) for host in ("127.0.0.1", "localhost"))
+    refused = large.fails("python__evaluate", code=by_address)
+    assert (refused["code"], refused["tried"]["port"]) == ("network_access_denied", redis_port)
+    assert "PermissionError" in refused["error"]
+    large.granted_as_told(refused)
+    assert large.gives("python__evaluate", code=by_address) == "b'+OK' 200000\nb':20'\n"
+    refused = large.fails("python__evaluate", code=by_name)
+    command = refused["help"].partition("`sandbox ")[2].partition("`")[0].replace("PORT", str(redis_port))
+    large.terminal(*command.split())
+    assert large.gives("python__evaluate", code=by_name).endswith("b':40'\n")
+
+
+NOT_BLOCKING = """
+import select, socket
+s = socket.socket()
+s.setblocking(False)
+try:
+    s.connect(("127.0.0.1", {port}))
+except BlockingIOError:
+    print("in progress")
+print(len(select.select([], [s], [], 5)[1]), s.send(b"PING\\r\\n"), len(select.select([s], [], [], 5)[0]), s.recv(100))
+s.settimeout(0.05)
+try:
+    s.recv(1)
+except TimeoutError:
+    print("nothing more")
+s.settimeout(5)
+s.shutdown(socket.SHUT_WR)
+print(s.recv(10), s.getpeername()[1] == {port})
+"""
+
+
+def test_a_socket_that_does_not_block_is_polled(large: Served, redis_port: int) -> None:
+    """`select`, a timeout, a half-closed connection: as a program expects them."""
+    large.terminal(
+        "permission", "grant", "python", "network", "--cidr", "127.0.0.1/32", "--port", str(redis_port), "--protocol", "tcp"
+    )
+    said = large.gives("python__evaluate", code=NOT_BLOCKING.format(port=redis_port))
+    assert said == "in progress\n1 6 1 b'+PONG\\r\\n'\nnothing more\nb'' True\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "operation"),
+    [
+        ("socket.create_server(('127.0.0.1', 0))", "bind"),
+        ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM)", "create"),
+        ("socket.getaddrinfo('example.com', 80)", "lookup"),
+    ],
+)
+def test_what_no_grant_gives_is_a_permission_error(large: Served, code: str, operation: str) -> None:
+    refused = large.fails("python__evaluate", code=f"import socket\n{code}")
+    assert (refused["code"], refused["tried"]["operation"]) == ("network_access_denied", operation)
+    assert "PermissionError" in refused["error"]
+    assert "grant" not in refused, "no line would give it, or not without a port"
 
 
 def test_an_endless_loop_ends_at_its_limit(large: Served) -> None:

@@ -36,7 +36,6 @@ _QUIET_SECONDS = 0.1
 without a byte counts as one. Bytes that come later are not lost in silence: they reset the connection."""
 _LAST_WORDS_SECONDS = 2.0
 _TOLD = "the policy does not permit it"
-_LEFT_OPEN = "the call ended with the connection open"
 
 
 class NoSuchName(Failed):
@@ -119,12 +118,6 @@ class Tunnel(_Socket):
             address, port = self._where
             names = self._sockets.names(self.ending.call, address)
             self._hold(decide_dial(self._owner.rules, address, port, names or self._name(address)))
-
-    def cut(self, reason: str, refusal: Refused | None = None, *, decision: str = "deny") -> None:
-        """End it from outside, at once; that a call ends with a connection open is no error."""
-        if decision == "error" and self._upstream is not None:
-            self._end("allow", _LEFT_OPEN, self.ending.origin)
-        super().cut(reason, refusal, decision=decision)
 
     async def _carry(self, request: h11.Request) -> None:
         announced = self._claim(request)

@@ -134,6 +134,41 @@ def test_what_a_name_led_to_is_dialled_without_another_lookup(dials: Sandboxed, 
     assert dials.call("look-up", "turns.test") == "lookup: access-denied"
 
 
+PUBLIC_TEST = {"public.test": [("192.88.98.1",)]}
+
+
+def test_a_refusal_names_what_was_looked_up(dials: Sandboxed, zone: Zone) -> None:
+    """Gate and gateway each know which name led to an address, in this call and in no other."""
+    zone.update(PUBLIC_TEST)
+    nine, both = (rule("public.test", protocols=TCP, port=port) for port in (9, None))
+    dials.permit(nine)
+    assert dials.call("ask-name", "public.test", 10, "x", 1) == "connect: access-denied"
+    assert [(denial.target["host"], denial.target["port"]) for denial in dials.denials] == [("public.test", 10)]
+    dials.permit(both, told=(nine,))
+    assert dials.call("ask-name", "public.test", 10, "x", 1) == "connect: access-denied"
+    events = dials.gateway.events()
+    assert [(event["operation"], event["decision"], event["host"]) for event in events[-2:]] == [
+        ("lookup", "allow", "public.test"),
+        ("connect", "deny", "public.test"),
+    ]
+    assert dials.call("ask", [192, 88, 98, 1], 0, "x", "", 1) == "connect: access-denied"
+    assert dials.denials[-1].target["host"] == "192.88.98.1", "another call's gate has forgotten the name"
+
+
+def test_a_lookup_is_forgotten_with_its_call(dials: Sandboxed, zone: Zone) -> None:
+    """By the gateway too: the worker's word for a call is not enough."""
+    zone.update(PUBLIC_TEST)
+    nine = rule("public.test", protocols=TCP, port=9)
+    dials.permit(rule(cidr="192.88.98.1/32", protocols=TCP), nine, told=(nine,))
+    for ends, host in ((False, "public.test"), (True, "192.88.98.1")):
+        assert dials.call("look-up", "public.test") == [[192, 88, 98, 1]]
+        if ends:
+            dials.gateway.send({"ended": dials.gateway.workers, "call": "call-7"})
+        dials.gateway.events()
+        assert dials.call("ask", [192, 88, 98, 1], 10, "x", "", 1) == "connect: access-denied"
+        assert [event["host"] for event in dials.gateway.events()] == [host]
+
+
 def test_a_name_that_is_not_there_is_no_denial(dials: Sandboxed) -> None:
     dials.permit(rule("*", port=5432, protocols=TCP))
     assert dials.call("look-up", "nowhere.test") == "lookup: name-unresolvable"
