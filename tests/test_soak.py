@@ -157,7 +157,7 @@ async def loaded(folder: Path) -> AsyncIterator[Load]:
     (folder / "w").mkdir()
     (folder / "w/x").write_text("content")
     server = upstream.start(greet)
-    async with staged(folder) as stage:
+    async with staged(folder, max_workers=32) as stage:
         for name, text in GUESTS.items():
             await stage.load(name, text.replace("{folder}", str(folder)).replace("{port}", str(server.port)))
         alone = load_policy(policy(limits="concurrency: 8, wall_time: 120s"), file="policy.yaml")

@@ -140,7 +140,6 @@ async def test_a_waiting_call_is_cancelled_at_the_very_moment_of_its_turn() -> N
     tasks = [asyncio.create_task(one(number)) for number in range(4)]
     await asyncio.sleep(0)
     gates[0].set()
-    await asyncio.sleep(0)
     tasks[1].cancel()
     for gate in gates.values():
         gate.set()
