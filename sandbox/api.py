@@ -123,7 +123,7 @@ class Sandbox(Admitted, Budgeting, Permissions, Installing, Roles, Sharing, Sign
         self._components, self._person = Components(), person
         self._documents, self._admission, self._budgets = Documents(defaults), admission, budgets
         named = (admission,) if isinstance(admission, Path) else ()
-        self._own_files = tuple(os.path.realpath(file) for file in (*own_files, *named))
+        self._own_files = tuple(os.path.realpath(file) for file in (*own_files, *named, *self._state.own))
         self._host: Host | None = None
         self._control: ControlSocket | None = None
         self._signals = Signals(self._components, lambda: self._log, lambda: self._host, lambda: self._dispatch.authorizer)

@@ -56,6 +56,11 @@ class StatePlace:
     path: Path | None = None
     server: Server | None = None
 
+    @property
+    def own(self) -> tuple[Path, ...]:
+        """What no policy may name: the folder of a file outside of the home."""
+        return () if self.path is None else (self.path.parent,)
+
 
 def parse_state(text: str) -> StatePlace:
     """The place that a text names; raises `Refusal`."""

@@ -27,7 +27,7 @@ async def component_of(word: str, arguments: Namespace) -> str | None:
     """
     file = policy_value(word)
     is_file = isinstance(file, Path) and not file.is_dir()
-    if is_file or not (home_here(arguments).state / "state.sqlite").exists():
+    if is_file or not home_here(arguments).state.exists():
         return None
     async with opened(arguments) as sandbox:
         try:
