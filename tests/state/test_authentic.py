@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import HostUnavailable
-from sandbox.state import StoredComponent, sqlite_store
+from sandbox.state import EVERYTHING, Stop, StoredComponent, authentic, sqlite_store
 from sandbox.state.authentic import StoreChangedError
 from tests.state.test_store import DIGEST, NOW, add, grant
 
@@ -198,6 +198,60 @@ def test_a_person_can_start_anew_and_what_was_not_ours_is_forgotten(kept: Path, 
     again.close()
     state.close()
     assert forgotten
+
+
+def sealed_before(folder: Path) -> None:
+    """As a version sealed it that knew no roles, stops and budgets."""
+    key = (folder / "keys" / "state.key").read_bytes()
+    db = sqlite3.connect(folder / "state" / "state.sqlite")
+    version = int(db.execute("SELECT value FROM numbers WHERE name = 'version'").fetchone()[0])
+    db.execute("DELETE FROM seals")
+    names = [name for name in authentic.SEALED if name not in ("roles", "stops", "budgets")]
+    db.executemany(
+        "INSERT INTO seals VALUES (?, ?)", [(name, authentic._code(db, key, name, version, form="sandbox")) for name in names]
+    )
+    db.commit()
+    db.close()
+
+
+def test_a_store_that_was_sealed_before_there_were_roles_is_taken_over(kept: Path) -> None:
+    sealed_before(kept)
+    state = sqlite_store(kept / "state")
+    assert len(state.grants(NOW)) == 2
+    assert state.stopped() is None
+    state.stop(Stop(EVERYTHING, "ann", "", NOW))
+    assert state.stopped() is not None
+    state.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE grants SET max_uses = 1000",
+        "INSERT INTO roles VALUES ('me', 'admin', 'me', 0)",
+        "DELETE FROM seals WHERE name = 'grants'",
+        "UPDATE numbers SET value = 9 WHERE name = 'version'",
+    ],
+)
+def test_and_not_where_something_else_changed_it(kept: Path, statement: str) -> None:
+    sealed_before(kept)
+    edited(statement)(kept)
+    state = sqlite_store(kept / "state")
+    with pytest.raises(StoreChangedError):
+        state.grants(NOW)
+    state.close()
+
+
+def test_a_stop_is_not_lifted_by_taking_its_code_away(kept: Path) -> None:
+    state = sqlite_store(kept / "state")
+    state.stop(Stop(EVERYTHING, "ann", "", NOW))
+    state.close()
+    edited("DELETE FROM stops")(kept)
+    edited("DELETE FROM seals WHERE name IN ('roles', 'stops', 'budgets')")(kept)
+    state = sqlite_store(kept / "state")
+    with pytest.raises(StoreChangedError):
+        state.stopped()
+    state.close()
 
 
 def test_a_store_of_the_first_version_is_taken_over(tmp_path: Path) -> None:

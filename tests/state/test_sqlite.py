@@ -12,7 +12,7 @@ import pytest
 
 from sandbox.errors import HostUnavailable
 from sandbox.state import Store, sqlite_store
-from tests.state.test_store import NOW, add, grant
+from tests.state.test_store import NOW, add, denial, grant
 
 
 @pytest.fixture
@@ -70,6 +70,20 @@ def test_a_store_whose_tables_are_gone_is_unavailable(tmp_path: Path, state: Sto
         state.grants(NOW)
     with pytest.raises(HostUnavailable, match="cannot be written"):
         add(state, grant())
+
+
+def test_a_grant_is_on_the_disk_before_it_is_acknowledged(state: Store) -> None:
+    """In a write-ahead log, `synchronous=FULL` syncs it at each commit; what gives nothing need not wait for that."""
+    asked = state._tables.current().execute
+    told: list[object] = []
+    state._tables.current().set_trace_callback(told.append)
+    state.add_grant(grant(), before_commit=lambda: told.append(tuple(asked("PRAGMA synchronous").fetchone())))
+    committed = told.index("COMMIT")
+    assert told.index((2,)) < committed, "2 is FULL"
+    assert not [each for each in told[:committed] if str(each).upper().startswith("PRAGMA SYNCHRONOUS=N")]
+    assert asked("PRAGMA journal_mode").fetchone()[0] == "wal"
+    state.add_denials([denial(1)])
+    assert asked("PRAGMA synchronous").fetchone()[0] == 1
 
 
 def test_the_files_are_this_users_alone(tmp_path: Path, state: Store) -> None:
