@@ -63,6 +63,10 @@ class Signalling:
 
         return {"calls": calls, "signal": signal}
 
+    def running_calls(self) -> tuple[Running, ...]:
+        """The calls that run or wait here."""
+        return tuple(self._components.running.values())
+
     def suspended(self) -> dict[str, Running]:
         """The calls that are suspended here, by their id."""
         return self._signals.suspended()

@@ -19,6 +19,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from sandbox.admission import Authorizer, CallRequest, Decision, Resource, Ruling, Subject, canonical_json, new_request_id
 from sandbox.admission.denied import not_admitted
+from sandbox.admission.reserving import A_TOOL_CALL, Amounts
 from sandbox.guarding.procedure import Account, Guard, digest_of_arguments
 from sandbox.guarding.subjects import subject_now
 
@@ -37,12 +38,13 @@ def guard(
     subject: WhoAsks = None,
     session: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    estimate: Amounts = A_TOOL_CALL,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Have every call of a function admitted first; a coroutine function stays one. A call that is refused raises NotAdmitted.
 
     `action` is the function's name where nothing is said. `resource` may name arguments: `reports/{name}`. `subject` is who asks,
     or works that out of the arguments; without it, it is the request's that an `AdmissionMiddleware` lets through, else nobody.
-    A parameter named `account` is given the call's `Account`, to charge what it spends.
+    A parameter named `account` is given the call's `Account`, to charge what it spends; `estimate` is what is reserved before it.
     """
     procedure = by if isinstance(by, Guard) else Guard(by)
 
@@ -68,7 +70,7 @@ def guard(
                 arguments=seen,
                 metadata=metadata or {},
             )
-            return procedure.running(request)
+            return procedure.running(request, estimate)
 
         @functools.wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
