@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from sandbox.admission.conditions import Condition, Every, Holds, Predicate, Some, Test, holds
+from sandbox.admission.conditions import Condition, Every, Holds, Negation, Predicate, Some, Test, holds
 from sandbox.admission.decision import NO_CONSTRAINTS, Decision, Ruling
 from sandbox.admission.facts import ALWAYS, Facts
 from sandbox.admission.models import AdmissionDocument, Rule
@@ -67,7 +67,7 @@ class Rules:
             if answer is False or (answer is None and ready.allows):
                 continue
             floor = ready.priority
-            votes.append(ready.alone if answer else _unclear(ready))
+            votes.append(ready.alone if answer else _unclear(ready, facts))
         if said:
             votes += [vote for priority, vote in said if priority == floor]
         return _together(votes) if len(votes) > 1 else votes[0] if votes else None
@@ -163,8 +163,21 @@ def _ready(rule: Rule, rank: int, asked: Condition | Predicate | None) -> Ready:
 _SAYS = {Ruling.ALLOW: "allows it", Ruling.DENY: "denies it", Ruling.REQUIRE_APPROVAL: "asks for an approval"}
 
 
-def _unclear(ready: Ready) -> Vote:
-    return replace(ready.alone, reason=f"{ready.alone.reason}, for its condition cannot be told", lasting=False)
+def _unclear(ready: Ready, facts: Facts) -> Vote:
+    doubtful = next((test for test in _tests(ready.rule.when) if holds(test)(facts) is None), None)
+    what = "its condition" if doubtful is None else f"`{doubtful.field}`"
+    return replace(ready.alone, reason=f"{ready.alone.reason}, for {what} cannot be told", lasting=False)
+
+
+def _tests(condition: Condition | Predicate | None) -> Iterator[Test]:
+    match condition:
+        case Test():
+            yield condition
+        case Every(parts) | Some(parts):
+            for part in parts:
+                yield from _tests(part)
+        case Negation(part):
+            yield from _tests(part)
 
 
 def _together(votes: list[Vote]) -> Vote:

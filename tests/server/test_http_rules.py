@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.admission.subject import TOKEN_SCOPES
 from sandbox.errors import SandboxError
 from sandbox.server.http.names import Names, named
 from sandbox.server.http.tokens import tokens_in_file, tokens_of
@@ -42,6 +43,31 @@ async def test_a_token_is_known_by_its_name_alone() -> None:
         assert (found.subject, found.token) == (subject, "")
     for wrong in ("", GOOD[:-1], f"{GOOD} ", GOOD.upper(), "\udcff" * 20):
         assert await tokens.verify_token(wrong) is None
+
+
+@pytest.mark.parametrize(
+    ("further", "said"),
+    [
+        ("role=a", "did you mean `roles`?"),
+        ("roles=a roles=b", "each once"),
+        ("tenant=a,b", "which is none"),
+        ("roles=", "no token"),
+        ("roles=a,,b", "which is none"),
+        ("scopes=a;b", "which is none"),
+    ],
+)
+def test_what_a_tokens_line_says_wrongly_is_refused(further: str, said: str) -> None:
+    with pytest.raises(SandboxError) as refused:
+        tokens_of(f"ann {GOOD} {further}", "tokens")
+    assert said in str(refused.value)
+    assert GOOD not in str(refused.value)
+
+
+async def test_a_token_without_scopes_has_all_but_admin() -> None:
+    found = await tokens_of(f"ann {GOOD} roles=a", "tokens").verify_token(GOOD)
+    assert found is not None
+    assert tuple(found.scopes) == TOKEN_SCOPES
+    assert found.claims == {"roles": ("a",)}
 
 
 async def test_a_file_that_is_not_there_gets_a_token_that_nobody_else_can_read(tmp_path: Path) -> None:

@@ -1,0 +1,131 @@
+"""Under an admission document over HTTP: each client sees and calls what its token's roles and scopes allow, in both eras."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from mcp import Client, MCPError
+
+from sandbox import Sandbox
+from sandbox.admission.load import load_admission
+from sandbox.audit import records
+from sandbox.server.builtin import BuiltinTools
+from sandbox.server.http.tokens import tokens_of
+from tests.server.test_http import Mode, as_, modes, read
+from tests.support.guests import guest
+from tests.support.http import Served, served
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.filterwarnings("ignore::mcp.MCPDeprecationWarning")]
+WORD = "-has-this-very-long-token"
+TOKENS = f"""
+ann ann{WORD} roles=caller tenant=acme
+bob bob{WORD} roles=caller,writer scopes=tools:read,tools:invoke
+eve eve{WORD} scopes=prompts:read
+max max{WORD} roles=writer scopes=admin
+"""
+DOCUMENT = """version: "1.0"
+roles:
+  caller: {permissions: [{resource: "tools/every_type__echo-*", actions: [invoke]}]}
+  writer: {permissions: [{resource: "tools/*", actions: [invoke]}]}
+rules:
+  - name: from-this-machine
+    effect: deny
+    when: {component: every_type, arguments.x: far, not: {metadata.address: {cidr: 192.0.2.0/24}}}
+  - name: one-agent
+    effect: deny
+    when: {component: every_type, arguments.x: agent, metadata.user_agent: {starts_with: python}}
+"""
+ECHO = "every_type__echo-string"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Served, Path]]:
+    home = tmp_path_factory.mktemp("home")
+    async with Sandbox(home, admission=load_admission(DOCUMENT, file="admission.yaml")) as sandbox:
+        await sandbox.load(guest("every_type"))
+        await sandbox.load(guest("prints"))
+        own = BuiltinTools(sandbox)
+        async with served(sandbox, own=own, verifier=tokens_of(TOKENS, "tokens")) as front:
+            yield front, home
+
+
+@contextlib.asynccontextmanager
+async def client(guarded: tuple[Served, Path], name: str, mode: Mode) -> AsyncIterator[Client]:
+    async with as_(f"{name}{WORD}", guarded[0].url, mode) as client:
+        yield client
+
+
+async def names(client: Client) -> set[str]:
+    found: set[str] = set()
+    cursor = None
+    while True:
+        page = await client.list_tools(cursor=cursor)
+        found |= {tool.name for tool in page.tools}
+        if (cursor := page.next_cursor) is None:
+            return found
+
+
+def body(result: Any) -> dict[str, Any]:
+    assert result.is_error, result
+    return dict(result.meta["sandbox/error"])
+
+
+@modes
+async def test_a_list_has_what_a_token_may_call_and_nothing_else(guarded: tuple[Served, Path], mode: Mode) -> None:
+    async with client(guarded, "ann", mode) as ann, client(guarded, "max", mode) as admin, client(guarded, "eve", mode) as eve:
+        seen = await names(ann)
+        assert ECHO in seen
+        assert {name.partition("-")[0] for name in seen} == {"every_type__echo"}
+        assert {"prints__print", "every_type__finish", "grant_storage_permission"} <= await names(admin)
+        assert await names(eve) == set()
+
+
+@modes
+async def test_what_is_not_listed_is_denied_when_it_is_called(guarded: tuple[Served, Path], mode: Mode) -> None:
+    """ADM-01: without listing first, with another spelling, through the host's own tools."""
+    async with client(guarded, "ann", mode) as ann, client(guarded, "eve", mode) as eve:
+        assert not (await ann.call_tool(ECHO, {"x": "a"})).is_error
+        assert body(await ann.call_tool("prints__print", {"text": "a"}))["code"] == "access_denied"
+        assert "tools:invoke" in body(await eve.call_tool(ECHO, {"x": "a"}))["message"]
+        for spelled in (ECHO.upper(), ECHO + " ", ECHO.replace("e", "\u0435", 1), ECHO.replace("-", "_")):
+            with pytest.raises(MCPError):
+                await ann.call_tool(spelled, {"x": "a"})
+        for own, arguments in (
+            ("grant_network_permission", {"component_id": "prints", "details": {"host": "a.example"}}),
+            ("grant-network-permission", {"component_id": "prints", "details": {"host": "a.example"}}),
+            ("list_components", {}),
+        ):
+            told = body(await ann.call_tool(own, arguments))
+            assert told["code"] == "access_denied", told
+    denied = [one for one in records(guarded[1] / "audit") if one["event"] == "access_denied" and one["subject"] == "ann"]
+    assert {"prints__print"} <= {one["tool"] for one in denied}
+
+
+@modes
+async def test_a_role_does_not_replace_a_scope(guarded: tuple[Served, Path], mode: Mode) -> None:
+    async with client(guarded, "bob", mode) as bob, client(guarded, "max", mode) as admin:
+        assert not (await bob.call_tool("prints__print", {"text": "a"})).is_error
+        assert "resources:write" in body(await bob.call_tool("unload_component", {"id": "prints"}))["message"]
+        with pytest.raises(MCPError, match="resources:read"):
+            await read(bob, "sandbox://record")
+        assert isinstance(await read(admin, "sandbox://record"), list)
+
+
+@modes
+async def test_what_a_request_says_of_itself_may_take_rights(guarded: tuple[Served, Path], mode: Mode) -> None:
+    """Its address and its user agent, as the front saw them."""
+    async with client(guarded, "ann", mode) as ann:
+        assert "from-this-machine" in body(await ann.call_tool(ECHO, {"x": "far"}))["message"]
+        assert "one-agent" in body(await ann.call_tool(ECHO, {"x": "agent"}))["message"]
+
+
+async def test_a_call_carries_its_tokens_tenant_to_the_record(guarded: tuple[Served, Path]) -> None:
+    async with client(guarded, "ann", "auto") as ann:
+        await ann.call_tool(ECHO, {"x": "tenant"})
+    last = [one for one in records(guarded[1] / "audit") if one["event"] == "tool_invoke"][-1]
+    assert (last["subject"], last["rules"]) == ("ann", ["role:caller"])
