@@ -16,11 +16,10 @@ import tempfile
 from argparse import Namespace
 from pathlib import Path
 
-from sandbox.api import Sandbox
 from sandbox.cli.building import LANGUAGES, Project
 from sandbox.cli.building.toolchain import find, run
 from sandbox.cli.exits import Exit
-from sandbox.cli.home import home_of
+from sandbox.cli.hosting import open_sandbox
 from sandbox.cli.sections import section, with_section
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import ComponentError
@@ -81,7 +80,7 @@ def _finished(arguments: Namespace, project: Project, wasm: bytes, terminal: Ter
 
 
 async def _inspected(arguments: Namespace, file: Path) -> Inspection:
-    async with Sandbox(home_of(arguments), source="terminal") as sandbox:
+    async with open_sandbox(arguments, source="terminal") as sandbox:
         return await sandbox.inspect(file)
 
 

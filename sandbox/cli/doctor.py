@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 
-from sandbox.api import Sandbox
+from sandbox.cli.configured import configuration_of
 from sandbox.cli.exits import Exit
-from sandbox.cli.home import home_of
+from sandbox.cli.hosting import open_sandbox
 from sandbox.cli.terminal import Terminal
 from sandbox.host.layers.report import LayerReport
 
@@ -16,15 +16,15 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
     """Start a host, ask, and show."""
     with terminal.working("starting a worker"):
         report = asyncio.run(_ask(arguments))
-    return _show(report, terminal)
+    return _show(report, arguments, terminal)
 
 
 async def _ask(arguments: Namespace) -> LayerReport:
-    async with Sandbox(home_of(arguments), source="terminal") as sandbox:
+    async with open_sandbox(arguments, source="terminal", isolation="default") as sandbox:
         return await sandbox.doctor()
 
 
-def _show(report: LayerReport, terminal: Terminal) -> int:
+def _show(report: LayerReport, arguments: Namespace, terminal: Terminal) -> int:
     if terminal.json:
         layers = [{"name": layer.name, "held": layer.held, "detail": layer.detail} for layer in report.layers]
         terminal.data({"ok": not report.missing, "layers": layers})
@@ -33,5 +33,7 @@ def _show(report: LayerReport, terminal: Terminal) -> int:
         rows = [(layer.name, "holds" if layer.held else "MISSING", layer.detail)[:columns] for layer in report.layers]
         terminal.table(("LAYER", "HERE", "WHY")[:columns], rows, none="no layers were reported")
     if report.missing and not terminal.json:
-        terminal.note("the missing layers protect nothing here; `--isolation strict` would not start")
+        strict = configuration_of(arguments).isolation == "strict"
+        then = "`isolation: strict` is configured, so nothing starts" if strict else "`--isolation strict` would not start"
+        terminal.note(f"the missing layers protect nothing here; {then}")
     return Exit.UNAVAILABLE if report.missing else Exit.OK

@@ -11,6 +11,7 @@ import logging
 from argparse import Namespace
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from sandbox.api import Sandbox
 from sandbox.changes.asking import Person
@@ -22,11 +23,17 @@ from sandbox.in_force.accepted import Given, Waiving
 
 _log = logging.getLogger(__name__)
 
+Isolation = Literal["default", "strict"]
+
 NOTHING_INSTALLED = "no component is installed: `sandbox component load FILE.wasm` installs one"
 
 
-def open_sandbox(arguments: Namespace, *, source: str, person: Person | None = None) -> Sandbox:
+def open_sandbox(
+    arguments: Namespace, *, source: str, person: Person | None = None, isolation: Isolation | None = None
+) -> Sandbox:
     """The host of a command line, as it is configured; not opened. `source` names this edge in the record.
+
+    With another `isolation` than the configured one it is for looking at, never for serving.
 
     `person` is asked where a policy says so, and where a client cannot ask anybody.
     """
@@ -36,7 +43,7 @@ def open_sandbox(arguments: Namespace, *, source: str, person: Person | None = N
         home_of(arguments),
         ceiling=configuration.ceiling,
         state=configuration.state,
-        isolation=configuration.isolation,
+        isolation=isolation or configuration.isolation,
         nameserver=getattr(arguments, "nameserver", None),
         proxy=configuration.proxy,
         max_workers=configuration.max_workers,

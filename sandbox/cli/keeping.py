@@ -25,7 +25,7 @@ def _leaf(group: Commands, name: str, summary: str, wanted: str, count: tuple[in
     there = name in {"accept", "unload", "list"}
     parser = leaf(group, name, "component", summary, wanted, count, completes=completes, needs_home=there)
     parser.add_argument("--ceiling", metavar="FILE", help="the most that any policy may give here")
-    parser.set_defaults(isolation="default", nameserver=None)
+    parser.set_defaults(isolation=None, nameserver=None)
     return parser
 
 

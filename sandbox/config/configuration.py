@@ -7,7 +7,8 @@
     5. project       the project folder's `sandbox.yaml`, which only takes away
 
 Rules: a later layer wins, but for ceilings, which add up: a policy has to be inside the operator's, the project's, and the
-flag's, or else the variable's, so none of them can widen the operator's. All problems of all layers come at once.
+flag's, or else the variable's, so none of them can widen the operator's; and but for `isolation: strict` in the operator's file,
+which nothing takes back. All problems of all layers come at once.
 """
 
 from __future__ import annotations
@@ -84,12 +85,13 @@ def load_configuration(places: Places, environ: Mapping[str, str], flags: Flags 
     settings = {key: Setting(key, value) for key, value in DEFAULTS.items()}
     settings |= _placed(operator, None if operator.file is None else operator.file.parent)
     settings |= _placed(variables, Path.cwd()) | dict(flagged.settings)
+    settings, kept = _kept_strict(settings, operator)
     settings = _one_source_of_tokens(settings, (operator, variables))
     settings, warnings = _narrowed(settings, project.settings.values())
     chosen = flagged.ceiling if flagged.ceiling is not None else variables.ceiling
     ceiling = _stacked(each for each in (chosen, project.ceiling, operator.ceiling) if each is not None)
     files = tuple(layer.file for layer in (operator, project, variables, flagged) if layer.file is not None)
-    return _made(settings, ceiling, files, (*warnings, *(() if ceiling is None else _said(ceiling))))
+    return _made(settings, ceiling, files, (*kept, *warnings, *(() if ceiling is None else _said(ceiling))))
 
 
 def _tried(problems: list[Problem], read: Callable[[], _Value]) -> _Value | None:
@@ -104,6 +106,15 @@ def _flagged(flags: Flags) -> Layer:
     settings = {} if flags.isolation is None else {"isolation": Setting("isolation", flags.isolation, "--isolation")}
     ceiling = None if flags.ceiling is None else load_policy_file(flags.ceiling)
     return Layer(settings, ceiling, None if flags.ceiling is None else flags.ceiling.absolute())
+
+
+def _kept_strict(settings: dict[str, Setting], operator: Layer) -> tuple[dict[str, Setting], tuple[str, ...]]:
+    """`isolation: strict` of the operator's file holds, whatever a variable or a flag says."""
+    said, later = operator.settings.get("isolation"), settings["isolation"]
+    if said is None or said.value != "strict" or later.value == "strict":
+        return settings, ()
+    told = f"{later.origin}: `isolation: {later.value}` loosens nothing: {said.value} holds ({said.origin})"
+    return settings | {"isolation": said}, (told,)
 
 
 def _one_source_of_tokens(settings: dict[str, Setting], layers: Iterable[Layer]) -> dict[str, Setting]:

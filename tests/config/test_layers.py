@@ -73,7 +73,7 @@ def test_a_file_in_the_folder_of_the_command_is_the_projects_unless_it_is_the_op
 
 
 def test_flags_win_over_variables_and_variables_over_the_file(write: Write) -> None:
-    places = write(operator="isolation: strict\nworkers: {max: 8, spares: 1}\n")
+    places = write(operator="isolation: default\nworkers: {max: 8, spares: 1}\n")
     environ = {"SANDBOX_ISOLATION": "default", "SANDBOX_WORKERS_MAX": "5"}
     found = load_configuration(places, environ, Flags(isolation="strict"))
     assert value(found, "isolation") == ("strict", "--isolation")
@@ -81,6 +81,19 @@ def test_flags_win_over_variables_and_variables_over_the_file(write: Write) -> N
     assert value(found, "workers.spares") == (1, "operator/sandbox.yaml:2:27")
     assert value(found, "state") == ("sqlite", "default")
     assert load_configuration(places, environ).isolation == "default"
+
+
+@pytest.mark.parametrize(
+    ("environ", "flags", "origin"),
+    [({"SANDBOX_ISOLATION": "default"}, Flags(), "$SANDBOX_ISOLATION"), ({}, Flags(isolation="default"), "--isolation")],
+)
+def test_nothing_takes_back_the_isolation_of_the_operators_file(
+    write: Write, environ: dict[str, str], flags: Flags, origin: str
+) -> None:
+    found = load_configuration(write(operator="isolation: strict\n"), environ, flags)
+    assert value(found, "isolation") == ("strict", "operator/sandbox.yaml:1:12")
+    (warning,) = found.warnings
+    assert warning == f"{origin}: `isolation: default` loosens nothing: strict holds ({found.files[0]}:1:12)"
 
 
 def test_policies_are_found_beside_the_file_that_names_them(write: Write, tmp_path: Path) -> None:
@@ -256,7 +269,9 @@ def test_config_show_says_where_each_value_comes_from(here: Path, monkeypatch: p
 def test_a_broken_file_stops_the_commands_that_it_holds_for(here: Path) -> None:
     """Fail closed: a ceiling that cannot be read is not no ceiling."""
     (here / "config" / "sandbox" / "sandbox.yaml").write_text("ceiling: {netwrok: {}}\n")
-    for words in (("config", "check"), ("config", "show"), ("permission", "list"), ("tool", "list", str(guest("traps")))):
+    (here / "home").mkdir(mode=0o700, exist_ok=True)
+    commands = (("config", "check"), ("config", "show"), ("permission", "list"), ("tool", "list", str(guest("traps"))), ("doctor",))
+    for words in commands:
         done = sandbox(*words, folder=here)
         assert (done.returncode, "did you mean `network`?" in done.stderr) == (3, True), words
     fine = here / "fine.yaml"
