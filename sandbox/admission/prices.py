@@ -79,7 +79,8 @@ class PriceList:
     @property
     def says_something(self) -> bool:
         """Whether any price is written."""
-        return bool(self._written.model_fields_set)
+        written = self._written
+        return bool(written.per_call or written.models or written.cpu_second is not None)
 
     def call_micros(self, tool: str, cpu_ms: int = 0) -> int:
         """What a call of a tool costs that has used so much CPU time."""
