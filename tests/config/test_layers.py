@@ -270,8 +270,8 @@ def test_a_broken_file_stops_the_commands_that_it_holds_for(here: Path) -> None:
     """Fail closed: a ceiling that cannot be read is not no ceiling."""
     (here / "config" / "sandbox" / "sandbox.yaml").write_text("ceiling: {netwrok: {}}\n")
     (here / "home").mkdir(mode=0o700, exist_ok=True)
-    commands = (("config", "check"), ("config", "show"), ("permission", "list"), ("tool", "list", str(guest("traps"))), ("doctor",))
-    for words in commands:
+    tools = ("tool", "list", str(guest("traps")))
+    for words in (("config", "check"), ("config", "show"), ("permission", "list"), tools, ("doctor",)):
         done = sandbox(*words, folder=here)
         assert (done.returncode, "did you mean `network`?" in done.stderr) == (3, True), words
     fine = here / "fine.yaml"
