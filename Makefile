@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Node.js brings its own authorities; a network that has one more keeps it among the system's.
 export NODE_EXTRA_CA_CERTS ?= $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt))
 
-.PHONY: demo test soak lint bench guests mcpb pins clean
+.PHONY: demo test soak fuzz lint bench guests mcpb pins clean
 
 demo: .venv/run.done ## an MCP client: allowed, refused, granted, allowed, revoked, refused
 	@$(BIN)/python docs/demo.py
@@ -18,13 +18,16 @@ test: .venv/test.done ## all tests but the long ones, a file at a time on each p
 soak: .venv/test.done ## the long tests
 	$(BIN)/python -m pytest -m soak --timeout 1800 $(ARGS)
 
+fuzz: .venv/test.done ## an hour each of whatever may be given to the policy loader, the argument layer, the gateway
+	set -e; for each in policy arguments gateway; do $(BIN)/python -m tests.fuzzing $$each --seconds $(or $(SECONDS),3600); done
+
 lint: .venv/dev.done ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 bench: .venv/test.done ## every benchmark, one after the other
-	set -e; for each in budgets checks gates gateway host record sockets start values; do echo "== $$each"; $(BIN)/python -m benchmarks.$$each; done
+	set -e; for each in admission budgets checks gates gateway host record sockets start values; do echo "== $$each"; $(BIN)/python -m benchmarks.$$each; done
 	$(BIN)/python -m benchmarks.stdio $$($(BIN)/python components/python/build.py) --policy deny-all \
 		--tool python__evaluate --arguments '{"code": "1+1"}'
 
