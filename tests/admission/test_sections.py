@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import cycle
 from typing import Any
 
 import pytest
 
 from sandbox.admission import Authorizer, CallRequest, Decision, Resource, Ruling, Subject, Usage, new_request_id
 from sandbox.admission.load import load_admission
+from sandbox.admission.models import AdmissionDocument, Rule
 from sandbox.admission.subject import TOKEN_SCOPES
 from sandbox.admission.words import Method
 from sandbox.wit.types import Digest
@@ -314,6 +316,20 @@ def test_ten_thousand_rules_find_the_same_as_a_list_of_them() -> None:
         text = rules(f"name: mine, effect: deny, priority: 5, when: {{{when.format(**names)}}}", *filler)
         expected = "not:" not in when
         assert ("mine" in decide(text, asked).rules) is expected, (number, when)
+
+
+def test_rules_that_cannot_match_are_not_asked() -> None:
+    """Of ten thousand about other tools, subjects and roles none is looked at; `benchmarks/admission.py` has the time."""
+    others = (
+        Rule(name=f"r{at}", effect=DENY, priority=at % 7, when={field: f"x{at}", "arguments.path": "/x"})
+        for at, field in zip(range(10_000), cycle(("tool", "subject.id", "component", "subject.roles", "action")), strict=False)
+    )
+    mine = Rule(name="mine", effect=ALLOW, when={"tool": "a__b"})
+    asked = Authorizer(AdmissionDocument(version="1.0", rules=(*others, mine)))
+    assert asked.ruleset is not None
+    call = request("a__b")
+    assert [each.rule.name for each in asked.ruleset.rules.candidates(asked.ruleset.facts(call, Usage()))] == ["mine"]
+    assert asked.evaluate(call).rules == ("mine",)
 
 
 class Office:
