@@ -49,7 +49,7 @@ def _flag(value: Any) -> Any:
 
 def _pattern(text: str) -> str:
     if "/" in text or ":" in text:
-        raise Refusal(f"{quoted(text)} names a world, and no component says which it is of", "name components: `time`, `weather-*`")
+        raise Refusal(f"{quoted(text)} names a world, and no component says its own", "name components: `time`, `weather-*`")
     if not _PATTERN.fullmatch(text):
         raise Refusal(f"{quoted(text)} can be no component's name", "write a name, with `*` for any run: `weather-*`")
     return text
