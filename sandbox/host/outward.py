@@ -48,6 +48,7 @@ class Outward:
         self._attached: set[int] = set()
         self._credentials: dict[int, frozenset[str]] = {}
         self._events: dict[tuple[int, str], list[dict[str, Any]]] = {}
+        self._sending: dict[tuple[int, str], int] = {}
         self._numbers = itertools.count(1)
         self._flushing: dict[int, asyncio.Future[None]] = {}
 
@@ -115,11 +116,17 @@ class Outward:
             self._child.channel.send({"secrets": worker.id, "call": call_id, "values": values})
 
     def sent(self, worker: Worker, call_id: str) -> int:
-        """The bytes that a running call has sent, by the requests of it that are over."""
-        return sum(int(event.get("bytes_out") or 0) for event in self._events.get((worker.id, call_id), ()))
+        """The bytes that a running call has sent, as far as is known; what is on the way is asked for, for the next look."""
+        key = (worker.id, call_id)
+        if key not in self._events:
+            return 0
+        if self._child is not None and self._child.alive:
+            self._child.channel.send({"sending": worker.id, "call": call_id})
+        return sum(int(event.get("bytes_out") or 0) for event in self._events[key]) + self._sending.get(key, 0)
 
     def drop(self, worker: Worker, call_id: str) -> list[dict[str, Any]]:
         """What has been heard of a call so far; more will not be asked for."""
+        self._sending.pop((worker.id, call_id), None)
         return self._events.pop((worker.id, call_id), [])
 
     def forget(self, worker: Worker) -> None:
@@ -162,9 +169,14 @@ class Outward:
             os.close(fd)
         match message:
             case {"event": {"worker": int() as worker, "call": str() as call_id} as event}:
+                # It was on the way until now, and the next answer is without it.
+                self._sending.pop((worker, call_id), None)
                 kept = self._events.get((worker, call_id))
                 if kept is not None and len(kept) < _EVENTS:
                     kept.append(event)
+            case {"sending": int() as worker, "call": str() as call_id, "bytes_out": int() as sent}:
+                if (worker, call_id) in self._events:
+                    self._sending[worker, call_id] = sent
             case {"gone": int() as worker} if worker in self._attached:
                 # It said what no worker says, or it is dead; the gateway hears it no more.
                 self._attached.discard(worker)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,32 @@ async def test_a_running_call_that_passes_its_budget_is_stopped(home: Path, tmp_
         assert (await spent(sandbox))["exhaust_cpu__spin"].cpu_ms >= 300
     assert recorded(home, "budget_exceeded")[0]["reason"] == ended.body["message"]
     assert recorded(home, "worker_killed")
+
+
+async def test_a_call_that_sends_more_than_its_budget_has_is_stopped_while_it_sends(home: Path, tmp_path: Path) -> None:
+    """One connection that would go on: what has left is asked for while it is on the way."""
+    network = "network: {allow: [{cidr: 127.0.0.0/8, ports: any, protocols: [tcp]}]}"
+    rules = f"{{{network}, resources: {{limits: {{wall_time: 60s, cpu_time: 60s}}}}}}"
+    document = admission(budgets={"default_user": {"max_egress_bytes": "1Mi", **DAY}})
+    received = 0
+
+    async def sink(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal received
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                received += len(data)
+                await asyncio.sleep(0.002)
+        writer.close()
+
+    async with await asyncio.start_server(sink, "127.0.0.1", 0) as server, Sandbox(home, admission=document) as sandbox:
+        await sandbox.load(guest("dials"), policy=policy(tmp_path, rules))
+        port = server.sockets[0].getsockname()[1]
+        ended = await sandbox.call("dials__carry", {"address": [127, 0, 0, 1], "port": port, "up": str(1 << 30), "down": "0"})
+        assert (ended.outcome.ending, ended.outcome.limit) == (Ending.LIMIT, "budget"), ended.outcome.message
+        assert "egress_bytes of 1048576 each day" in ended.outcome.message
+        with pytest.raises(NotAdmitted):
+            await sandbox.call("dials__look-up", {"name": "a.test"})
+    assert 1 << 20 <= received < 256 << 20
 
 
 async def test_a_call_that_costs_more_than_one_call_may_is_stopped(home: Path, tmp_path: Path) -> None:

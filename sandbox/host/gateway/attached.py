@@ -113,6 +113,10 @@ class Worker:
             self._secrets = None
         self._sockets.forget(call)
 
+    def sending(self, call: str) -> int:
+        """The bytes that have left by what a call has on the way."""
+        return sum(exchange.ending.bytes_out for exchange in self._exchanges.values() if exchange.ending.call == call)
+
     def reset(self, reason: str, *, decision: str = "deny") -> None:
         """Cut everything that is on the way, and forget what was announced."""
         self._announced.clear()

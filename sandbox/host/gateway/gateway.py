@@ -3,11 +3,12 @@
     server → gateway   {"attach": worker} with its egress socket ·
                        {"rules": worker, "network": […], "component": key, "caps": {…}} ·
                        {"secrets": worker, "call": id, "values": {name: value}} · {"reset": worker} · {"detach": worker} ·
-                       {"ended": worker, "call": id} · {"flush": n} · {"proxy": {…}, "login": text or null}
+                       {"ended": worker, "call": id} · {"sending": worker, "call": id} · {"flush": n} ·
+                       {"proxy": {…}, "login": text or null}
     gateway → server   {"event": {"worker", "call", "n", "decision", "scheme", "host", "port", "address", "method", "path",
                        "bytes_in", "bytes_out", "reason", "origin", "resource", "limit", "secret",
                        "operation"}} · {"flushed": n} ·
-                       {"gone": worker}
+                       {"sending": worker, "call", "bytes_out"}: what left by requests that are not over · {"gone": worker}
 
 `address` is the one that was dialled, or of a denial the one that was refused (null where it was not the address).
 
@@ -72,6 +73,9 @@ class Gateway:
             case {"ended": int() | str() as worker, "call": str() as call}:
                 if worker in self._workers:
                     self._workers[worker].end_call(call)
+            case {"sending": int() | str() as worker, "call": str() as call}:
+                sent = self._workers[worker].sending(call) if worker in self._workers else 0
+                self._channel.send({"sending": worker, "call": call, "bytes_out": sent})
             case {"flush": int() as number}:
                 self._flush(number)
         for descriptor in descriptors:
