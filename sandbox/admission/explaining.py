@@ -173,7 +173,7 @@ def _allowing(ruleset: Ruleset, facts: Facts, decision: Decision) -> Iterator[_S
     if missing:
         yield _Step(f"give `{who}` the scope {' and '.join(f'`{each}`' for each in missing)}", scopes=missing)
     if ruleset.roles.configured:
-        for role in sorted(document.roles):
+        for role in sorted(document.roles, key=lambda name: _breadth(ruleset, name)):
             held = ruleset.roles.held[request.subject.id, (*request.subject.roles, role)]
             if role not in facts.roles and ruleset.roles.might(held, resource_of(request), facts.actions):
                 yield _Step(f"give `{who}` the role `{role}`", roles=(role,), command=f"sandbox role assign {who} {role}")
@@ -183,6 +183,13 @@ def _allowing(ruleset: Ruleset, facts: Facts, decision: Decision) -> Iterator[_S
     yield from _without(document, decision)
     named = f"rules: [{{name: allow-this, effect: allow, when: {{{_asked(request)}}}}}]"
     yield _Step(f"add `{named}`", {"rules": lambda old: (*old, _rule(request, Ruling.ALLOW, old))})
+
+
+def _breadth(ruleset: Ruleset, role: str) -> tuple[bool, int, str]:
+    """How much a role gives, to try the ones first that give least: one with everything last, one that inherits none first."""
+    held = ruleset.roles.held["", (role,)]
+    given = [each for name in held for each in ruleset.document.roles[name].permissions]
+    return any(each.resource == "*" or "*" in each.actions for each in given), len(held), role
 
 
 def _forbidding(ruleset: Ruleset, facts: Facts, decision: Decision) -> Iterator[_Step]:

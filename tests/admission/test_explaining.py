@@ -37,8 +37,8 @@ def explained(text: str, tool: str = "files__write", subject: Subject | None = N
     ("text", "told", "say", "answer"),
     [
         ("", {"subject": Subject("ann")}, "give `ann` the scope `tools:invoke`", None),
-        (ROLES, {}, "give `ann` the role `admin`", "sandbox role assign ann admin"),
-        (ROLES.replace("admin", "zadmin"), {}, "give `ann` the role `editor`", "sandbox role assign ann editor"),
+        (ROLES, {}, "give `ann` the role `editor`", "sandbox role assign ann editor"),
+        (ROLES.replace("[read_file]", "[write]"), {}, "give `ann` the role `viewer`", "sandbox role assign ann viewer"),
         (RULES, {"arguments": {"path": "/production/x"}}, "take the rule `no-production` out (a.yaml:", None),
         ("template: permissive\nblocked_actions: [write]", {}, "take `write` out of `blocked_actions`", None),
         ("allowed_actions: [read]", {}, "write `write` under `allowed_actions`", None),
@@ -77,7 +77,7 @@ def test_two_changes_are_told_where_one_is_not_enough() -> None:
     """A role does not help who lacks the scope."""
     found = explained(ROLES, subject=Subject("ann"))
     assert found.change is not None
-    assert found.change.say == ("give `ann` the scope `tools:invoke`", "give `ann` the role `admin`")
+    assert found.change.say == ("give `ann` the scope `tools:invoke`", "give `ann` the role `editor`")
 
 
 def test_what_would_forbid_it_is_told() -> None:
