@@ -79,7 +79,7 @@ class Link:
     def _as_ours(self, error: redis.RedisError | OSError) -> HostUnavailable:
         said = str(error).strip() or type(error).__name__
         if isinstance(error, _WHO):
-            return HostUnavailable(f"the state server `{self.server.name}` lets us not in: {said}", help=_WHO_HELP)
+            return HostUnavailable(f"the state server `{self.server.name}` does not let us in: {said}", help=_WHO_HELP)
         if not isinstance(error, (redis.ConnectionError, redis.TimeoutError, OSError)):
             return HostUnavailable(f"the state server `{self.server.name}` refuses: {said}")
         self._lost = LostError(f"the state server `{self.server.name}` does not answer: {said}", help=_LOST_HELP)
