@@ -28,7 +28,6 @@ from sandbox.policy.entries import (
 )
 from sandbox.policy.models import Environment, Network, Permissions, PolicyDocument, ResourceLimits, Resources, Storage
 from sandbox.policy.problems import nothing_written, validate
-from sandbox.policy.refused import NOT_YET
 from sandbox.policy.tree import Tree
 from sandbox.wit.types import Digest
 
@@ -123,7 +122,7 @@ def make_entry_resource(**limits: str | int | None) -> dict[str, Any]:
 def make_entry(kind: GrantKind, written: Mapping[str, Any], effect: str = "allow") -> dict[str, Any]:
     """An entry of any kind as plain data in its one spelling; what is None counts as left out. Raises `GrantError`."""
     data = {name: value for name, value in written.items() if value is not None}
-    entry = _read(_model(kind, effect), data, kind, effect)
+    entry = _read(_model(kind, effect), data, kind)
     plain = entry.model_dump(mode="json", exclude_none=True)
     if not plain:
         raise GrantError("the grant names no limit", help="name one: `memory`, `cpu_time`, `wall_time`, `output`, …")
@@ -173,7 +172,7 @@ def _limits(written: ResourceLimits, held: list[Grant]) -> ResourceLimits:
             _model(grant.kind, grant.effect)
             values |= grant.entry
             origins |= dict.fromkeys(grant.entry, grant.origin)
-    return _read(ResourceLimits, values, "resource", "allow").from_lines(origins)
+    return _read(ResourceLimits, values, "resource").from_lines(origins)
 
 
 _Line = TypeVar("_Line", bound=Entry)
@@ -181,7 +180,7 @@ _Line = TypeVar("_Line", bound=Entry)
 
 def _entries(held: list[Grant], kind: GrantKind, effect: str, model: type[_Line]) -> tuple[_Line, ...]:
     mine = (grant for grant in held if grant.kind == kind and grant.effect == effect)
-    return tuple(_read(model, dict(grant.entry), kind, effect).from_grant(grant.origin) for grant in mine)
+    return tuple(_read(model, dict(grant.entry), kind).from_grant(grant.origin) for grant in mine)
 
 
 def _model(kind: GrantKind, effect: str) -> type[Entry | ResourceLimits]:
@@ -202,8 +201,8 @@ def _model(kind: GrantKind, effect: str) -> type[Entry | ResourceLimits]:
     return model
 
 
-def _read(model: type[_Model], data: dict[str, Any], kind: GrantKind, effect: str) -> _Model:
-    _refuse_by_name(data, kind, effect)
+def _read(model: type[_Model], data: dict[str, Any], kind: GrantKind) -> _Model:
+    _refuse_by_name(data, kind)
     tree = Tree("grant")
     entry, problems = validate(model, data, tree)
     problems += nothing_written(data, tree)
@@ -220,14 +219,10 @@ _NOT_GRANTED = {
 """What only a document gives that the operator accepted, by kind and key."""
 
 
-def _refuse_by_name(data: dict[str, Any], kind: GrantKind, effect: str) -> None:
-    section = ("resources", "limits") if kind == "resource" else (kind, effect, "*")
+def _refuse_by_name(data: dict[str, Any], kind: GrantKind) -> None:
     for name in data:
         if (told := _NOT_GRANTED.get((kind, name))) is not None:
             raise GrantError(f"{kind} grant: {told}", help=f"write the line with `{name}` into the component's policy")
-        why = NOT_YET.get(("permissions", *section, name))
-        if why is not None:
-            raise GrantError(f"{kind} grant: `{name}` is not enforced yet: {why.partition('; ')[0]}", help=why.partition("; ")[2])
 
 
 __all__ = [

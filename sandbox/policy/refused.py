@@ -1,7 +1,7 @@
 """Fields that a policy of POLICY's schema may name and this host refuses by name, with the reason.
 
-Two kinds. What is not enforced yet is an error, always: a line without effect would read like protection. What WASI cannot
-have at all may be waived by name, as a no-op that is shown wherever the policy is.
+Two kinds. What this host decides otherwise is an error, always: a line without effect would read like protection. What WASI
+cannot have at all may be waived by name, as a no-op that is shown wherever the policy is.
 """
 
 from __future__ import annotations
@@ -19,23 +19,20 @@ ANY = "*"
 WAIVABLE = ("ipc", "runtime.docker", "runtime.hyperlight", "execute")
 _PERMISSIONS = ("permissions",)
 
-NOT_YET: dict[Path, str] = {}
-"""Fields of version "2.0" by their path, and what to do instead."""
-
-NOT_YET_1: dict[Path, str] = {
-    ("permissions", "runtime", "wasm"): (
-        "this host chooses its own engine; write folders as storage lines with `mount`, variables by name, and take it out"
-    ),
-}
-"""Fields of version "1.0" alone."""
-
-NOBODY_IS_ASKED: dict[Path, str] = {
+REFUSED: dict[Path, str] = {
     ("permissions", "network", "ask"): "a person is asked about files alone; write an allow, or grant the host at run time",
     ("permissions", "environment", "ask"): (
         "WASI hands the environment over before the guest runs, so there is no moment of use; write an allow or a deny"
     ),
 }
-"""Where POLICY has no `ask`."""
+"""Fields that could read like authority or protection and would be neither, by their path, and what to do instead."""
+
+REFUSED_1: dict[Path, str] = {
+    ("permissions", "runtime", "wasm"): (
+        "this host chooses its own engine; write folders as storage lines with `mount`, variables by name, and take it out"
+    ),
+}
+"""Those of version "1.0" alone."""
 
 IMPOSSIBLE: dict[Path, str] = {
     ("permissions", "ipc"): "ipc",
@@ -53,10 +50,8 @@ def strip_refused(
         if field not in WAIVABLE:
             raise PolicyError((Problem(f"{tree.file}:1:1", "", f"{quoted(field)} cannot be waived", one_of(field, WAIVABLE)),))
     data = copy.deepcopy(data)
-    problems = [tree.problem(path, *_not_yet(path, why), key=True) for path, why in _take(data, _table(version_1))]
-    for path, why in _take(data, NOBODY_IS_ASKED):
-        said, _, help_ = why.partition("; ")
-        problems.append(tree.problem(path, f"`ask` is refused here: {said}", help_, key=True))
+    table = {**REFUSED, **REFUSED_1} if version_1 else REFUSED
+    problems = [tree.problem(path, *_refused(path, why), key=True) for path, why in _take(data, table)]
     waivers: list[Waiver] = []
     for path, field in _take(data, IMPOSSIBLE):
         if field in waive:
@@ -69,8 +64,9 @@ def strip_refused(
     return data, problems, tuple(waivers)
 
 
-def _not_yet(path: Path, why: str) -> tuple[str, str]:
-    return f"`{path[-1]}` is not enforced yet: {why.partition('; ')[0]}", why.partition("; ")[2]
+def _refused(path: Path, why: str) -> tuple[str, str]:
+    said, _, help_ = why.partition("; ")
+    return f"`{path[-1]}` is refused here: {said}", help_
 
 
 def _impossible(field: str) -> tuple[str, str]:
@@ -78,10 +74,6 @@ def _impossible(field: str) -> tuple[str, str]:
         f"`{field}` is refused: WASI has no such thing to grant, so the line would be a promise without effect",
         f"take it out, or accept it as a no-op by `--waive {field}`",
     )
-
-
-def _table(version_1: bool) -> dict[Path, str]:
-    return {**NOT_YET, **NOT_YET_1} if version_1 else NOT_YET
 
 
 def _take(data: Any, table: dict[Path, str]) -> Iterator[tuple[Path, str]]:

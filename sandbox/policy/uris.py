@@ -91,7 +91,9 @@ def _anchor(text: str, rest: str) -> tuple[Anchor, str | None, str]:
     if first.startswith("~"):
         raise Refusal(f"{quoted(text)} names another user's home", "write the absolute path: `fs:///home/name/…`")
     if first == "${roots}":
-        raise Refusal("`${roots}` is not enforced yet: nobody accepted what a client says", "write the folder itself")
+        raise Refusal(
+            "`${roots}` is what a client says, and no folder that anybody accepted", "write the folder, or `${WORKSPACE}`"
+        )
     variable = _VARIABLE.fullmatch(first)
     if variable is not None:
         return Anchor.VARIABLE, variable[1], below

@@ -12,7 +12,7 @@ import yaml
 from sandbox.errors import PolicyError
 from sandbox.policy.load import load_policy_file
 from sandbox.policy.models import PolicyDocument
-from sandbox.policy.refused import IMPOSSIBLE, NOT_YET_1
+from sandbox.policy.refused import IMPOSSIBLE, REFUSED_1
 from sandbox.policy.schema import policy_schema_1
 from sandbox.policy.version1 import Document1
 from tests.template.compiling import compiled_document
@@ -86,7 +86,7 @@ def test_a_host_beside_a_deny_of_every_address_is_told_that_it_is_allowed_in_vai
 
 def test_every_key_of_the_public_schema_is_read_or_refused_by_name() -> None:
     """The sections of the published schema: each is a field here, or has its reason in `refused`."""
-    named = {path[1] for path in (*IMPOSSIBLE, *NOT_YET_1)} | set(Document1.model_fields["permissions"].annotation.model_fields)
+    named = {path[1] for path in (*IMPOSSIBLE, *REFUSED_1)} | set(Document1.model_fields["permissions"].annotation.model_fields)
     assert {"storage", "network", "environment", "runtime", "resources", "ipc"} <= named
 
 
