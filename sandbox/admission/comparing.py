@@ -83,10 +83,37 @@ def _requests(*documents: AdmissionDocument) -> Iterator[CallRequest]:
     meant = [made for one in documents for rule in one.rules if rule.when is not None for made in _meeting(rule.when, _blank())]
     lines = [line.pattern for one in documents for line in one.content if line.pattern is not None]
     plain += [replace(_blank(), arguments={"text": text}) for pattern in lines for text in _matching(pattern)]
+    harmless = _harmless(documents)
     for subject, request in product(subjects, plain):
         yield replace(request, subject=subject)
+        if harmless:
+            yield replace(request, subject=subject, arguments={**harmless, **request.arguments})
     for request, subject in product(meant, subjects):
         yield replace(request, subject=_merged(request.subject, subject))
+
+
+def _harmless(documents: tuple[AdmissionDocument, ...]) -> dict[str, Any]:
+    """Arguments that are there, so that what looks at them can be told, and that nothing looks for."""
+    request = _blank()
+    for test in (test for one in documents for rule in one.rules if rule.when is not None for test in _tests(rule.when)):
+        if test.field.startswith("arguments."):
+            request = _put(request, test.field, _OTHERWISE.get(test.operator, "harmless") or test.value)
+    return dict(request.arguments)
+
+
+_OTHERWISE = {"gt": None, "lt": None, "ge": -1, "le": 10**9, "cidr": "192.0.2.1"}
+"""What an operator does not hold of; None stands for the very value that it names."""
+
+
+def _tests(condition: Condition | Predicate) -> Iterator[Test]:
+    match condition:
+        case Test():
+            yield condition
+        case Every(parts) | Some(parts):
+            for part in parts:
+                yield from _tests(part)
+        case Negation(part):
+            yield from _tests(part)
 
 
 def _blank() -> CallRequest:

@@ -11,17 +11,20 @@ from typing import Any
 from sandbox.admission import Authorizer, CallRequest, Decision, Ruling, Subject, new_request_id
 from sandbox.admission.denied import not_admitted
 from sandbox.admission.words import Method
+from sandbox.components import Components
 
 
 class Admitted:
     """What `Sandbox` offers to an edge beside calls."""
+
+    _components: Components
 
     def _authorizer(self) -> Authorizer:
         raise NotImplementedError
 
     def shows(self, subject: Subject, tool: str) -> bool:
         """Whether a list of tools shows this one to the subject: it has the scopes, and a role that may call it."""
-        return self._authorizer().shows(subject, tool)
+        return self._authorizer().shows(self._components.assigned.given(subject), tool)
 
     def permit(self, subject: Subject, method: Method) -> None:
         """Raise NotAdmitted where the subject lacks a scope that the method needs."""
@@ -37,7 +40,7 @@ class Admitted:
         if authorizer.ruleset is None:
             return
         self.permit(subject, Method.GRANTS if changes else Method.READ)
-        request = CallRequest(new_request_id(), subject, tool, session=session, arguments=arguments)
+        request = CallRequest(new_request_id(), self._components.assigned.given(subject), tool, session=session, arguments=arguments)
         decision = authorizer.evaluate(request)
         if not decision.allowed:
             raise not_admitted(decision)

@@ -62,6 +62,13 @@ def test_a_difference_has_an_example_that_both_answer_otherwise(text: str, examp
     assert len(differences(other, one)) == len(found)
 
 
+def test_a_rule_about_arguments_hides_no_difference_about_anything_else() -> None:
+    """Without the argument it denies everything alike, for it cannot be told."""
+    rule = "rules: [{name: a, effect: deny, when: {arguments.path: {contains: secret}}}]"
+    (found,) = differences(document(f"{BASE}\n{rule}"), document(f"template: strict\n{rule}"))
+    assert example_of(found.request)["arguments"] == {"path": "harmless"}
+
+
 def test_a_role_is_a_difference_for_who_has_it() -> None:
     roles = "roles: {a: {permissions: [{resource: 'reports/*', actions: [read]}]}}"
     wider = "roles: {a: {permissions: [{resource: 'reports/*', actions: [read, delete]}]}}"
