@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from sandbox.admission.counting import key_of
 from sandbox.admission.lines import Calendar, Line, run_of
@@ -38,6 +39,14 @@ class Whose:
     def told(self) -> str:
         """In words."""
         return f"the {_SINGULAR[self.kind]} `{self.name[:80]}`" if self.name else "all calls together"
+
+
+class Holds(Enum):
+    """What a budget does with a call that is beyond it."""
+
+    REFUSES = "refuses"
+    WARNS = "warns"
+    COUNTS = "counts"
 
 
 GLOBAL = Whose("global")
@@ -102,17 +111,21 @@ def bounds_of_all(
     maxima: BudgetSection | None = None,
     document: BudgetSection | None = None,
     was_set: Mapping[str, Budget] = NONE_SET,
+    blocks: bool = True,
 ) -> Bounds:
-    """All that bounds a call which is of all of these; where two lines count the same thing, the stricter."""
+    """All that bounds a call which is of all of these; where two lines count the same thing, the stricter.
+
+    Without `blocks` only the operator's refuse; the others warn.
+    """
     lines: dict[str, Line] = {}
     caps: list[Cap] = []
     for whose in several:
-        for place, budget, holds in _in_force(whose, maxima, document, was_set):
+        for place, budget, holds in _in_force(whose, maxima, document, was_set, blocks):
             for line in lines_of(whose, budget, place):
-                kept = line if holds else replace(line, limit=None, soft=None, latch=None)
+                kept = line if holds is Holds.REFUSES else line.only_warning if holds is Holds.WARNS else line.only_counted
                 held = lines.get(line.key)
                 lines[line.key] = kept if held is None else _stricter(held, kept)
-            if holds:
+            if holds is Holds.REFUSES:
                 caps += [
                     Cap(f"{place}.{FIELDS[metric]}_per_call", f"one call for {whose.told}", metric, limit)
                     for metric, limit in budget.per_call.items()
@@ -163,16 +176,17 @@ def shown(metric: Metric, amount: int) -> str:
 
 
 def _in_force(
-    whose: Whose, maxima: BudgetSection | None, document: BudgetSection | None, was_set: Mapping[str, Budget]
-) -> Iterator[tuple[str, Budget, bool]]:
+    whose: Whose, maxima: BudgetSection | None, document: BudgetSection | None, was_set: Mapping[str, Budget], blocks: bool
+) -> Iterator[tuple[str, Budget, Holds]]:
     """The budgets of somebody; what another has taken the place of is still counted, for when it holds again."""
     if (found := named_in(maxima, whose)) is not None:
-        yield *found, True
+        yield *found, Holds.REFUSES
     operators = was_set.get(str(whose))
     if operators is not None:
-        yield f"budget set {whose}", operators, True
+        yield f"budget set {whose}", operators, Holds.REFUSES
     if (found := named_in(document, whose)) is not None:
-        yield *found, operators is None
+        own = Holds.REFUSES if blocks else Holds.WARNS
+        yield *found, own if operators is None else Holds.COUNTS
 
 
 def _stricter(one: Line, other: Line) -> Line:
@@ -181,4 +195,4 @@ def _stricter(one: Line, other: Line) -> Line:
 
     strict, loose = sorted((one, other), key=room)
     soft = strict.soft if loose.soft is None else loose.soft if strict.soft is None else min(strict.soft, loose.soft)
-    return Line(strict.rule, strict.told, strict.metric, strict.key, strict.over, strict.limit, soft, strict.latch)
+    return replace(strict, soft=soft)

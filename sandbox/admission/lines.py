@@ -6,7 +6,7 @@ Values only. `Calendar` and `Rolling` say over what time a line counts.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sandbox.admission.counting import Change, Claim
 from sandbox.admission.periods import ROLLING_SPAN, rolling_slot, rolling_wait_ms, slot_begins_ms, slot_of
@@ -68,6 +68,17 @@ class Line:
     limit: int | None = None
     soft: int | None = None
     latch: str | None = None
+
+    @property
+    def only_counted(self) -> Line:
+        """The same, without a limit."""
+        return replace(self, limit=None, soft=None, latch=None)
+
+    @property
+    def only_warning(self) -> Line:
+        """The same, which refuses nothing: it warns where it would have refused."""
+        beyond = None if self.limit is None else self.limit + 1
+        return replace(self, limit=None, soft=beyond if self.soft is None else self.soft, latch=None)
 
     def claim(self, amount: int, now_ms: int) -> Claim:
         """What a call claims of it."""

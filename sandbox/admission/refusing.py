@@ -87,8 +87,8 @@ def warned(lines: Sequence[Line], held: Sequence[int], by: Sequence[int]) -> tup
     """The soft limits that are passed where the lines hold so much, the last of it just now."""
     found = []
     for line, now, more in zip(lines, held, by, strict=True):
-        if line.soft is not None and line.limit is not None and now >= line.soft:
-            percent, taken = 100 * now // max(line.limit, 1), shown(line.metric, now)
-            text = f"{percent}% of a budget is used: {line.told}, of which {taken} is taken"
+        if line.soft is not None and now >= line.soft:
+            part = "more than there is" if line.limit is None else f"{100 * now // max(line.limit, 1)}%"
+            text = f"{part} of a budget is used: {line.told}, of which {shown(line.metric, now)} is taken"
             found.append(Warned(line.rule, text, now - more < line.soft))
     return tuple(found)

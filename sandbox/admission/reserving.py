@@ -87,7 +87,7 @@ class Budgets:
     def terms(self, terms: Terms) -> None:
         self._terms = terms
         # Of so many that who asks, and may choose a run's name, cannot fill the memory.
-        bounds = partial(bounds_of_all, maxima=terms.maxima, document=terms.budgets, was_set=terms.was_set)
+        bounds = partial(bounds_of_all, maxima=terms.maxima, document=terms.budgets, was_set=terms.was_set, blocks=terms.blocks)
         self._bounds = lru_cache(maxsize=_KEPT_BOUNDS)(bounds)
 
     def usage(self, request: CallRequest, now: float) -> Usage:
@@ -112,7 +112,8 @@ class Budgets:
             return over
         asked = [(line, _asked(line, amounts)) for line in self._lines(request, bounds)]
         asked = [(line, amount) for line, amount in asked if amount or line.metric in MEASURED]
-        asked += meeting_lines(request.session, terms.labels_of(request), terms.never_together)
+        together = terms.never_together if terms.blocks else ()
+        asked += meeting_lines(request.session, terms.labels_of(request), together)
         gates = self._gates(request, bounds)
         if not asked and not gates:
             return Reservation(request, bounds, prices=terms.prices)
@@ -185,7 +186,8 @@ class Budgets:
         return tuple(zip(lines, self.store.held([line.claim(0, milliseconds(now)) for line in lines]), strict=True))
 
     def _lines(self, request: CallRequest, bounds: Bounds) -> list[Line]:
-        rated = {line.key: line for line in rates_of(self.terms.rates, request)}
+        rates = rates_of(self.terms.rates, request)
+        rated = {line.key: line if self.terms.blocks else line.only_warning for line in rates}
         seen = seen_lines(request).values() if self.terms.counts_usage else ()
         return [*bounds.lines.values(), *rated.values(), *seen]
 

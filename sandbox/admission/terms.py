@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.admission.prices import PriceList
 from sandbox.admission.request import CallRequest
+from sandbox.admission.words import Template
 from sandbox.config.spending import Budget, BudgetSection, CircuitBreaker, Rate
 
 if TYPE_CHECKING:
@@ -40,11 +41,13 @@ class Terms:
     labels: tuple[str, ...] = ()
     labels_of: Callable[[CallRequest], tuple[str, ...]] = no_labels
     never_together: tuple[tuple[str, ...], ...] = ()
+    blocks: bool = True
+    """Whether the document refuses anything: in audit mode it only warns."""
 
     @property
     def breaker(self) -> CircuitBreaker | None:
         """The circuit breaker: the operator's, else the document's."""
-        sections = (section for section in (self.maxima, self.budgets) if section is not None)
+        sections = (section for section in (self.maxima, self.budgets if self.blocks else None) if section is not None)
         return next((section.circuit_breaker for section in sections if section.circuit_breaker is not None), None)
 
     @property
@@ -70,4 +73,5 @@ def terms_of(maxima: BudgetSection | None, ruleset: Ruleset | None, was_set: Map
         labels=tuple(document.session.labels),
         labels_of=lambda request: tuple(together.labels_of(request)),
         never_together=tuple(tuple(sorted(apart)) for apart in together.apart),
+        blocks=document.default is not Template.AUDIT,
     )

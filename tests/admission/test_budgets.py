@@ -444,3 +444,21 @@ def test_a_call_that_did_not_begin_gives_back_what_it_took() -> None:
     held.settle(taken, {Metric.CPU: 5}, NOW)
     reserved(held)
     refused(held)
+
+
+def test_in_audit_mode_a_document_refuses_nothing_and_warns() -> None:
+    """The operator's budget refuses as ever."""
+    maxima = BudgetSection.model_validate({"global": {"max_requests": 3}})
+    section = {
+        "users": {"alice": {"max_requests": 1, "max_cost_per_call": 0, "period": "day"}},
+        "circuit_breaker": {"failures": 1},
+    }
+    held = budgets(section, rates=(Rate(tool="*", limit="2/min"),), maxima=maxima, blocks=False)
+    told = []
+    for _ in range(3):
+        taken = reserved(held)
+        told.append([warned.rule for warned in taken.warnings])
+        held.settle(taken, {}, NOW, ok=False)
+    user, rate = "budgets.users.alice.max_requests", "rates.tool.*"
+    assert told == [[], [user], [user, rate]]
+    assert refused(held).rules == ("budgets.global.max_requests",)
