@@ -56,6 +56,7 @@ from sandbox.in_force.metering import Metering
 from sandbox.in_force.stopped import said_of
 from sandbox.result import CallResult, body_of, code_of
 from sandbox.state import Store, StoredDenial
+from sandbox.state.tables import LostError
 from sandbox.template.smallest import SmallestGrant
 from sandbox.template.template import WasiTemplate
 from sandbox.wit.tools import Tool
@@ -135,7 +136,11 @@ class Dispatch:
         Raises NotFound for a tool that is not there, SandboxError for arguments that JSON cannot carry, HostUnavailable where the
         attempt or the outcome cannot be recorded. What the guest does is in the outcome.
         """
-        attempt = await self._admitted(call)
+        try:
+            attempt = await self._admitted(call)
+        except LostError as error:
+            self._record_lost(call, error)
+            raise
         running = Running(call.call_id, attempt.component.name, call.tool, attempt.template, attempt.grants, call.session)
         self.components.running[call.call_id] = running
         try:
@@ -235,6 +240,12 @@ class Dispatch:
         """Send what follows a refusal."""
         if decision.signal is not None and self.signalled is not None:
             await self.signalled(request, decision)
+
+    def _record_lost(self, call: Call, error: LostError) -> None:
+        """Nothing can be decided without the state: that is a refusal, and on record as one."""
+        request = CallRequest(new_request_id(), call.subject, call.tool[:80], session=call.session)
+        told: dict[str, Any] = {"decision": Ruling.DENY.value, "code": error.code.value, "reason": error.message}
+        self.log.append(Event(EventType.ACCESS_DENIED, **told, **_who(request)), Redactor())
 
     def _refused(
         self, request: CallRequest, call: Call, decision: Decision, found: object, code: Code | None = None

@@ -149,6 +149,9 @@ def test_a_lost_server_denies_every_call_and_says_so_and_then_stops_what_runs(pa
                 assert code(refused) == "unavailable"
                 assert "cannot reach its state" in json.dumps(refused)
                 assert f"the state server `{pair.redis.url}/0` does not answer" in pair.told(side)
+                (denied,) = [line for line in pair.records(side).splitlines() if '"access_denied"' in line]
+                assert json.loads(denied)["tool"] == TOOL
+                assert json.loads(denied)["code"] == "unavailable"
             assert time.monotonic() - began < 5, "nobody waits long for a server that is lost"
             assert code(call.result(SECONDS)) == "revoked"
         finally:
