@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sandbox.policy.units import show_requests, show_size, show_time
+
 NAMES = ("requests", "connections", "request_bytes", "response_bytes", "timeout")
 """As a document writes them."""
 
@@ -27,6 +29,18 @@ class HttpLimits:
     request_bytes: int | None = None
     response_bytes: int | None = None
     timeout_ms: int | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Each limit as a policy writes it: `requests 60/min`."""
+        shown = (
+            None if self.requests is None else f"requests {show_requests(self.requests, self.seconds)}",
+            None if self.connections is None else f"connections {self.connections} at a time",
+            None if self.request_bytes is None else f"request_bytes {show_size(self.request_bytes)}",
+            None if self.response_bytes is None else f"response_bytes {show_size(self.response_bytes)}",
+            None if self.timeout_ms is None else f"timeout {show_time(self.timeout_ms)}",
+        )
+        return tuple(each for each in shown if each is not None)
 
 
 def stricter(wide: tuple[HttpLimits, ...], narrow: tuple[HttpLimits, ...]) -> str | None:

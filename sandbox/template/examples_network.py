@@ -80,10 +80,13 @@ def network_differences(left: WasiTemplate, right: WasiTemplate, budget: Budget)
 
 
 def _added(request: Request, rules: NetworkRules) -> str:
-    """What the gateway adds to the request: a policy that adds another credential is another policy."""
+    """What goes with the request: a policy that adds another credential to it, or holds it to other limits, is another policy."""
     found = rules.credentials(request.scheme, request.host, request.port, request.method, request.path)
     secrets = [f"the secret {one.secret} in {one.header} as `{one.format}`" for rule in found if (one := rule.credential)]
-    return f"with {', '.join(secrets)}" if secrets else "without a credential"
+    limits = rules.limits(request.scheme, request.host, request.port, request.method, request.path)
+    held = " or ".join(", ".join(word for one in line for word in one.words) for line in limits)
+    with_ = f"with {', '.join(secrets)}" if secrets else "without a credential"
+    return f"{with_}, under {held}" if held else with_
 
 
 def _verdict(decision: NetworkDecision) -> Verdict:

@@ -57,9 +57,13 @@ def explain_url(template: WasiTemplate, url: str, method: str = "GET") -> Explan
     if not port:
         return Explanation(False, None, f"{asked}: denied, a connection needs a port: `{url}:5432`")
     path = "/" if parts.scheme == TCP else parts.path or "/"
-    decision = NetworkRules(template.network).decide(parts.scheme, parts.hostname, port, method, path)
+    rules = NetworkRules(template.network)
+    decision = rules.decide(parts.scheme, parts.hostname, port, method, path)
     if decision.allowed:
         then = "where its addresses are public or a `cidr` rule names them"
+        limits = () if parts.scheme == TCP else rules.limits(parts.scheme, parts.hostname, port, method, path)
+        held = " or ".join(", ".join(word for one in line for word in one.words) for line in limits)
+        then += f", under {held}" if held else ""
         return Explanation(True, decision.origin, f"{asked}: allowed by {decision.origin}, {then}")
     return Explanation(False, decision.origin, f"{asked}: denied, {decision.reason or _why(decision.origin)}")
 

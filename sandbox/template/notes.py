@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sandbox.policy.models import PolicyDocument
-from sandbox.policy.units import show_requests, show_size, show_time
+from sandbox.policy.units import show_size
 from sandbox.template.limits import FIELDS, show_limit
 from sandbox.template.report import Note
-from sandbox.template.template import Effect, EnvironmentRule, FileRule, HttpLimits, Limits, NetworkRule, WasiTemplate
+from sandbox.template.template import Effect, EnvironmentRule, FileRule, Limits, NetworkRule, WasiTemplate
 
 _FILES = "filesystem gate (open, stat, list, create, rename, link, remove), then the preopen and Landlock"
 _SIZES = "filesystem gate and RLIMIT_FSIZE; several files at once by a watcher within 100 ms"
@@ -67,22 +67,9 @@ def _network(rules: tuple[NetworkRule, ...]) -> Iterator[Note]:
         yield from (
             Note(held.origin, f"{limits} on {rule.host or rule.cidr}", _HTTP_LIMITS)
             for held in rule.limits
-            for limits in _limited(held)
+            for limits in held.words
         )
         yield Note(rule.origin, ", ".join(parts), how if rule.effect is Effect.ALLOW else _NETWORK_DENY)
-
-
-def _limited(limits: HttpLimits) -> Iterator[str]:
-    if limits.requests is not None:
-        yield f"requests {show_requests(limits.requests, limits.seconds)}"
-    if limits.connections is not None:
-        yield f"connections {limits.connections} at a time"
-    if limits.request_bytes is not None:
-        yield f"request_bytes {show_size(limits.request_bytes)}"
-    if limits.response_bytes is not None:
-        yield f"response_bytes {show_size(limits.response_bytes)}"
-    if limits.timeout_ms is not None:
-        yield f"timeout {show_time(limits.timeout_ms)}"
 
 
 def _environment(rules: tuple[EnvironmentRule, ...]) -> Iterator[Note]:

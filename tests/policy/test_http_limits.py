@@ -7,7 +7,9 @@ import pytest
 from sandbox.errors import PolicyError
 from sandbox.policy.http_limits import HttpLimits, stricter
 from sandbox.policy.load import load_policy
+from sandbox.template.compare import differences
 from sandbox.template.difference import taken_away
+from sandbox.template.explain import explain_url
 from sandbox.template.template import WasiTemplate
 from tests.template.compiling import compiled
 
@@ -126,3 +128,13 @@ def test_fewer_in_a_longer_time_are_stricter() -> None:
     assert stricter(rate(60, 60), rate(60, 3600)) is None
     assert stricter(rate(60, 3600), rate(60, 60)) == "requests"
     assert stricter(rate(1, 1), rate(60, 60)) == "requests", "sixty may come within one second"
+
+
+def test_what_explains_and_compares_policies_tells_the_limits() -> None:
+    limited = template("host: a.example, protocols: [https], limits: {requests: 60/min, response_bytes: 5Mi}")
+    free = template("host: a.example, protocols: [https]")
+    assert explain_url(limited, "https://a.example/").line.endswith(", under requests 60/min, response_bytes 5Mi")
+    assert "under" not in explain_url(free, "https://a.example/").line
+    found = differences(limited, free).found[0]
+    assert "requests 60/min" in found.left.says
+    assert "requests" not in found.right.says
