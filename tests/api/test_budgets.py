@@ -15,11 +15,13 @@ from sandbox.admission.budgets import Whose
 from sandbox.admission.costs import CostTracker
 from sandbox.admission.models import AdmissionDocument
 from sandbox.admission.signal import Signal
-from sandbox.errors import Code, NotAdmitted
+from sandbox.config.spending import Budget
+from sandbox.errors import Code, HostUnavailable, NotAdmitted
 from sandbox.host.outcome import Ending
 from sandbox.state.budgets import SetBudget
 from tests.api.conftest import policy, recorded, until
 from tests.support.guests import guest
+from tests.support.redis_server import redis_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -251,3 +253,36 @@ async def test_labels_that_must_not_meet_do_not_even_at_once(home: Path) -> None
         with pytest.raises(NotAdmitted) as refused:
             await sandbox.call(tool.name, {}, session="one")
         assert refused.value.rules == ("session.never_together",)
+
+
+async def test_two_servers_on_one_redis_share_budgets_rates_and_what_is_set(tmp_path: Path) -> None:
+    """Each with a home of its own: what one used, and what an operator sets at one, holds at the other."""
+    document = admission(budgets={"users": {"alice": {"max_requests": 2, **DAY}}}, rates=[{"tool": "*", "limit": "3/min"}])
+    environment = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    with redis_server() as server:
+        settings: dict[str, Any] = {"state": server.url, "admission": document, "environment": environment}
+        async with Sandbox(tmp_path / "one", **settings) as one, Sandbox(tmp_path / "two", **settings) as two:
+            for each in (one, two):
+                await each.load(guest("traps"))
+                assert (await each.call("traps__fine", {"number": 1}, subject="alice")).outcome.ok
+            for each in (one, two):
+                with pytest.raises(NotAdmitted):
+                    await each.call("traps__fine", {"number": 1}, subject="alice")
+            await one.set_budget("users/alice", Budget(max_requests=100))
+            assert (await two.call("traps__fine", {"number": 1}, subject="alice")).outcome.ok
+            with pytest.raises(NotAdmitted) as refused:
+                await one.call("traps__fine", {"number": 1}, subject="alice")
+            assert refused.value.code is Code.RATE_LIMIT_EXCEEDED
+
+
+async def test_a_state_server_that_is_lost_denies_and_says_so(tmp_path: Path) -> None:
+    document = admission(budgets={"default_user": {"max_requests": 100}})
+    environment = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    with redis_server() as server:
+        async with Sandbox(tmp_path / "home", state=server.url, admission=document, environment=environment) as sandbox:
+            await sandbox.load(guest("traps"))
+            await sandbox.call("traps__fine", {"number": 1})
+            server.kill()
+            with pytest.raises(HostUnavailable, match="does not answer"):
+                await sandbox.call("traps__fine", {"number": 1})
+            server.start()
