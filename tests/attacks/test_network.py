@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from sandbox.config.proxy import Proxy
 from sandbox.result import CallResult
+from sandbox.state import Home
+from sandbox.state.secrets import SecretStore
 from tests.attacks.stage import CANARY, Stage, attempts, policy, staged, value
 from tests.host.gateway import upstream
 
@@ -203,6 +208,36 @@ async def test_proxies_of_the_environment_are_not_asked(tmp_path: Path, serve: S
     async with staged(tmp_path) as stage:
         await stage.load("escape_network", rules)
         assert value(await stage.call("escape_network__request", **request(server.port)))["body"] == "hello"
+    assert evil.connections == 0
+
+
+async def test_the_operators_proxy_is_asked_with_its_login_and_no_other(
+    tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NET-15: its login is a secret of the store, goes to it alone, is in no record; a login of the guest's is not sent."""
+    heads: list[bytes] = []
+
+    def carry(sock: socket.socket) -> None:
+        heads.append(upstream.read_head(sock))
+        sock.sendall(upstream.answer(b"by the proxy"))
+
+    evil, proxy = serve(greet), serve(carry)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{evil.port}")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    login = f"me:{CANARY}"
+    SecretStore.of(Home.open(tmp_path / "home", os.environ), os.environ).set("corp/proxy", login, 1.0)
+    async with staged(tmp_path, proxy=Proxy("127.0.0.1", proxy.port, "corp/proxy")) as stage:
+        await stage.load("escape_network", loopback(9))
+        asked = request(9, headers=[["proxy-authorization", "Basic b3duOm93bg=="]])
+        got = await stage.call("escape_network__request", **asked)
+        again = value(await stage.call("escape_network__request", **request(9)))
+        stage.is_recorded(got, (CANARY, base64.b64encode(login.encode()).decode()))
+    assert again["body"] == "by the proxy"
+    assert heads
+    for head in heads:
+        assert head.startswith(b"GET http://127.0.0.1:9/ HTTP/1.1\r\nhost: 127.0.0.1:9\r\n")
+        assert head.count(b"proxy-authorization") == 1
+        assert b"proxy-authorization: Basic " + base64.b64encode(login.encode()) in head
     assert evil.connections == 0
 
 
