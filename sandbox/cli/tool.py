@@ -73,6 +73,8 @@ async def _call(arguments: Namespace, terminal: Terminal) -> int:
             body = await call_through(sandbox.home / "run", there, given)
     _show({**body, "server": None if there is None else there.server}, terminal)
     if body["ending"] == Ending.INVALID_ARGUMENTS.value:
+        if not terminal.json:
+            terminal.note(f"  help: `{tool['name']}` takes `{_signature(tool)}`")
         return Exit.USAGE
     return Exit.OK if body["ok"] else Exit.REFUSED
 

@@ -36,6 +36,7 @@ def test_a_wrong_tool_or_argument_is_wrong_usage(tmp_path: Path, words: list[str
     done = sandbox("tool", "call", EVERY, "--policy", "deny-all", *words, folder=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
+    assert ("help: `every_type__echo-u8` takes `x`" in done.stderr) == (words[1:] in (["x=256"], []))
 
 
 def test_what_is_no_component_is_refused_with_help(tmp_path: Path) -> None:
