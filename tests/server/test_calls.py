@@ -30,6 +30,7 @@ RESULTS = {
     "a value": ("c__says", CallResult(RETURNED, "r-1", None)),
     "a value, and denials that were swallowed": ("c__says", CallResult(replace(RETURNED, denials=(DENIED,)), "r-1", None)),
     "a value, and printed text": ("c__says", CallResult(replace(RETURNED, stdout="out", stderr="err"), "r-1", None)),
+    "a value, and warnings": ("c__says", CallResult(RETURNED, "r-1", None, warnings=("66% of a budget is used",))),
     "nothing": ("c__silent", CallResult(Outcome(Ending.RETURNED), "r-1", None)),
     "an error": ("c__says", CallResult(Outcome(Ending.TRAPPED, message="unreachable"), "r-1", {"code": "trapped", "n": 1})),
 }

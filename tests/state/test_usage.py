@@ -79,9 +79,11 @@ def test_the_next_slot_begins_anew_and_the_one_before_it_is_forgotten(store: Usa
 
 def test_a_clock_that_was_set_back_opens_nothing(store: UsageStore) -> None:
     """A counter is judged at the latest slot that it has had."""
-    take(store, Claim("a", 20, 10, 10))
-    assert take(store, Claim("a", 19, 1, 10)) == Full({0: {20: 10}})
-    assert held(store, "a", 19) == 10
+    take(store, Claim("a", 20, 5, 10))
+    assert take(store, Claim("a", 19, 3, 10)) == Taken((20,), (8,))
+    assert take(store, Claim("a", 19, 3, 10)) == Full({0: {20: 8}})
+    assert take(store, Claim("a", 20, 3, 10)) == Full({0: {20: 8}})
+    assert held(store, "a", 19) == 8
 
 
 def test_a_span_adds_up_its_slots_and_no_older_one(store: UsageStore) -> None:
@@ -154,11 +156,22 @@ def test_what_was_spent_adds_up_by_hour_user_tenant_tool_and_model(store: UsageS
 
 def test_of_a_hundred_threads_that_want_the_last_one_exactly_one_has_it(store: UsageStore) -> None:
     taken: list[Taken | Full | Shut] = []
-    threads = [threading.Thread(target=lambda: taken.append(take(store, Claim("a", 1, 1, 1)))) for _ in range(100)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    begin = threading.Barrier(100)
+
+    def want() -> None:
+        begin.wait()
+        taken.append(take(store, Claim("a", 1, 1, 1)))
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=want) for _ in range(100)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
     assert sum(isinstance(one, Taken) for one in taken) == 1
     assert len(taken) == 100
 
