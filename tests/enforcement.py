@@ -108,6 +108,24 @@ def limited(name: str, limits: str, message: str, refused: Call | None = None, a
 
 KEEPS = 'version: "2.0"\npermissions: {state: {keyvalue: {max_size: 1Ki}}}\n'
 
+
+def of_tcp(name: str, rules: str, refused: Call, allowed: Call) -> Row:
+    """A row of the section `network` about connections: the same fields, read for `protocols: [tcp]`."""
+    return Row(f"permissions.network.{name}", policy(network=rules), "dials", refused, "access-denied", allowed)
+
+
+def dialling(address: str, port: str = "{port}") -> Call:
+    """Connect to an address and speak."""
+    parts = [int(part) for part in address.split(".")]
+    return Call("ask", {"address": parts, "port": port, "text": HELLO, "shut": "", "most": 8})
+
+
+def dialling_name(name: str) -> Call:
+    """Look a name up, connect and speak."""
+    return Call("ask-name", {"name": name, "port": "{port}", "text": HELLO, "most": 8})
+
+
+HELLO = "GET / HTTP/1.0\r\n\r\n"
 HERE = "http://127.0.0.1:{port}/"
 SLEEP = Call("sleep", {"milliseconds": "60000"})
 NAP = Call("sleep", {"milliseconds": "5"})
@@ -257,3 +275,24 @@ ROWS = (
     ),
     limit("concurrency", "concurrency: 1", "exhaust_sleep", NAP, "too many calls wait: `concurrency` is 1", NAP, at_once=300),
 )
+
+ONE, OTHER = dialling("127.0.0.1"), dialling("127.0.0.2")
+TCP = "cidr: 127.0.0.0/8, ports: [{port}], protocols: [tcp]"
+ONE_TCP = TCP.replace("0.0.0/8", "0.0.1/32")
+A_TEST, B_TEST = dialling_name("a.test"), dialling_name("b.test")
+TCP_ROWS = (
+    of_tcp("allow.host", f"host: a.test, ports: [{{port}}], protocols: [tcp]\n{TCP}", B_TEST, A_TEST),
+    of_tcp("allow.cidr", ONE_TCP, OTHER, ONE),
+    of_tcp("allow.ports", TCP, dialling("127.0.0.1", "9"), ONE),
+    of_tcp("allow.protocols", f"cidr: 127.0.0.2/32, ports: any, protocols: [http, https]\n{ONE_TCP}", OTHER, ONE),
+    of_tcp("deny.host", f'host: "*.test", ports: [{{port}}], protocols: [tcp]\n{TCP}\ndeny host: b.test', B_TEST, A_TEST),
+    of_tcp("deny.cidr", f"{TCP}\ndeny cidr: 127.0.0.2/32", OTHER, ONE),
+    of_tcp(
+        "deny.ports",
+        f"{TCP.replace('[{port}]', 'any')}\ndeny cidr: 127.0.0.0/8, ports: [9]",
+        dialling("127.0.0.1", "9"),
+        ONE,
+    ),
+    of_tcp("deny.protocols", f"{TCP}\n{LOOPBACK}\ndeny cidr: 127.0.0.2/32, protocols: [tcp]", OTHER, ONE),
+)
+"""The same fields once more, where they are about connections."""

@@ -25,7 +25,7 @@ from sandbox.state import Home
 from sandbox.state.secrets import SecretStore
 from tests.attacks.stage import Stage, staged
 from tests.attacks.test_network import greet
-from tests.enforcement import ROWS, Call, Row
+from tests.enforcement import ROWS, TCP_ROWS, Call, Row
 from tests.host.gateway import upstream
 from tests.support.components import COMPONENTS
 from tests.support.guests import guest
@@ -146,18 +146,25 @@ def said(result: CallResult) -> str:
     return "\n".join(each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in told)
 
 
+def name_of(row: Row) -> str:
+    """What a row and its component are called."""
+    return row.field.removeprefix("permissions.") + ("-tcp" if row in TCP_ROWS else "")
+
+
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.field.removeprefix("permissions."))
+@pytest.mark.parametrize("row", [*ROWS, *TCP_ROWS], ids=name_of)
 async def test_the_field_is_enforced(stage: Stage, port: int, slow: int, long: int, tls: int, row: Row) -> None:
     """What runs into the line gets its words; what keeps to it gets through."""
     places = {"folder": stage.folder, "port": port, "slow": slow, "long": long, "tls": tls}
-    name = row.field.removeprefix("permissions.").replace(".", "-")
+    name = name_of(row).replace(".", "-")
     document = load_policy(placed(row.document, **places), file="policy.yaml")
     file = COMPONENTS / row.guest / f"{row.guest}.wasm"
     await stage.sandbox.load(file if file.is_file() else guest(row.guest), policy=document, name=name)
 
     async def called(call: Call) -> CallResult:
         arguments = placed(call.arguments, **places)
+        if row.guest == "dials":
+            arguments["port"] = int(arguments["port"])
         if "paths" in arguments:
             arguments["paths"] = [path.lstrip("/") for path in arguments["paths"]]
         return await stage.sandbox.call(f"{name}__{call.tool}", arguments)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sandbox.policy.fields import TCP
 from sandbox.policy.models import PolicyDocument
 from sandbox.policy.units import show_size
 from sandbox.template.limits import FIELDS, show_limit
@@ -19,7 +20,9 @@ _SIZES = "filesystem gate and RLIMIT_FSIZE; several files at once by a watcher w
 _FILE_ASK = "a person, asked by the filesystem gate when it is used: no answer is a no; the preopen and Landlock are open"
 _FILE_DENY = "filesystem gate; the folder that holds it cannot be renamed"
 _NETWORK = "HTTP gate in the worker, and again the egress gateway for the address that it dials"
-_NETWORK_DENY = "HTTP gate and egress gateway, before any allow"
+_NETWORK_DENY = "HTTP and sockets gates and egress gateway, before any allow"
+_TCP = "sockets gate in the worker, and again the egress gateway, which dials the address that it checked"
+_BOTH = "HTTP and sockets gates in the worker, and again the egress gateway for the address that it dials"
 _HTTP_LIMITS = "egress gateway: counted over all calls of the component, measured on the way"
 _ENVIRONMENT = "the guest's environment holds these names and no other"
 _CREDENTIAL = f"{_NETWORK}, which adds the header: the guest never has the value"
@@ -63,13 +66,19 @@ def _network(rules: tuple[NetworkRule, ...]) -> Iterator[Note]:
         parts += [", ".join(rule.methods)] if rule.methods is not None else []
         parts += ["paths " + ", ".join(rule.paths)] if rule.paths is not None else []
         parts += [f"with the secret {added.secret} in {added.header}"] if (added := rule.credential) is not None else []
-        how = _CREDENTIAL if added is not None else _NETWORK
+        how = _CREDENTIAL if added is not None else _gate_of(rule)
         yield from (
             Note(held.origin, f"{limits} on {rule.host or rule.cidr}", _HTTP_LIMITS)
             for held in rule.limits
             for limits in held.words
         )
         yield Note(rule.origin, ", ".join(parts), how if rule.effect is Effect.ALLOW else _NETWORK_DENY)
+
+
+def _gate_of(rule: NetworkRule) -> str:
+    if TCP not in rule.protocols:
+        return _NETWORK
+    return _TCP if rule.protocols == (TCP,) else _BOTH
 
 
 def _environment(rules: tuple[EnvironmentRule, ...]) -> Iterator[Note]:
