@@ -229,6 +229,10 @@ def test_actions_are_allowed_blocked_or_asked_about(text: str, asked: CallReques
     assert effect(text, asked) is expected
 
 
+def test_where_some_actions_are_allowed_the_others_are_denied_by_that() -> None:
+    assert decide("template: permissive\nallowed_actions: [read]", request("files__write")).rules == ("allowed_actions",)
+
+
 def test_tools_that_need_an_approval_and_their_exceptions() -> None:
     text = "template: permissive\napprovals: {require: ['deploy__*'], except: [deploy__show]}"
     assert effect(text, request("deploy__now")) is ASK
@@ -303,10 +307,11 @@ def test_ten_thousand_rules_find_the_same_as_a_list_of_them() -> None:
         "all: [{{tool: {tool}}}, {{arguments.n: {{gt: 1}}}}]",
         "any: [{{tool: {tool}}}, {{component: {component}, subject.id: {subject}}}]",
         "any: [{{tool: {tool}}}, {{arguments.n: 5}}]",
+        "any: [{{tool: x__y}}, {{arguments.n: {n}}}]",
         "not: {{tool: {tool}}}",
         "arguments.n: {{ge: 2}}",
     )
-    names = {"component": "c7", "function": "f7", "tool": "c7__f7", "subject": "u7", "role": "r7"}
+    names = {"component": "c7", "function": "f7", "tool": "c7__f7", "subject": "u7", "role": "r7", "n": "3"}
     asked = CallRequest(
         new_request_id(), Subject("u7", roles=("r7",), scopes=TOKEN_SCOPES), "c7__f7", "c7", Digest("d" * 64), arguments={"n": 3}
     )
@@ -409,7 +414,9 @@ session:
     ],
 )
 def test_what_must_stay_apart_does_not_meet_in_a_session(tool: str, seen: frozenset[str] | None, expected: Ruling) -> None:
-    assert effect(APART, request(tool), Usage(labels=seen)) is expected
+    found = decide(APART, request(tool), Usage(labels=seen))
+    assert found.effect is expected
+    assert ("cannot be told" in found.reason) is (seen is None and expected is DENY)
 
 
 def test_a_document_says_whether_it_looks_at_what_happened() -> None:
