@@ -366,8 +366,8 @@ def test_what_calls_cost_is_kept_by_tool_and_user() -> None:
     assert (found.cost, found.calls, found.cpu_ms, found.egress_bytes) == (Decimal(2), 1, 2_000, 7)
 
 
-def breaking(failures: int = 3) -> Budgets:
-    return budgets({"circuit_breaker": {"failures": failures, "within": "1m", "pause": "30s"}})
+def breaking(failures: int = 3, within: str = "1m") -> Budgets:
+    return budgets({"circuit_breaker": {"failures": failures, "within": within, "pause": "30s"}})
 
 
 def fail(held: Budgets, now: float) -> None:
@@ -393,7 +393,8 @@ def test_failures_far_apart_and_successes_between_them_break_nothing() -> None:
 
 @pytest.mark.parametrize("works", [True, False])
 def test_after_the_pause_one_call_tries(works: bool) -> None:
-    held = breaking(1)
+    held = breaking(2, within="10s")
+    fail(held, NOW)
     fail(held, NOW)
     trial = reserved(held, NOW + 30)
     refused(held, NOW + 30)

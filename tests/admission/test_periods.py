@@ -66,12 +66,12 @@ def test_without_a_period_there_is_one_slot_and_no_end() -> None:
 def test_no_minute_holds_more_than_the_limit_wherever_it_begins() -> None:
     """Sixty calls late in one minute and sixty early in the next would be a hundred and twenty in a few seconds."""
     limit, slots, taken = 60, dict[int, int](), list[int]()
-    for now_ms in range(0, 4 * MINUTE_MS, 250):
+    for now_ms in (each for each in range(950, 4 * MINUTE_MS, 50) for _ in range(20)):
         slot = rolling_slot(MINUTE_MS, now_ms)
         if sum(held for each, held in slots.items() if each > slot - ROLLING_SPAN) < limit:
             slots[slot] = slots.get(slot, 0) + 1
             taken.append(now_ms)
-    assert max(sum(begin <= each < begin + MINUTE_MS for each in taken) for begin in taken) == limit
+    assert max(sum(begin <= each < begin + MINUTE_MS for each in taken) for begin in set(taken)) == limit
     assert len(taken) >= 3 * limit
 
 
