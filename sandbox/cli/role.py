@@ -10,6 +10,7 @@ import getpass
 from argparse import Namespace
 
 from sandbox.api import Sandbox
+from sandbox.audit import rfc3339
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import open_sandbox
 from sandbox.cli.terminal import Terminal
@@ -50,7 +51,7 @@ async def _remove(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) ->
 async def _list(_: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
     found = sandbox.roles()
     if terminal.json:
-        terminal.data([{"subject": one.subject, "role": one.role, "who": one.who, "at": one.at} for one in found])
+        terminal.data([{"subject": one.subject, "role": one.role, "who": one.who, "at": rfc3339(one.at)} for one in found])
     else:
         rows = [(one.subject, one.role, one.who, clock(one.at)) for one in found]
         terminal.table(("SUBJECT", "ROLE", "GIVEN BY", "SINCE"), rows, none="no role was given while servers ran")

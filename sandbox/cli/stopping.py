@@ -11,6 +11,7 @@ import getpass
 from argparse import Namespace
 
 from sandbox.api import Sandbox
+from sandbox.audit import rfc3339
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import open_sandbox
 from sandbox.cli.terminal import Terminal
@@ -54,7 +55,7 @@ async def _resume(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) ->
 
 
 def _shown(stop: Stop) -> dict[str, object]:
-    return {"scope": stop.scope, "who": stop.who, "why": stop.why, "at": stop.at}
+    return {"scope": stop.scope, "who": stop.who, "why": stop.why, "at": rfc3339(stop.at)}
 
 
 def _what(arguments: Namespace) -> str:
