@@ -20,7 +20,7 @@ from sandbox.host.gates.egress import NUMBERS, Egress
 from sandbox.host.gates.interface import Interface
 from sandbox.host.gates.native import Native, Passthrough, check
 from sandbox.host.outcome import Denial
-from sandbox.template.authority import Authority, AuthorityError, normalise_authority
+from sandbox.template.authority import DEFAULT_PORTS, Authority, AuthorityError, normalise_authority
 from sandbox.template.network import NetworkDecision
 from sandbox.template.url_path import TARGET_LENGTH
 
@@ -84,6 +84,9 @@ def _decide(call: Call, asked: Asked, scheme: str, authority: Authority) -> Netw
     rules = call.bound.network
     if not rules.reachable:
         return NetworkDecision(False, None, "the policy grants no network")
+    if scheme not in DEFAULT_PORTS:
+        # A rule may name tcp, and a request over it is none.
+        return NetworkDecision(False, None, f"`{scheme[:_WORD]}` is no scheme of a request")
     if asked.method.upper() == "CONNECT" or not _METHOD.fullmatch(asked.method):
         return NetworkDecision(False, None, f"`{asked.method[:64]}` is no method that can be judged")
     return rules.decide(scheme, authority.host, authority.port, asked.method, asked.path)

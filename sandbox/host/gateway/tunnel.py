@@ -28,13 +28,14 @@ from sandbox.host.gateway.request import Announcement, Ending, Owner
 from sandbox.host.gateway.route import Routes
 from sandbox.host.gateway.sockets import Orders, Sockets
 from sandbox.template.addresses import Address
-from sandbox.template.authority import Authority
-from sandbox.template.sockets import LOOKUP, TCP, SocketDecision, decide_answers, decide_dial, decide_name
+from sandbox.template.authority import Authority, AuthorityError
+from sandbox.template.sockets import LOOKUP, TCP, SocketDecision, decide_answers, decide_dial, decide_name, normal_name
 
 _QUIET_SECONDS = 0.1
 """After `shutdown` the guest's last bytes are still on the way from its native stream, which says nothing of its end: so long
 without a byte counts as one. Bytes that come later are not lost in silence: they reset the connection."""
 _LAST_WORDS_SECONDS = 2.0
+_SHOWN = 300
 _TOLD = "the policy does not permit it"
 
 
@@ -66,6 +67,11 @@ class _Socket(Exchange):
         ending.call, ending.n, ending.scheme, ending.operation = announced.call, announced.n, TCP, self.operation
         return announced
 
+    def _not_crowded(self) -> None:
+        if self._owner.crowded:
+            most = self._owner.caps.connections
+            raise Cut(f"more than {most} connections at a time", "connections", most)
+
     def _hold(self, decided: SocketDecision) -> None:
         self.ending.host, self.ending.origin = decided.host, decided.decision.origin
         if not decided.allowed:
@@ -80,8 +86,9 @@ class Lookup(_Socket):
 
     async def _carry(self, request: h11.Request) -> None:
         announced = self._claim(request)
-        name, rules = announced.authority, self._owner.rules
-        self._hold(decide_name(rules, name))
+        name = self._name_of(announced)
+        self._not_crowded()
+        self._hold(decide_name(self._owner.rules, name))
         addresses = await self._resolve(name)
         self._hold(decide_answers(self._owner.rules, name, addresses))
         self._sockets.led(announced.call, name, addresses)
@@ -93,6 +100,14 @@ class Lookup(_Socket):
 
     def judge_again(self) -> None:
         """Nothing: the rules are asked again once the answers are here."""
+
+    def _name_of(self, announced: Announcement) -> str:
+        try:
+            name, _ = normal_name(announced.authority)
+        except AuthorityError as error:
+            self.ending.host = announced.authority[:_SHOWN]
+            raise Refused(str(error)) from error
+        return name
 
     async def _resolve(self, name: str) -> tuple[Address, ...]:
         most = self._owner.caps.connect_ms
@@ -148,9 +163,7 @@ class Tunnel(_Socket):
 
     async def _dialled(self, address: Address, port: int) -> Peer:
         self.ending.host, self.ending.port = str(address), port
-        if self._owner.crowded:
-            most = self._owner.caps.connections
-            raise Cut(f"more than {most} connections at a time", "connections", most)
+        self._not_crowded()
         self.judge_again()
         target = Target(TCP, Authority(str(address), port, address), "", "")
         seconds = self._owner.caps.connect_ms / 1000

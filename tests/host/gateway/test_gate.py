@@ -147,6 +147,16 @@ def test_sockets_and_name_lookup_are_denied_under_rules_for_http(sandboxed: Sand
     assert (server.connections, sandboxed.gateway.events()) == (0, [])
 
 
+@pytest.mark.parametrize("scheme", ["tcp", "dns", "ftp", "ws"])
+def test_a_request_over_another_scheme_is_refused(sandboxed: Sandboxed, serve: Serve, scheme: str) -> None:
+    """A rule for connections gives no request that calls itself one."""
+    server = serve(echo)
+    sandboxed.permit(rule(cidr=HERE, protocols=("tcp", "http")), rule("ok.test", protocols=("tcp",)))
+    assert sandboxed.ask("GET", f"{scheme}://127.0.0.1:{server.port}/") == "handle: HTTP-request-denied"
+    assert sandboxed.denials[0].reason == f"`{scheme}` is no scheme of a request"
+    assert (server.connections, sandboxed.gateway.events()) == (0, [])
+
+
 def test_a_request_that_a_rule_allows_arrives_whole(sandboxed: Sandboxed, serve: Serve) -> None:
     server = serve(echo)
     sandboxed.permit(rule("ok.test"), rule(cidr=HERE))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 
+import h11
 import pytest
 from wasmtime import WasmtimeError
 from wasmtime.component import Component
 
 from sandbox.host.gates.gates import Gates
 from sandbox.template.template import Effect, NetworkRule, WasiTemplate
-from tests.host.gateway.driver import Gateway, rule
+from tests.host.gateway.driver import TOKEN, Gateway, Guest, WorkerSide, rule
 from tests.host.gateway.test_gate import Sandboxed, gates  # noqa: F401 - a fixture
 from tests.host.gateway.upstream import Nameserver, Upstream
 from tests.support.guests import guest
@@ -314,3 +316,70 @@ def test_a_connection_left_open_ends_with_its_call(dials: Sandboxed, serve: Serv
     dials.gateway.send({"ended": dials.gateway.workers, "call": "call-7"})
     assert listening.ended.wait(5)
     assert [event["operation"] for event in dials.gateway.events()] == ["connect"], "told once, whoever was first"
+
+
+def asked(worker: WorkerSide, scheme: str, authority: str) -> tuple[int, Guest]:
+    """A socket's request as a worker that was taken over may make it: the gate has judged nothing."""
+    method = "GET" if scheme == "dns" else "POST"
+    n = worker.announce(method, scheme, authority, "")
+    request = Guest(worker.port)
+    headers = [("host", "gateway")] + ([] if method == "GET" else [("transfer-encoding", "chunked")])
+    request.send(h11.Request(method=method, target=f"/{TOKEN}/{n}", headers=headers))
+    return n, request
+
+
+@pytest.mark.parametrize("name", ["127.1", "0x7f000001", "[::1]", "ok.test%00", "", "a" * 300])
+def test_the_gateway_reads_a_name_itself(gateway: Gateway, name: str) -> None:
+    """NET-03, with the gate out of the way."""
+    worker = gateway.attach(rule("*", protocols=TCP), rule(cidr="127.0.0.1/32", protocols=TCP))
+    _, request = asked(worker, "dns", name)
+    request.send(h11.EndOfMessage())
+    assert request.read().status == 403
+    assert gateway.event()["decision"] == "deny"
+
+
+def test_a_tunnel_leads_where_it_was_first_said(gateway: Gateway, serve: Serve) -> None:
+    """One word of where to; one for a tunnel that nobody announced is not heard."""
+    server, other = serve(echo), serve(echo)
+    worker = gateway.attach(here(server.port), here(other.port))
+    n, request = asked(worker, "tcp", "")
+    for number, port in ((n + 7, other.port), (n, server.port), (n, other.port)):
+        worker.egress.send(json.dumps({"call": "call-1", "n": number, "dial": "127.0.0.1", "port": port}).encode())
+    assert isinstance(request.event(), h11.Response)
+    request.send(h11.Data(data=b"hello"))
+    assert bytes(request.event().data) == b"hello"
+    assert (server.connections, other.connections) == (1, 0)
+    request.sock.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"dial": "localhost", "port": 80},
+        {"dial": "127.0.0.1%lo", "port": 80},
+        {"dial": "127.0.0.1", "port": 65536},
+        {"dial": "127.0.0.1", "port": "80"},
+        {"dial": 1, "port": 80},
+        {"dial": "127.0.0.1"},
+        {"end": "now"},
+        {"end": ["send"]},
+    ],
+)
+def test_a_worker_that_talks_nonsense_is_dropped(gateway: Gateway, said: dict[str, object]) -> None:
+    worker = gateway.attach(here(1))
+    n, request = asked(worker, "tcp", "")
+    worker.egress.send(json.dumps({"call": "call-1", "n": n, **said}).encode())
+    assert worker.is_dropped()
+    assert request.read().reset
+
+
+def test_a_socket_that_never_says_where_to_is_no_event(gateway: Gateway) -> None:
+    worker = gateway.attach(here(1))
+    n, request = asked(worker, "tcp", "")
+    request.sock.close()
+    _, waiting = asked(worker, "tcp", "")
+    gateway.events()
+    gateway.send({"ended": gateway.workers, "call": "call-1"})
+    assert waiting.read().reset
+    assert gateway.events() == []
+    assert n == 1
