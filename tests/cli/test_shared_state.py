@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from sandbox import Sandbox
 from tests.support.guests import guest
 from tests.support.redis_server import PASSWORD, RedisServer, redis_server
 from tests.support.serving import ENVELOPE, program
@@ -23,6 +25,7 @@ from tests.support.serving import ENVELOPE, program
 SECONDS = 60
 GUEST = "exhaust_sleep"
 TOOL = f"{GUEST}__sleep"
+Given = TypeVar("Given")
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,20 @@ class Pair:
         lines = [line[5:] for line in answer.splitlines() if line.startswith(b"data:") and line[5:].strip()]
         return dict(json.loads(lines[-1] if lines else answer))
 
-    def terminal(self, side: int, *words: str) -> Any:
-        """The data of a command on one home."""
-        command = [program(), *words, "--json", "--home", str(self.home(side))]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False, env=dict(self.environ))
-        assert done.returncode == 0, done.stderr + done.stdout
-        return json.loads(done.stdout)
+    def terminal(self, side: int, do: Callable[[Sandbox], Awaitable[Given]]) -> Given:
+        """What a person does in a process of its own on one home."""
+
+        async def there() -> Given:
+            async with Sandbox(self.home(side), state=self.redis.url, environment=self.environ) as sandbox:
+                return await do(sandbox)
+
+        return asyncio.run(there())
+
+    def grants(self, side: int) -> list[str]:
+        async def held(sandbox: Sandbox) -> list[str]:
+            return [one.id for one in sandbox.grants()]
+
+        return self.terminal(side, held)
 
     def home(self, side: int) -> Path:
         return self.folder / f"home-{side}"
@@ -123,18 +134,18 @@ def code(answer: Mapping[str, Any]) -> str:
 
 def grant(pair: Pair, side: int) -> str:
     uri = f"fs://{pair.folder}/granted/**"
-    return str(pair.terminal(side, "permission", "grant", GUEST, "storage", uri, "--access", "read")["id"])
+    return pair.terminal(side, lambda sandbox: sandbox.grant_storage_permission(GUEST, uri, ["read"])).id
 
 
 def test_a_revoke_on_one_stops_the_running_calls_of_both_within_a_second(pair: Pair) -> None:
     given = grant(pair, 0)
-    assert [one["id"] for one in pair.terminal(1, "permission", "list")] == [given]
+    assert pair.grants(1) == [given]
     with running(pair, 0, 1) as calls:
-        pair.terminal(0, "permission", "revoke", given)
+        pair.terminal(0, lambda sandbox: sandbox.revoke(given))
         revoked = time.monotonic()
         assert [code(call.result(SECONDS)) for call in calls] == ["revoked", "revoked"]
         assert time.monotonic() - revoked < 1
-    assert pair.terminal(1, "permission", "list") == []
+    assert pair.grants(1) == []
     assert "result" in pair.call(1, 1)
 
 
@@ -158,11 +169,10 @@ def test_a_lost_server_denies_every_call_and_says_so_and_then_stops_what_runs(pa
             pair.redis.resume()
     time.sleep(1)
     assert "error" not in pair.call(1, 1)
-    assert pair.terminal(0, "permission", "list")
+    assert pair.grants(0)
 
 
 def test_the_password_is_nowhere(pair: Pair) -> None:
-    """Not on a disk, not in what is told, not in a command line."""
+    """On no disk, in nothing that was told."""
     files = [path for path in pair.folder.rglob("*") if path.is_file()]
     assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
-    assert PASSWORD not in json.dumps(pair.terminal(0, "config", "show"))

@@ -19,19 +19,16 @@ def values(place: Place) -> KeyValues:
     return place.open_values()
 
 
-def test_more_than_a_component_may_keep_is_refused_and_leaves_what_is_there(
-    values: KeyValues, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keyvalue, "MAX_BYTES", 1_000)
-    values.set("a", "b", "k", b"x" * 700)
+def test_more_than_a_component_may_keep_is_refused_and_leaves_what_is_there(values: KeyValues) -> None:
+    values.set("a", "b", "k", b"x" * 700, most=1_000)
     for key in ("k", "other"):
         with pytest.raises(FullError) as refused:
-            values.set("a", "b", key, b"y" * (1_000 if key == "k" else 300))
+            values.set("a", "b", key, b"y" * (1_000 if key == "k" else 300), most=1_000)
         assert refused.value.code is Code.RESOURCE_LIMIT_EXCEEDED
     assert values.get("a", "b", "k") == b"x" * 700
     assert values.keys("a", "b") == ("k",)
-    values.set("other", "b", "k", b"y" * 700)
-    values.set("a", "b", "k", b"y" * 800)
+    values.set("other", "b", "k", b"y" * 700, most=1_000)
+    values.set("a", "b", "k", b"y" * 800, most=1_000)
 
 
 def test_the_number_of_keys_is_bounded(values: KeyValues, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from sandbox.state import redis_tables
 from tests.state.places import SHARED, Place, forked
 from tests.state.test_store import NOW, add, grant
 
-KILLS = 24
+KILLS = 16
 LONGEST_S = 0.02
 
 

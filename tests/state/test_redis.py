@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import trustme
 
 from sandbox.errors import HostUnavailable
 from sandbox.state import Home, Store, open_store, redis_tables, state_of
@@ -20,7 +21,7 @@ from sandbox.state.secrets import SecretStore
 from sandbox.state.tables import LostError
 from tests.state.places import Place, forked
 from tests.state.test_store import NOW, add, grant
-from tests.support.redis_server import PASSWORD, RedisServer, redis_server
+from tests.support.redis_server import DURABLE, PASSWORD, RedisServer, free_port, redis_server
 
 pytestmark = pytest.mark.parametrize("place", ["redis"], indirect=True)
 
@@ -94,6 +95,31 @@ def test_a_wrong_password_is_told_without_it(place: Place) -> None:
             assert "canary" not in str(refused.value)
         add(opened(theirs, SANDBOX_STATE_PASSWORD=PASSWORD), grant())
         theirs.close()
+
+
+def test_over_tls_who_is_not_trusted_is_not_spoken_to(place: Place, tmp_path: Path) -> None:
+    """By a server of another's certificate, and by one whose certificate is for another host."""
+    trusted, port = trustme.CA(), free_port()
+    trusted.cert_pem.write_to_path(tmp_path / "ca.pem")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    certificate = trusted.issue_cert("localhost")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    for part in certificate.cert_chain_pems:
+        part.write_to_path(tmp_path / "cert.pem", append=True)
+    files = {"cert-file": "cert.pem", "key-file": "key.pem", "ca-cert-file": "ca.pem"}
+    words = [word for name, file in files.items() for word in (f"--tls-{name}", str(tmp_path / file))]
+    with redis_server(options=(*DURABLE, "--tls-port", str(port), "--tls-auth-clients", "no", *words)):
+        home = Home.open(place.folder / "own", place.environ)
+        for refused in (
+            f"localhost:{port}?ca={tmp_path}/other.pem",
+            f"localhost:{port}",
+            f"127.0.0.1:{port}?ca={tmp_path}/ca.pem",
+        ):
+            with pytest.raises(HostUnavailable, match="certificate verify failed"):
+                open_store(state_of(f"rediss://{refused}"), home, place.environ)
+        store = open_store(state_of(f"rediss://localhost:{port}?ca={tmp_path}/ca.pem"), home, place.environ)
+        add(store, grant())
+        store.close()
 
 
 def test_a_password_may_be_a_secret_of_the_home(place: Place) -> None:
