@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from sandbox.admission.models import AdmissionDocument, Role
-from sandbox.admission.patterns import any_covers, covers
+from sandbox.admission.patterns import covers
+from sandbox.admission.roles import SHIPPED_ROLES
 from sandbox.admission.subject import SHIPPED_SCOPES
 from sandbox.policy.refusal import Refusal, did_you_mean, quoted
 from sandbox.policy.tree import Path
@@ -27,13 +28,14 @@ def findings(own: AdmissionDocument, whole: AdmissionDocument) -> Iterator[Findi
 
 
 def _roles(own: AdmissionDocument, whole: AdmissionDocument) -> Iterator[Finding]:
+    known = {*SHIPPED_ROLES, *whole.roles}
     for name, role in own.roles.items():
-        yield from _unknown(role.inherits, whole.roles, "role", ("roles", name, "inherits"))
+        yield from _unknown(role.inherits, known, "role", ("roles", name, "inherits"))
         if (circle := _circle(name, whole.roles)) is not None:
             told = f"the role {quoted(name)} inherits from itself: {' → '.join(circle)}"
             yield ("roles", name, "inherits"), Refusal(told, "take one of these out")
     for subject, roles in own.assignments.items():
-        yield from _unknown(roles, whole.roles, "role", ("assignments", subject))
+        yield from _unknown(roles, known, "role", ("assignments", subject))
 
 
 def _circle(start: str, roles: Mapping[str, Role]) -> list[str] | None:
@@ -74,10 +76,6 @@ def _actions(own: AdmissionDocument, whole: AdmissionDocument) -> Iterator[Findi
         if action in whole.blocked_actions:
             told = f"{quoted(action)} is allowed here and blocked, and what is blocked is denied"
             yield ("allowed_actions", at), Refusal(told, "take it out of one of the two")
-    for at, tool in enumerate(own.approvals.exceptions):
-        if not any(map(any_covers(whole.approvals.require), (tool,))) and not any(map(covers(tool), whole.approvals.require)):
-            told = f"{quoted(tool)} is an exception from nothing: no line of `require` covers it"
-            yield ("approvals", "except", at), Refusal(told, "take it out")
 
 
 def _rules(own: AdmissionDocument, whole: AdmissionDocument) -> Iterator[Finding]:

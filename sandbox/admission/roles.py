@@ -43,6 +43,10 @@ REQUIRED = (
     Requirement(method=Method.GRANTS, scopes=("resources:write",)),
 )
 """What is needed whatever a document says."""
+SHIPPED_ROLES: Mapping[str, Role] = {
+    "viewer": Role(permissions=(Permission(resource="*", actions=("read", "list", "get", "search", "query")),))
+}
+"""Roles that a document may inherit from and assign without writing them. Where it does neither, they give nobody anything."""
 
 
 class Kept(dict[_Key, _Value]):
@@ -89,11 +93,14 @@ class Roles:
     name = "roles"
 
     def __init__(self, document: AdmissionDocument) -> None:
-        self._roles, self._assigned = document.roles, document.assignments
+        named = {name for role in document.roles.values() for name in role.inherits}
+        named |= {name for roles in document.assignments.values() for name in roles}
+        used = {name: role for name, role in SHIPPED_ROLES.items() if name in named}
+        self._roles, self._assigned = {**used, **document.roles}, document.assignments
         self.configured = bool(document.roles or document.assignments)
         self.held = Kept(self._held)
         self._books = Kept(self._book)
-        self._given = {name: [_given(name, each) for each in role.permissions] for name, role in document.roles.items()}
+        self._given = {name: [_given(name, each) for each in role.permissions] for name, role in self._roles.items()}
 
     def vote(self, facts: Facts) -> Vote | None:
         """Allow by a permission, else deny."""

@@ -130,6 +130,15 @@ def test_a_name_that_resembles_another_is_not_it(subject: str) -> None:
     assert effect(ROLES, request("files__read", subject)) is DENY
 
 
+def test_a_shipped_role_gives_what_it_says_where_the_document_names_it_and_nothing_elsewhere() -> None:
+    viewer = Subject("vera", roles=("viewer",), scopes=TOKEN_SCOPES)
+    used = "roles: {clerk: {inherits: [viewer]}}\nassignments: {ann: [clerk]}"
+    assert decide(used, request("files__read")).rules == ("role:viewer",)
+    assert effect(used, request("files__write")) is DENY
+    assert effect("assignments: {ann: [viewer]}", request("files__read")) is ALLOW
+    assert effect("roles: {clerk: {}}", request("files__read", viewer)) is DENY
+
+
 # Scopes.
 
 SCOPES = """
