@@ -398,11 +398,11 @@ def test_after_the_pause_one_call_tries(works: bool) -> None:
     fail(held, NOW)
     trial = reserved(held, NOW + 30)
     refused(held, NOW + 30)
-    held.settle(trial, {}, NOW + 31, ok=works)
+    held.settle(trial, {}, NOW + 65, ok=works)
     after: Callable[..., object] = reserved if works else refused
-    after(held, NOW + 32)
+    after(held, NOW + 66)
     if works:
-        after(held, NOW + 32)
+        after(held, NOW + 66)
 
 
 def test_what_conditions_look_at_is_counted_where_one_does() -> None:
