@@ -7,23 +7,39 @@ call comes. What is asked takes nothing from a budget and is not on record.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sandbox.admission import Authorizer, CallRequest, Decision, Ruling, Subject, new_request_id
+from sandbox.admission.budgets import whose_of
+from sandbox.admission.denied import STOPPED
+from sandbox.admission.refusing import used_up
 from sandbox.changes.granting import Granting
-from sandbox.components import Components
 from sandbox.errors import NotFound
 from sandbox.in_force.admitting import HANDLED
 from sandbox.in_force.inspecting import kinds_of
 from sandbox.in_force.metering import Metering
+from sandbox.in_force.stopped import said_of
 from sandbox.policy.effect import Effect
+from sandbox.state import EVERYTHING
 from sandbox.template.advice import Explained, Question, answer
 from sandbox.template.template import WasiTemplate
 
 if TYPE_CHECKING:
     from sandbox.admission.explaining import Considered, Explanation
     from sandbox.admission.models import AdmissionDocument
+
+
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """What refuses a call whatever the document says of it."""
+
+    section: str
+    rule: str
+    why: str
+    say: str
+    command: str | None = None
+
 
 _RULINGS = {Effect.ALLOW: Ruling.ALLOW, Effect.DENY: Ruling.DENY}
 _SECTIONS = {"storage": "files", "network": "network", "environment": "environment"}
@@ -33,7 +49,6 @@ class Explaining:
     """What `Sandbox` offers to who asks why."""
 
     _metering: Metering
-    _components: Components
 
     def _opened(self) -> Granting:
         raise NotImplementedError
@@ -63,7 +78,9 @@ class Explaining:
         # Imported where somebody asks: a host without a document must not wait for the engine of its patterns.
         from sandbox.admission.explaining import explain, explained_without
 
-        who = self._components.assigned.given(Subject.local(subject) if isinstance(subject, str) else subject)
+        opened, asks = self._opened(), Subject.local(subject) if isinstance(subject, str) else subject
+        given = opened.store.roles_of(asks.id)  # what holds now, also where nothing has been called here yet
+        who = replace(asks, roles=tuple(dict.fromkeys((*asks.roles, *given)))) if given else asks
         component = tool.partition("__")[0]
         request = CallRequest(
             new_request_id(),
@@ -78,9 +95,24 @@ class Explaining:
         ruleset = self._authorizer().ruleset
         used = document or (None if ruleset is None else ruleset.document)
         if used is None:
-            return explained_without(self._authorizer().evaluate(request))
-        seen = self._metering.seen(request, self._opened().clock())
-        return explain(used, request, seen, checks=() if ruleset is None else ruleset.rules.checks, handles=HANDLED)
+            found = explained_without(self._authorizer().evaluate(request))
+        else:
+            seen = self._metering.seen(request, opened.clock())
+            found = explain(used, request, seen, checks=() if ruleset is None else ruleset.rules.checks, handles=HANDLED)
+        outside = [*self._stopped(session), *self._used_up(request)] if document is None else []
+        return _with(found, outside)
+
+    def _stopped(self, session: str | None) -> Iterator[_Outside]:
+        stop = self._opened().store.stopped(session)
+        if stop is not None:
+            scope = "--all" if stop.scope == EVERYTHING else f"--session {stop.scope}"
+            yield _Outside("stop", STOPPED[0], said_of(stop), "let calls run again", f"sandbox resume {scope}")
+
+    def _used_up(self, request: CallRequest) -> Iterator[_Outside]:
+        budgets = self._metering.budgets
+        for line, held in () if budgets is None else budgets.standing(whose_of(request), self._opened().clock()):
+            if line.limit is not None and held >= line.limit:
+                yield _Outside("budgets", line.rule, used_up(line, held), "wait for the next period, or set more")
 
     def explain_effect(self, component: str, question: Question) -> Explanation:
         """Whether the calls of a component may touch something now, and why. Raises NotFound, SandboxError."""
@@ -101,6 +133,20 @@ class Explaining:
             return kinds_of(self.template_in_force(component))
         except NotFound:
             return ()
+
+
+def _with(found: Explanation, outside: list[_Outside]) -> Explanation:
+    """The explanation, where something else refuses the call as well: then that decides."""
+    from sandbox.admission.explaining import Change, Considered, Explanation
+
+    if not outside:
+        return found
+    told = tuple(Considered(one.section, one.rule, Ruling.DENY, True, one.why, decided=True) for one in outside)
+    rest = tuple(replace(each, decided=False) for each in found.considered)
+    decision = Decision(Ruling.DENY, tuple(one.rule for one in outside), outside[0].why)
+    commands = tuple(one.command for one in outside if one.command is not None)
+    change = Change(tuple(one.say for one in outside), commands, found.decision.effect)
+    return Explanation(decision, (*told, *rest), change)
 
 
 def _rules(template: WasiTemplate, question: Question, decided: str | None) -> Iterator[Considered]:

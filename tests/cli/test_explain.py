@@ -87,3 +87,29 @@ def test_an_effect_is_explained_in_the_same_form(folder: Path) -> None:
 def test_without_a_document_every_call_of_a_tool_is_allowed(folder: Path) -> None:
     done = sandbox("explain", "files__read", folder=folder)
     assert done.stdout.startswith("allow: the permissive document allows every call")
+
+
+def test_a_stop_and_a_role_that_was_given_are_part_of_the_answer(folder: Path) -> None:
+    """Also where nothing runs: what holds for the next call is explained."""
+    config = ("--config", str(folder / "sandbox.yaml"))
+    (folder / "sandbox.yaml").write_text("admission: admission.yaml\n")
+    (folder / "sandbox.yaml").chmod(0o600)
+    assert sandbox("explain", "files__read", "path=/x", "--subject", "dan", *config, folder=folder).returncode == 1
+    assert sandbox("role", "assign", "dan", "reader", *config, folder=folder).returncode == 0
+    assert sandbox("explain", "files__read", "path=/x", "--subject", "dan", *config, folder=folder).returncode == 0
+    assert sandbox("stop", "--all", *config, folder=folder).returncode == 0
+    done = sandbox("explain", "files__read", "path=/x", "--subject", "dan", *config, folder=folder)
+    assert done.stdout.startswith("deny: every call is stopped")
+    assert "`sandbox resume --all`" in done.stderr
+    assert sandbox("resume", "--all", *config, folder=folder).returncode == 0
+
+
+def test_a_budget_that_is_used_up_is_part_of_the_answer(folder: Path) -> None:
+    """It names its line."""
+    (folder / "used-up.yaml").write_text("admission: permissive\nbudgets: {users: {local: {max_requests: 1, period: month}}}\n")
+    (folder / "used-up.yaml").chmod(0o600)
+    config = ("--config", str(folder / "used-up.yaml"))
+    assert sandbox("tool", "call", "files__info", "path=/workspace", *config, folder=folder).returncode == 0
+    done = sandbox("explain", "files__info", *config, "--json", folder=folder)
+    call = json.loads(done.stdout)["call"]
+    assert (call["effect"], call["rules"]) == ("deny", ["budgets.users.local.max_requests"])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sandbox.admission import Authorizer, Subject
+from sandbox.admission.budgets import whose_of
 from sandbox.admission.load import load_admission
 from sandbox.errors import Code, NotAdmitted
 from sandbox.guarding import Account, Guard, guard
@@ -145,7 +146,7 @@ def test_what_was_reserved_and_not_used_is_given_back(make: Make, fails: bool) -
     with contextlib.suppress(ValueError):
         think()  # type: ignore[call-arg] # the same
     assert made.budgets is not None
-    held = {line.metric.value: taken for line, taken in made.budgets.standing(seen[0], 1_000_000.0)}
+    held = {line.metric.value: taken for line, taken in made.budgets.standing(whose_of(seen[0]), 1_000_000.0)}
     assert held == {"cost_micros": 0, "requests": 1}
 
 
