@@ -19,8 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
@@ -189,33 +188,25 @@ class Dispatch:
                 decision = self.authorizer.signalled(reservation)
                 await self._signal(request, decision)
                 raise self._refused(request, call, decision, found, reservation.code)
-            with self._given_back_unless_begun(reservation) as begins:
+            try:
                 effective = component.effective_for(call.session)
                 if not effective.counted or self.store.take_uses(effective.counted, now):
                     grants = tuple(grant.id for grant in effective.grants)
                     in_use = self.secrets.of_call(effective.secrets, effective.redactor)
                     given = (component, tool, effective.template, in_use, grants, now, reservation)
-                    begins(attempt := _Attempt(request, verdict.admission, *given))
-                    return attempt
-
-    @contextmanager
-    def _given_back_unless_begun(self, reservation: Reservation | None) -> Iterator[Callable[[_Attempt], None]]:
-        """What was taken for a call that does not begin is given back; it has begun once its attempt is on record."""
-        begun = False
-
-        def begins(attempt: _Attempt) -> None:
-            nonlocal begun
-            decision = attempt.admission.decision
-            told = {"arguments": attempt.request.arguments, "rules": decision.rules, "reason": decision.reason}
-            event = attempt.event(EventType.TOOL_INVOKE, decision=decision.effect.value, **told, **self._asked(attempt.request))
-            self.log.append(event, attempt.redactor)
-            begun = True
-
-        try:
-            yield begins
-        finally:
-            if not begun:
+                    return self._begun(_Attempt(request, verdict.admission, *given))
+            except BaseException:
                 self.metering.release(reservation)
+                raise
+            self.metering.release(reservation)
+
+    def _begun(self, attempt: _Attempt) -> _Attempt:
+        """The attempt, on record."""
+        decision = attempt.admission.decision
+        told = {"arguments": attempt.request.arguments, "rules": decision.rules, "reason": decision.reason}
+        event = attempt.event(EventType.TOOL_INVOKE, decision=decision.effect.value, **told, **self._asked(attempt.request))
+        self.log.append(event, attempt.redactor)
+        return attempt
 
     def _request(self, call: Call, found: tuple[Loaded, Tool] | None) -> CallRequest:
         try:

@@ -14,7 +14,8 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from sandbox.admission import Authorizer, CallRequest
@@ -37,6 +38,7 @@ _WORKED = frozenset({Ending.RETURNED, Ending.GUEST_ERROR})
 _OWN_LIMITS = frozenset({"wall_time", "cpu_time", "memory", "fuel", "output"})
 
 _LOG = logging.getLogger("sandbox")
+_NOT_WATCHED = contextlib.nullcontext()
 
 
 class Host(Protocol):
@@ -127,17 +129,12 @@ class Metering:
         after = self._budgets.settle(reservation, used_by(outcome.usage), self._clock(), ok=worked(outcome))
         return tuple({warned.rule: warned for warned in (*reservation.warnings, *after)}.values())
 
-    @contextlib.contextmanager
-    def watched(self, reservation: Reservation | None, call_id: str) -> Iterator[None]:
+    def watched(self, reservation: Reservation | None, call_id: str) -> AbstractContextManager[object]:
         """Charge a call what it uses while it runs, and have it stopped where that passes a bound."""
         if reservation is None or self._budgets is None or not reservation.measured:
-            yield
-            return
+            return _NOT_WATCHED
         watch = _Watch(self._budgets, reservation, call_id, self._host, self._clock)
-        try:
-            yield
-        finally:
-            watch.end()
+        return contextlib.closing(watch)
 
 
 class _Watch:
@@ -157,7 +154,7 @@ class _Watch:
         self._stopping: asyncio.Task[Any] | None = None
         self._timer = self._loop.call_later(LOOK_S, self._look)
 
-    def end(self) -> None:
+    def close(self) -> None:
         self._timer.cancel()
 
     def _look(self) -> None:
