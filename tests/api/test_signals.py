@@ -220,3 +220,21 @@ async def test_a_suspended_call_is_killed_by_a_stop(sandbox: Sandbox, home: Path
     await sandbox.stop_calls()
     assert (await call).outcome.ending is Ending.KILLED
     assert sandbox.suspended() == {}
+
+
+async def test_a_warning_and_a_rate_send_the_signal_that_the_document_names(sandbox: Sandbox, home: Path) -> None:
+    """A warning keeps the call from running; what passes a rate kills what else runs in its session."""
+    await sandbox.load(guest("traps"))
+    warned = "content: [{pattern: 'three', where: [arguments], action: warn}]\nsignals: {on_warning: SIGSTOP}"
+    under(sandbox, warned)
+    with pytest.raises(NotAdmitted) as refused:
+        await sandbox.call("traps__fine", {"number": 3, "three": 1}, session="s")
+    assert refused.value.code is Code.APPROVAL_REQUIRED
+    under(sandbox, "rates: [{tool: traps__fine, per: user, limit: 1/min}]\nsignals: {on_rate_limit: SIGKILL}")
+    running = await sleeping(sandbox, home, session="s")
+    assert (await sandbox.call("traps__fine", {"number": 3}, session="s")).outcome.ok
+    with pytest.raises(NotAdmitted) as refused:
+        await sandbox.call("traps__fine", {"number": 3}, session="s")
+    assert (refused.value.code, refused.value.retry_after_s is not None) == (Code.RATE_LIMIT_EXCEEDED, True)
+    assert (await running).outcome.ending is Ending.KILLED
+    assert [record["event"] for record in recorded(home, "signal_stop", "signal_kill")] == ["signal_stop", "signal_kill"]
