@@ -38,7 +38,7 @@ async def test_a_call_whose_denials_cannot_be_kept_has_its_end_on_record(
 ) -> None:
     """Another process has the store locked; the caller is told, and the record is whole."""
     await sandbox.load(guest("escape_answer"))
-    sandbox._store._open().execute("PRAGMA busy_timeout=50")
+    sandbox._store._tables.current().execute("PRAGMA busy_timeout=50")
     other = sqlite3.connect(home / "state" / "state.sqlite", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
