@@ -149,6 +149,17 @@ def test_a_revoke_on_one_stops_the_running_calls_of_both_within_a_second(pair: P
     assert "result" in pair.call(1, 1)
 
 
+def test_what_is_stopped_on_one_is_stopped_on_both_within_a_second(pair: Pair) -> None:
+    with running(pair, 1) as (call,):
+        pair.terminal(0, lambda sandbox: sandbox.stop_calls(reason="it runs wild"))
+        stopped = time.monotonic()
+        assert call.result(SECONDS)["result"]["isError"] is True
+        assert time.monotonic() - stopped < 1
+    assert pair.call(1, 1)["result"]["isError"] is True
+    pair.terminal(1, lambda sandbox: sandbox.resume_calls())
+    assert not pair.call(0, 1)["result"].get("isError")
+
+
 def test_a_lost_server_denies_every_call_and_says_so_and_then_stops_what_runs(pair: Pair) -> None:
     grant(pair, 0)
     with running(pair, 1) as (call,):
@@ -160,9 +171,8 @@ def test_a_lost_server_denies_every_call_and_says_so_and_then_stops_what_runs(pa
                 assert code(refused) == "unavailable"
                 assert "cannot reach its state" in json.dumps(refused)
                 assert f"the state server `{pair.redis.url}/0` does not answer" in pair.told(side)
-                (denied,) = [line for line in pair.records(side).splitlines() if '"access_denied"' in line]
-                assert json.loads(denied)["tool"] == TOOL
-                assert json.loads(denied)["code"] == "unavailable"
+                denied = [json.loads(line) for line in pair.records(side).splitlines() if '"access_denied"' in line][-1]
+                assert (denied["tool"], denied["code"]) == (TOOL, "unavailable")
             assert time.monotonic() - began < 5, "nobody waits long for a server that is lost"
             assert code(call.result(SECONDS)) == "revoked"
         finally:
