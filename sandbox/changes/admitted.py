@@ -40,7 +40,9 @@ class Admitted:
         if authorizer.ruleset is None:
             return
         self.permit(subject, Method.GRANTS if changes else Method.READ)
-        request = CallRequest(new_request_id(), self._components.assigned.given(subject), tool, session=session, arguments=arguments)
+        request = CallRequest(
+            new_request_id(), self._components.assigned.given(subject), tool, session=session, arguments=arguments
+        )
         decision = authorizer.evaluate(request)
         if not decision.allowed:
             raise not_admitted(decision)
