@@ -235,6 +235,7 @@ def test_the_record_has_the_bytes_of_both_bodies(gateway: Gateway, worker: Worke
         "resource": None,
         "limit": None,
         "secret": None,
+        "operation": None,
     }
 
 
