@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sandbox.admission import CallRequest, Subject, new_request_id
+from sandbox.admission import Authorizer, CallRequest, Subject, new_request_id
 from sandbox.admission.budgets import whose_of
 from sandbox.admission.costs import CostTracker
 from sandbox.admission.counting import UsageStore
+from sandbox.admission.load import load_admission
 from sandbox.admission.memory_counts import MemoryCounts
 from sandbox.admission.prices import PriceList, Tokens
 from sandbox.admission.refusing import Refusal
 from sandbox.admission.reserving import A_MODEL_CALL, Budgets, Reservation
-from sandbox.admission.terms import Terms
+from sandbox.admission.terms import Terms, terms_of
 from sandbox.config.spending import Budget, BudgetSection, Metric, Prices, Rate
 from sandbox.errors import Code
 
@@ -463,3 +464,46 @@ def test_in_audit_mode_a_document_refuses_nothing_and_warns() -> None:
     user, rate = "budgets.users.alice.max_requests", "rates.tool.*"
     assert told == [[], [user], [user, rate]]
     assert refused(held).rules == ("budgets.global.max_requests",)
+
+
+DESIGNED = """
+version: "1.0"
+template: permissive
+rates:
+  - {tool: "*", per: user, limit: 60/min}
+  - {action: api_call, per: tenant, limit: 1000/min}
+budgets:
+  global:  {max_cost: 1000, max_tokens: 10000000, max_requests: 100000, period: month, soft_limit_percent: 80}
+  users:   {user-123: {max_cost: 50, max_requests: 1000, period: day}}
+  tenants: {tenant-abc: {max_cost: 500, period: week}}
+  runs:    {default: {max_cost: 10, max_cost_per_call: 0.1, max_tool_calls: 50, max_llm_calls: 10, max_seconds: 300}}
+  default_user: {max_cpu_seconds: 600, max_egress_bytes: 1Gi, period: day}
+prices: {per_call: {"weather__*": 0.001}, cpu_second: 0.0001}
+"""
+
+
+def test_a_document_with_all_of_it_holds_as_written() -> None:
+    """Each bound where it is first met: the calls of a minute, the tool calls of a run, the cost of a call and of a user."""
+    ruleset = Authorizer(load_admission(DESIGNED, file="admission.yaml")).ruleset
+    held = Budgets(MemoryCounts(), terms_of(None, ruleset, {}))
+    asked = request("user-123", tenant="tenant-abc")
+    for second in range(50):
+        held.settle(reserved(held, NOW + second, asked), {Metric.CPU: 10}, NOW + second)
+    assert [(line.rule, spent) for line, spent in held.standing(whose_of(asked), NOW + 50)][:3] == [
+        ("budgets.global.max_cost", 50 * 1_001),
+        ("budgets.global.max_tokens", 0),
+        ("budgets.global.max_requests", 50),
+    ]
+    assert refused(held, NOW + 50, asked).rules == ("budgets.runs.default.max_tool_calls",)
+    other = request("user-123", tenant="tenant-abc", session="another")
+    for _ in range(10):
+        reserved(held, NOW + 50, other)
+    assert refused(held, NOW + 50, other).rules == ("rates.tool.*",)
+    dear = reserved(held, NOW + 120, other)
+    stop = held.spend(dear, NOW + 120, cost_micros=100_000)
+    assert stop is not None
+    assert stop.rules == ("budgets.runs.default.max_cost_per_call",)
+    held.settle(dear, {}, NOW + 120)
+    rich = reserved(held, NOW + 240, request("user-123", session="third"), estimate={Metric.REQUESTS: 1})
+    held.settle(rich, {Metric.COST: 49_900_000}, NOW + 240)
+    assert refused(held, NOW + 241, request("user-123", session="fourth")).rules == ("budgets.users.user-123.max_cost",)
