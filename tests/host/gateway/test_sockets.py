@@ -374,12 +374,17 @@ def test_a_worker_that_talks_nonsense_is_dropped(gateway: Gateway, said: dict[st
 
 
 def test_a_socket_that_never_says_where_to_is_no_event(gateway: Gateway) -> None:
+    """Neither where the guest drops it, nor where its call ends first."""
     worker = gateway.attach(here(1))
-    n, request = asked(worker, "tcp", "")
-    request.sock.close()
-    _, waiting = asked(worker, "tcp", "")
-    gateway.events()
-    gateway.send({"ended": gateway.workers, "call": "call-1"})
-    assert waiting.read().reset
-    assert gateway.events() == []
-    assert n == 1
+    for drops in (True, False):
+        _, request = asked(worker, "tcp", "")
+        _, later = asked(worker, "dns", "ok.test")
+        later.send(h11.EndOfMessage())
+        assert later.read().status == 403, "what came before it has been read"
+        assert [event["operation"] for event in gateway.events()] == ["lookup"]
+        if drops:
+            request.sock.close()
+        else:
+            gateway.send({"ended": gateway.workers, "call": "call-1"})
+            assert request.read().reset
+        assert gateway.events() == []
