@@ -83,7 +83,6 @@ def test_what_is_not_built_is_refused_by_name(key: str) -> None:
         ("ceiling: {network: {allow: [{host: 'a b'}]}}", "1:36: ceiling.network.allow[0].host", "`a b`"),
         ("ceiling: {netwrok: {}}", "1:11: ceiling.netwrok", "unknown key"),
         ("ceiling: {storage: {allow: [{uri: 'fs:///proc/**', access: [read]}]}}", "1:29: ceiling.storage.allow[0]", "kernel"),
-        ("ceiling: {state: {keyvalue: {max_size: 1Mi}}}", "1:11: ceiling.state", "not enforced yet"),
         ("ceiling: [a]", "1:10: ceiling", "a mapping is meant"),
     ],
 )

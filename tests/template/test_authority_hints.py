@@ -63,6 +63,7 @@ def test_every_field_of_a_template_was_thought_of() -> None:
         "environment",  # read when the call begins
         "denied_environment",
         "limits",
+        "keyvalue",  # the component's own, seen by nobody else
         "generation",
     }
     assert {field.name for field in fields(WasiTemplate)} <= authority | without

@@ -112,7 +112,7 @@ EXPLAINED = template(
         (explain_url(EXPLAINED, "https://a.example/x", "POST"), False, "denied"),
         (explain_url(EXPLAINED, "http://a.example/x"), False, "denied"),
         (explain_url(EXPLAINED, "https://b.example/"), False, "denied"),
-        (explain_url(EXPLAINED, "ftp://a.example/"), False, "only http and https"),
+        (explain_url(EXPLAINED, "ftp://a.example/"), False, "only http, https and tcp"),
         (explain_url(EXPLAINED, "https://a.example:99999/"), False, "is no URL"),
         (explain_environment(EXPLAINED, "LANG"), True, "the host's value"),
         (explain_environment(EXPLAINED, "MODE"), True, "the value written there"),
