@@ -55,7 +55,7 @@ def test_nothing_reading_and_denies_are_calm() -> None:
 
 def test_every_field_of_a_template_was_thought_of() -> None:
     """A new field may be a new authority: whoever adds one decides here whether a hint must know it."""
-    authority = {"files", "network"}
+    authority = {"files", "network", "keyvalue"}
     without = {
         "component",
         "tenant",
@@ -63,7 +63,6 @@ def test_every_field_of_a_template_was_thought_of() -> None:
         "environment",  # read when the call begins
         "denied_environment",
         "limits",
-        "keyvalue",  # the component's own, seen by nobody else
         "generation",
     }
     assert {field.name for field in fields(WasiTemplate)} <= authority | without
