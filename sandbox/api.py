@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sandbox.admission import Authorizer, Subject, new_request_id
 from sandbox.admission.subject import NOTHING
-from sandbox.audit import AuditLog, Event, EventType, Redactor
+from sandbox.audit import AuditLog
 from sandbox.audit.tail import tail
 from sandbox.changes.admitted import Admitted
 from sandbox.changes.applying import Changes
@@ -35,17 +35,17 @@ from sandbox.changes.signalling import Signalling
 from sandbox.changes.signals import Signals
 from sandbox.changes.stopping import Stopping
 from sandbox.changes.workflows import Sharing
-from sandbox.components import Components, Loaded, LoadedComponent
+from sandbox.components import Components, LoadedComponent
 from sandbox.config.proxy import Proxy
 from sandbox.config.spending import BudgetSection
 from sandbox.control import MAX_LEFT_OUT, MAX_WHY, ControlSocket, Status, status_all
 from sandbox.dispatch import Call, Dispatch
-from sandbox.errors import HostUnavailable, PolicyError, SandboxError
+from sandbox.errors import HostUnavailable, SandboxError
 from sandbox.figures import Figures
-from sandbox.host.host import Component, Host
+from sandbox.host.host import Host
 from sandbox.host.layers.report import LayerReport
 from sandbox.host.settings import HostSettings
-from sandbox.in_force.accepted import LOCAL, Accepted, Documents, Given
+from sandbox.in_force.accepted import Documents, Given
 from sandbox.in_force.admitting import Admitting
 from sandbox.in_force.effective import Around
 from sandbox.in_force.in_use import Secrets, login_of
@@ -56,6 +56,7 @@ from sandbox.policy.load import load_policy_file
 from sandbox.policy.models import PolicyDocument
 from sandbox.receipt import Receipt
 from sandbox.registry.installing import Installing, Kept
+from sandbox.registry.loading import Loading
 from sandbox.registry.planning import Planning
 from sandbox.registry.registry import Registry
 from sandbox.registry.standing import Standing
@@ -67,8 +68,7 @@ from sandbox.state.opening import open_key_values
 from sandbox.state.secrets import SecretStore
 from sandbox.state.usage import open_usage
 from sandbox.template.authority_hints import AuthorityHints, authority_hints
-from sandbox.wit.tools import Tool, notes_of, tools_of
-from sandbox.wit.types import Digest
+from sandbox.wit.tools import Tool
 from sandbox.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("sandbox")
 
 
-class Sandbox(Admitted, Budgeting, Permissions, Installing, Roles, Sharing, Signalling, Workshop, Explaining):
+class Sandbox(Loading, Admitted, Budgeting, Permissions, Installing, Roles, Sharing, Signalling, Workshop, Explaining):
     """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
 
     `home` is where state, record, cache and data lie; `state` says where grants are kept, as the configuration does, or `memory`.
@@ -237,39 +237,6 @@ class Sandbox(Admitted, Budgeting, Permissions, Installing, Roles, Sharing, Sign
         """Have `callback` called, on the event loop, after the tools or a policy changed."""
         self._listeners.append(callback)
 
-    async def load(
-        self, path: Path | str, *, policy: Given | None = None, name: str | None = None, lenient: bool = False
-    ) -> LoadedComponent:
-        """Load a component under a policy; its tools can be called from now on.
-
-        `policy` is a file, the name of a policy that ships with the host, or a document: giving it is accepting it. Without one,
-        what was accepted for this very component before holds, else nothing is granted.
-
-        Raises ComponentError for a component, PolicyError for a policy that is refused; `lenient`, a component whose policy is
-        refused is listed and granted nothing, and `get_policy` says why.
-        """
-        host = await self._started()
-        file = _absolute(path)
-        name = file.stem if name is None else name
-        self._home.data_place(name)  # refuses a name before anything is read; a refused component leaves no folder
-        given = self._given(policy, lenient)
-        component = await host.load(file)
-        self._standing.loaded(component.digest)
-        taken = given or self._accepted_before(name, component.digest) or self._documents.unaccepted(name)
-        async with self._changes.lock:
-            try:
-                loaded = self._prepared(name, component, taken, file)
-            except PolicyError as error:
-                if not lenient:
-                    raise
-                taken = self._documents.faulty(error, taken.text, taken.path or taken.file)
-                loaded = self._prepared(name, component, taken, file)
-            self._record_load(loaded, file)
-            self._granting.put(name, component.digest, taken, str(file), EventType.POLICY_LOADED)
-            self._components.add(loaded)
-            await self._changes.apply()
-        return loaded.shown
-
     async def restore(self, *, warm: bool = False) -> tuple[LoadedComponent, ...]:
         """Show every installed component from now on, those to come too; each is loaded when it is first called.
 
@@ -414,37 +381,6 @@ class Sandbox(Admitted, Budgeting, Permissions, Installing, Roles, Sharing, Sign
             raise HostUnavailable("the host is not running")
         return self._host
 
-    def _prepared(self, name: str, component: Component, taken: Accepted, file: Path) -> Loaded:
-        tools = tools_of(name, component.world, component.digest, others=tuple(self._components.tools))
-        self._components.refuse_collision(name, tools)
-        effective = self._changes.effective(name, component.digest, taken)
-        notes = [f"`{note.wit_id}` is no tool: {note.message}" for note in notes_of(component.world)]
-        doubts = [f"`{tool.name}`: {note}" for tool in tools for note in tool.notes]
-        doubts += [one.told for one in effective.left_out]
-        doubts += self._dispatch.secrets.unset(effective.secrets)
-        waiting = (
-            () if taken.by == LOCAL else self._standing.asked_by_file(name, component.digest, file, component.policy_section)
-        )
-        shown = LoadedComponent(name, component.digest, tools, tuple(notes), (*effective.warnings, *doubts), waiting)
-        return Loaded(shown, effective)
-
-    def _given(self, policy: Given | None, lenient: bool) -> Accepted | None:
-        try:
-            return None if policy is None else self._documents.read(policy)
-        except PolicyError as error:
-            if not lenient:
-                raise
-            return self._documents.faulty(error, path=str(policy))
-
-    def _accepted_before(self, name: str, digest: Digest) -> Accepted | None:
-        row = self._store.component(name, digest)
-        return self._documents.stored(row) if row is not None and row.accepted_by else None
-
-    def _record_load(self, loaded: Loaded, file: Path) -> None:
-        told = {"path": str(file), "tools": [tool.name for tool in loaded.shown.tools]}
-        event = Event(EventType.COMPONENT_LOADED, new_request_id(), component=loaded.name, digest=loaded.digest, detail=told)
-        self._log.append(event, Redactor())
-
     def _status(self) -> dict[str, Any]:
         left_out = {grant: why[:MAX_WHY] for grant, why in islice(self._changes.left_out().items(), MAX_LEFT_OUT)}
         components = sorted(self._components.loaded)
@@ -472,10 +408,6 @@ class Sandbox(Admitted, Budgeting, Permissions, Installing, Roles, Sharing, Sign
     def _require_open(self) -> None:
         if not self._open:
             raise HostUnavailable("the sandbox is not open", help="use it in `async with Sandbox() as sandbox:`")
-
-
-def _absolute(path: Path | str) -> Path:
-    return Path(path).absolute()
 
 
 def _address(nameserver: str | None) -> tuple[str, int] | None:
