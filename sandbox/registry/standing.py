@@ -217,6 +217,9 @@ class Standing:
     async def _load(self, digest: Digest) -> None:
         try:
             host = await self.start()
+            if not self.copy_of(digest).exists():
+                # Homes that share a store share what is installed, and no files.
+                raise ComponentError("its bytes are not in this home", help="`sandbox component load FILE.wasm` puts them there")
             found = await host.load(self.copy_of(digest))
             if found.digest != digest:
                 raise ComponentError("the home's copy of the component was changed", help="load it again")

@@ -10,6 +10,7 @@ from sandbox import Sandbox
 from sandbox.errors import GrantError, HostUnavailable, SandboxError
 from sandbox.policy.load import load_policy
 from tests.support.components import files_component
+from tests.support.guests import guest
 from tests.support.redis_server import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -54,3 +55,16 @@ async def test_a_file_elsewhere_is_shared_by_homes_and_named_by_no_policy(home: 
     assert not (home / "state" / "state.sqlite").exists()
     async with Sandbox(tmp_path / "other", state=state) as sandbox:
         assert [one.id for one in sandbox.grants()] == [given]
+
+
+async def test_what_one_home_installed_another_runs_once_it_has_the_bytes(home: Path, tmp_path: Path) -> None:
+    """Homes that share a store share what is installed and accepted, and no files."""
+    state = f"sqlite://{tmp_path}/shared/state.sqlite"
+    async with Sandbox(home, state=state) as sandbox:
+        await sandbox.install(guest("traps"), policy="deny-all")
+    async with Sandbox(tmp_path / "other", state=state) as other:
+        await other.restore()
+        with pytest.raises(SandboxError, match="its bytes are not in this home"):
+            await other.call("traps__fine", {"number": 7})
+        await other.install(guest("traps"))
+        assert (await other.call("traps__fine", {"number": 7})).outcome.value == 7
