@@ -97,7 +97,8 @@ class Guard:
         try:
             self._record(EventType.TOOL_INVOKE, request, decision=decision, arguments=dict(request.arguments))
         except BaseException:
-            self._settle(account, {}, ok=None)
+            if self.budgets is not None and reserved is not None:
+                self.budgets.release(reserved, self.clock())
             raise
         return account
 
