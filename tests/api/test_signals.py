@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox import NotAdmitted, NotFound, Sandbox
+from sandbox import HostUnavailable, NotAdmitted, NotFound, Sandbox
 from sandbox.admission.load import load_admission
 from sandbox.admission.signal import Signal, SignalContext, SignalledCall
 from sandbox.changes import signals
@@ -238,3 +239,17 @@ async def test_a_warning_and_a_rate_send_the_signal_that_the_document_names(sand
     assert (refused.value.code, refused.value.retry_after_s is not None) == (Code.RATE_LIMIT_EXCEEDED, True)
     assert (await running).outcome.ending is Ending.KILLED
     assert [record["event"] for record in recorded(home, "signal_stop", "signal_kill")] == ["signal_stop", "signal_kill"]
+
+
+async def test_a_stop_that_somebody_takes_out_of_the_store_is_no_stop_less(sandbox: Sandbox, home: Path) -> None:
+    """Who knew of it goes on refusing; who starts then can tell nothing, and has nothing to call."""
+    await sandbox.load(guest("traps"))
+    await sandbox.stop_calls()
+    with sqlite3.connect(home / "state" / "state.sqlite") as db:
+        db.execute("DELETE FROM stops")
+        db.execute("UPDATE numbers SET value = value + 1 WHERE name = 'generation'")
+    with pytest.raises(NotAdmitted, match="every call is stopped"):
+        await sandbox.call("traps__fine", {"number": 3})
+    async with Sandbox(home) as later:
+        with pytest.raises(HostUnavailable, match="changed by something else"):
+            await later.load(guest("traps"))
