@@ -40,7 +40,8 @@ class Hit:
     score: float
 
     def __str__(self) -> str:
-        return f"{', '.join(self.finds)} (`{self.line.use or self.line.reason or self.line.pattern}`)"
+        finds = ", ".join(self.finds)
+        return finds if self.line.use is None else f"{finds} (`{self.line.use}`)"
 
 
 @dataclass(frozen=True, slots=True)

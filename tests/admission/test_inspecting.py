@@ -1,0 +1,54 @@
+"""Every part of an outcome that reaches a caller is looked through, and comes back as it was but for what is taken out."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.admission import Authorizer
+from sandbox.admission.load import load_admission
+from sandbox.errors import Code
+from sandbox.host.outcome import Denial, Ending, Outcome, Usage
+from sandbox.in_force.inspecting import inspect
+from sandbox.redaction import Redactor
+
+USAGE = Usage(wall_ms=5.0)
+PARTS = ("value", "message", "stdout", "stderr", "denial")
+
+
+def outcome(part: str) -> Outcome:
+    said = {name: "the canary" if name == part else "harmless" for name in PARTS}
+    denial = Denial(Code.FILESYSTEM_ACCESS_DENIED, {"path": said["denial"], "operation": "open"}, "no line allows it")
+    texts = {name: said[name] for name in ("message", "stdout", "stderr")}
+    return Outcome(Ending.GUEST_ERROR, {"it": said["value"]}, denials=(denial, denial), usage=USAGE, **texts)
+
+
+def authorizer(action: str) -> Authorizer:
+    text = f'version: "1.0"\ncontent: [{{pattern: canary, reason: bird, where: [result], action: {action}}}]'
+    return Authorizer(load_admission(text, file="a.yaml"))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_may_not_leave_is_found_in_every_part(part: str) -> None:
+    told, found = inspect(authorizer("block"), outcome(part), Redactor())
+    assert found is not None
+    assert told == Outcome(
+        Ending.WITHHELD, message="the call ran, and its result is kept back: it holds bird", usage=USAGE
+    )
+    asked, _ = inspect(authorizer("require_approval"), outcome(part), Redactor())
+    assert asked.ending is Ending.WITHHELD
+    assert "needs an approval" in asked.message
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_is_taken_out_leaves_the_rest_as_it_was(part: str) -> None:
+    before = outcome(part)
+    told, _ = inspect(authorizer("redact"), before, Redactor())
+    assert "canary" not in str(told)
+    assert str(told) == str(before).replace("canary", "[REDACTED:BIRD]")
+    assert "canary" in str(before), "a copy"
+
+
+def test_what_holds_nothing_is_the_same_object() -> None:
+    harmless = outcome("none of them")
+    assert inspect(authorizer("block"), harmless, Redactor()) == (harmless, None)
+    assert inspect(Authorizer("strict"), outcome("value"), Redactor()) == (outcome("value"), None)
