@@ -64,8 +64,8 @@ def get(url: str, method: str = "GET") -> Call:
 
 
 def posting(body: str) -> Call:
-    """Send a body."""
-    asked = get("http://a.test:{port}/", "POST")
+    """Send a body, to a server that does not answer before it has it."""
+    asked = get("http://a.test:{slow}/", "POST")
     return Call(asked.tool, {**asked.arguments, "body": body})
 
 
