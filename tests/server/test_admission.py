@@ -36,6 +36,12 @@ rules:
   - name: from-this-machine
     effect: deny
     when: {component: every_type, arguments.x: far, not: {metadata.address: {cidr: 192.0.2.0/24}}}
+  - name: no-robots
+    effect: deny
+    when: {component: every_type, arguments.x: near, not: {metadata.user_agent: {starts_with: python}}}
+  - name: only-here
+    effect: deny
+    when: {component: every_type, arguments.x: near, not: {metadata.address: {cidr: 127.0.0.0/8}}}
   - name: one-agent
     effect: deny
     when: {component: every_type, arguments.x: agent, metadata.user_agent: {starts_with: python}}
@@ -120,8 +126,10 @@ async def test_a_role_does_not_replace_a_scope(guarded: tuple[Served, Path], mod
 async def test_what_a_request_says_of_itself_may_take_rights(guarded: tuple[Served, Path], mode: Mode) -> None:
     """Its address and its user agent, as the front saw them."""
     async with client(guarded, "ann", mode) as ann:
-        assert "from-this-machine" in body(await ann.call_tool(ECHO, {"x": "far"}))["message"]
-        assert "one-agent" in body(await ann.call_tool(ECHO, {"x": "agent"}))["message"]
+        for word, rule in (("far", "from-this-machine"), ("agent", "one-agent")):
+            told = body(await ann.call_tool(ECHO, {"x": word}))["message"]
+            assert told == f"the call is not admitted: the rule `{rule}` denies it", "and not for what cannot be told"
+        assert not (await ann.call_tool(ECHO, {"x": "near"})).is_error
 
 
 async def test_a_call_carries_its_tokens_tenant_to_the_record(guarded: tuple[Served, Path]) -> None:
