@@ -59,7 +59,7 @@ async def test_no_rule_no_connection(stage: Stage, server: upstream.Upstream) ->
     """NET-01: also where http may go anywhere; the refusal names host and port, and the command that grants it."""
     for document in (policy(), lines('host: "*"', "cidr: 127.0.0.1/32, ports: any")):
         await stage.load("dials", document)
-        result = await stage.contained("dials__ask", refused, **asked(server.port), repeats=10)
+        result = await stage.contained("dials__ask", refused, **asked(server.port), repeats=4)
         assert result.body is not None
         assert result.body["tried"] == {"scheme": "tcp", "host": "127.0.0.1", "port": server.port, "operation": "connect"}
         assert result.body["grant"] == {"cidr": "127.0.0.1/32", "ports": [server.port], "protocols": ["tcp"]}
@@ -70,7 +70,7 @@ async def test_no_rule_no_connection(stage: Stage, server: upstream.Upstream) ->
 async def test_no_rule_no_lookup(stage: Stage) -> None:
     """NET-01: a name that no line lets be dialled is not looked up; what to write is said with the port left open."""
     await stage.load("dials", lines('host: "*"'))
-    result = await stage.contained("dials__look-up", refused, name="localhost", repeats=10)
+    result = await stage.contained("dials__look-up", refused, name="localhost", repeats=4)
     assert result.body is not None
     assert "sandbox permission grant dials network localhost --protocol tcp --port PORT" in result.body["help"]
 
@@ -148,11 +148,11 @@ async def test_metadata_and_ranges_inside_are_refused_under_a_star(stage: Stage)
     refused(await stage.call("dials__ask", **asked(80, INSIDE[0])))
 
 
-@pytest.mark.parametrize("host", ["example.com", "evil-example.com", "example.com.evil.com", ".example.com", "xexample.com"])
-async def test_a_wildcard_means_true_subdomains(online: Stage, host: str) -> None:
+async def test_a_wildcard_means_true_subdomains(online: Stage) -> None:
     """NET-05."""
     await online.load("dials", lines(named("*.example.com", 5432)))
-    refused(await online.call("dials__look-up", name=host))
+    for host in ("example.com", "evil-example.com", "example.com.evil.com", ".example.com", "xexample.com"):
+        refused(await online.call("dials__look-up", name=host))
 
 
 async def test_a_flood_of_connections_is_counted(stage: Stage, server: upstream.Upstream) -> None:
@@ -164,7 +164,7 @@ async def test_a_flood_of_connections_is_counted(stage: Stage, server: upstream.
         assert 0 < told.count("ok") <= 32
 
     await stage.load("dials", lines(loopback(server.port)))
-    await stage.contained("dials__at-once", bounded, address=HERE, port=server.port, times=200, repeats=4, within_s=20)
+    await stage.contained("dials__at-once", bounded, address=HERE, port=server.port, times=200, repeats=2, within_s=20)
     assert value(await stage.call("dials__ask", **asked(server.port)))["text"] == "hello"
 
 
