@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 from sandbox.host.gates import ffi, values
 from sandbox.host.gates.socket_state import (
     TCP,
+    Method,
     Network,
     Socket,
     SocketError,
@@ -23,7 +24,6 @@ from sandbox.host.gates.socket_state import (
     read_address,
     socket_address_value,
 )
-from sandbox.host.gates.socket_state import Method as Method
 from sandbox.host.gates.tunnel import ACCEPTED, open_tunnel
 from sandbox.template.addresses import Address
 from sandbox.template.network import NetworkDecision
@@ -34,9 +34,9 @@ _NO_LISTENING = "a tool connects to others, nobody connects to a tool"
 _SECOND = 10**9
 
 
-def create(_sockets: Sockets, arguments: int) -> object:
+def create(sockets: Sockets, arguments: int) -> object:
     """`create-tcp-socket`: it reaches nothing by itself."""
-    return _sockets.handles.give(Socket(values.text(arguments)), TCP)
+    return sockets.handles.give(Socket(values.text(arguments)), TCP)
 
 
 def start_connect(sockets: Sockets, arguments: int) -> object:
