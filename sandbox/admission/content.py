@@ -1,6 +1,7 @@
 """The section of content: what must not stand in arguments or in results.
 
-Every text is looked at, the names of fields too, and a list of texts once more as one line: `["rm", "-rf", "/"]` is a command.
+Every text is looked at, the names of fields too, and a list of texts once more as one line: `["rm", "-rf", "/"]` is a command; a
+list of numbers only as one line. What is nested too deep or comes in too many pieces is not looked through, and does not pass.
 In a result `redact` works on a copy; `block` and `require_approval` keep it back whole.
 
 Rule: linear in the text. What a set is looked for by is `sandbox.admission.sets`; what a credential looks like,
@@ -17,7 +18,7 @@ from typing import Any
 from sandbox.admission.decision import Ruling
 from sandbox.admission.facts import Facts
 from sandbox.admission.models import AdmissionDocument, ContentRule
-from sandbox.admission.patterns import encoded, expression
+from sandbox.admission.patterns import any_of, encoded, expression
 from sandbox.admission.sets import SECRETS, SETS, Sign
 from sandbox.admission.vote import Vote, strictest
 from sandbox.admission.words import Treatment, Where
@@ -25,6 +26,8 @@ from sandbox.redaction.patterns import marker
 from sandbox.redaction.redact import Redactor
 
 MAX_DEPTH = 64
+MAX_TEXTS = 100_000
+"""Texts of one value: each costs a search."""
 _EFFECTS = {Treatment.BLOCK: Ruling.DENY, Treatment.REQUIRE_APPROVAL: Ruling.REQUIRE_APPROVAL}
 _ORDER = tuple(Treatment)
 
@@ -75,6 +78,9 @@ class Content:
     def __init__(self, document: AdmissionDocument, redactor: Redactor | None = None) -> None:
         self._redactor = redactor or Redactor()
         self._lines = {where: tuple(line for line in document.content if where in line.where) for where in Where}
+        self._suspect = {
+            where: any_of(sign.expression for line in lines for sign in signs_of(line)) for where, lines in self._lines.items()
+        }
         self.configured = bool(self._lines[Where.ARGUMENTS])
         self.inspects = bool(self._lines[Where.RESULT])
 
@@ -105,7 +111,8 @@ class Content:
     def _hits(self, where: Where, value: Any, redactor: Redactor | None = None) -> tuple[Hit, ...]:
         if not self._lines[where]:
             return ()
-        texts = [encoded(text) for text in texts_of(value)]
+        suspect = self._suspect[where]
+        texts = [text for text in map(encoded, _counted(texts_of(value))) if suspect(text)]
         found = []
         for line in self._lines[where]:
             if line.use == SECRETS:
@@ -122,7 +129,8 @@ class Content:
         if line.use == SECRETS:
             return redactor.redact(value).value
         signs = [(expression(sign.expression), marker(sign.finds)) for sign in signs_of(line)]
-        return _rewritten(value, lambda text: _hidden(text, signs))
+        suspect = any_of(sign.expression for sign in signs_of(line))
+        return _rewritten(value, lambda text: _hidden(text, signs) if suspect(encoded(text)) else text)
 
 
 def signs_of(line: ContentRule) -> tuple[Sign, ...]:
@@ -148,10 +156,18 @@ def texts_of(value: Any, depth: int = 0) -> Iterator[str]:
             yield from texts_of(item, depth + 1)
     elif isinstance(value, Iterable):
         items = list(value)
-        if len(items) > 1 and all(isinstance(item, str) for item in items):
-            yield " ".join(items)
-        for item in items:
+        numbers = all(isinstance(item, int | float) for item in items)
+        if numbers or (len(items) > 1 and all(isinstance(item, str) for item in items)):
+            yield " ".join(map(str, items))
+        for item in () if numbers else items:
             yield from texts_of(item, depth + 1)
+
+
+def _counted(texts: Iterator[str]) -> Iterator[str]:
+    for count, text in enumerate(texts):
+        if count >= MAX_TEXTS:
+            raise ValueError(f"more than {MAX_TEXTS} texts")
+        yield text
 
 
 def _hidden(text: str, signs: list[tuple[Any, str]]) -> str:
@@ -169,7 +185,7 @@ def _rewritten(value: Any, rewrite: Rewrite) -> Any:
         return {rewrite(str(key)): _rewritten(item, rewrite) for key, item in value.items()}
     if isinstance(value, list | tuple):
         items = [_rewritten(item, rewrite) for item in value]
-        line = " ".join(items) if items and all(isinstance(item, str) for item in items) else ""
+        line = " ".join(map(str, items)) if all(isinstance(item, str | int | float) for item in items) else ""
         # What stands in several items together cannot be taken out of one.
         return items if not line or (whole := rewrite(line)) == line else [whole]
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -67,6 +67,17 @@ def expression(text: str) -> re2._Regexp:
         raise Refusal(f"{quoted(text)} holds half a character", "take the surrogate out") from None
 
 
+def any_of(texts: Iterable[str]) -> Callable[[bytes], bool]:
+    """A test whether one of these expressions, each of which compiles, is found in a text: one search for all of them."""
+    joined = "|".join(f"(?:{text})" for text in texts)
+    try:
+        found = re2.compile(joined, _OPTIONS).search
+    except re2.error:
+        # Together they are more than the engine takes: what this spares is done.
+        return lambda _text: True
+    return (lambda text: found(text) is not None) if joined else lambda _text: False
+
+
 def whole(text: str) -> Test:
     """A test whether the expression matches the whole of a text."""
     matches = expression(text).fullmatch

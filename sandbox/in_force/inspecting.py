@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DELETE_FILES, NETWORK_ACCESS = "delete_files", "network_access"
 INJECTION = "prompt-injection"
+_KEPT_BACK = "the call ran, and its result is kept back"
 
 
 def kinds_of(template: WasiTemplate) -> tuple[str, ...]:
@@ -36,7 +37,10 @@ def kinds_of(template: WasiTemplate) -> tuple[str, ...]:
 def inspect(authorizer: Authorizer, outcome: Outcome, redactor: Redactor) -> tuple[Outcome, Inspected | None]:
     """The outcome as it may leave, and what was found in it; None where nothing was."""
     told = [outcome.value, outcome.message, outcome.stdout, outcome.stderr, [dict(denial.target) for denial in outcome.denials]]
-    found = authorizer.inspect(told, redactor)
+    try:
+        found = authorizer.inspect(told, redactor)
+    except ValueError as error:
+        return Outcome(Ending.WITHHELD, message=f"{_KEPT_BACK}: it cannot be looked through: {error}", usage=outcome.usage), None
     if found is None or not found.hits:
         return outcome, None
     if found.effect is not Ruling.ALLOW:
@@ -56,8 +60,8 @@ def events_of(found: Inspected) -> Iterator[tuple[EventType, Mapping[str, Any]]]
 
 def _withheld(outcome: Outcome, found: Inspected) -> Outcome:
     asked = found.effect is Ruling.REQUIRE_APPROVAL
-    why = "needs an approval, which this version cannot ask for yet" if asked else "is kept back"
-    return Outcome(Ending.WITHHELD, message=f"the call ran, and its result {why}: it holds {found.reason}", usage=outcome.usage)
+    said = "the call ran, and its result needs an approval, which this version cannot ask for yet" if asked else _KEPT_BACK
+    return Outcome(Ending.WITHHELD, message=f"{said}: it holds {found.reason}", usage=outcome.usage)
 
 
 def _copied(outcome: Outcome, told: list[Any]) -> Outcome:

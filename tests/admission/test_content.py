@@ -148,6 +148,8 @@ def test_secrets_of_this_host_are_found_by_their_value() -> None:
         (4111111111111111, "[REDACTED:CARD_NUMBER]"),
         ({"123-45-6789": 1}, {"[REDACTED:SOCIAL_SECURITY_NUMBER]": 1}),
         (["123-45", "x"], ["123-45", "x"]),
+        ([4111, 1111, 1111, 1111], ["[REDACTED:CARD_NUMBER]"]),
+        ([1, 2.5, True], [1, 2.5, True]),
         ("ann@example.com and 4111-1111-1111-1111", "[REDACTED:MAIL_ADDRESS] and [REDACTED:CARD_NUMBER]"),
     ],
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from sandbox.admission import Authorizer
+from sandbox.admission import Authorizer, content
 from sandbox.admission.load import load_admission
 from sandbox.errors import Code
 from sandbox.host.outcome import Denial, Ending, Outcome, Usage
@@ -31,9 +33,7 @@ def authorizer(action: str) -> Authorizer:
 def test_what_may_not_leave_is_found_in_every_part(part: str) -> None:
     told, found = inspect(authorizer("block"), outcome(part), Redactor())
     assert found is not None
-    assert told == Outcome(
-        Ending.WITHHELD, message="the call ran, and its result is kept back: it holds bird", usage=USAGE
-    )
+    assert told == Outcome(Ending.WITHHELD, message="the call ran, and its result is kept back: it holds bird", usage=USAGE)
     asked, _ = inspect(authorizer("require_approval"), outcome(part), Redactor())
     assert asked.ending is Ending.WITHHELD
     assert "needs an approval" in asked.message
@@ -46,6 +46,26 @@ def test_what_is_taken_out_leaves_the_rest_as_it_was(part: str) -> None:
     assert "canary" not in str(told)
     assert str(told) == str(before).replace("canary", "[REDACTED:BIRD]")
     assert "canary" in str(before), "a copy"
+
+
+@pytest.mark.parametrize("value", [["x"] * 200_000, [[["x"]]]])
+def test_what_cannot_be_looked_through_does_not_leave(value: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "MAX_DEPTH", 3)
+    told, _ = inspect(authorizer("redact"), Outcome(Ending.RETURNED, value), Redactor())
+    assert told.ending is Ending.WITHHELD
+    assert "cannot be looked through" in told.message
+
+
+def test_many_numbers_are_looked_at_together() -> None:
+    """A mebibyte of bytes is one text, and a number of a card among them is found."""
+    begun = time.process_time()
+    bytes_ = list(range(256)) * 4096
+    asked = Authorizer(
+        load_admission('version: "1.0"\ncontent: [{use: personal-data, where: [result], action: block}]', file="a")
+    )
+    assert inspect(asked, Outcome(Ending.RETURNED, bytes_), Redactor())[1] is None
+    assert inspect(asked, Outcome(Ending.RETURNED, [1, 4111111111111111]), Redactor())[1] is not None
+    assert time.process_time() - begun < 3
 
 
 def test_what_holds_nothing_is_the_same_object() -> None:
