@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import json
 import os
 import signal
@@ -137,7 +136,7 @@ class Worker:
         self._stdout.begin(stdio_bytes)
         self._stderr.begin(stdio_bytes)
         self._channel.set_limit(max(_EXPANSION * output_bytes + _FRAME_SLACK, KEPT_BYTES))
-        self._wall_time = WallTime(wall_ms / 1000, functools.partial(self.kill, "wall_time"))
+        self._wall_time = WallTime(self._loop, wall_ms / 1000, self.kill, "wall_time")
         if self._standing:
             self._wall_time.stand()
         self._channel.send_encoded(frame)

@@ -34,15 +34,20 @@ _STANDS = frozenset({Why.SIGNAL, Why.QUESTION})
 
 
 class WallTime:
-    """The wall time of one call, from now on: `reached` is called when it is used up. It can stand still meanwhile."""
+    """The wall time of one call, from now on: `reached(*told)` is called when it is used up. It can stand still meanwhile."""
 
-    __slots__ = ("_left", "_loop", "_reached", "_since", "_timer", "_used")
+    __slots__ = ("_left", "_loop", "_reached", "_since", "_timer", "_told", "_used")
 
-    def __init__(self, seconds: float, reached: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._left, self._used, self._reached = seconds, 0.0, reached
-        self._since = self._loop.time()
-        self._timer: asyncio.TimerHandle | None = self._loop.call_later(seconds, reached)
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, reached: Callable[..., None], *told: object) -> None:
+        self._loop, self._left, self._used = loop, seconds, 0.0
+        self._reached, self._told = reached, told
+        self._since = loop.time()
+        self._timer: asyncio.TimerHandle | None = loop.call_later(seconds, reached, *told)
+
+    @property
+    def used(self) -> float:
+        """The seconds that counted so far."""
+        return self._used if self._timer is None else self._used + self._loop.time() - self._since
 
     def stand(self) -> None:
         """Count no time from now on."""
@@ -56,12 +61,7 @@ class WallTime:
         """Count again, with what is left."""
         if self._timer is None:
             self._since = self._loop.time()
-            self._timer = self._loop.call_later(self._left, self._reached)
-
-    @property
-    def used(self) -> float:
-        """The seconds that counted so far."""
-        return self._used if self._timer is None else self._used + self._loop.time() - self._since
+            self._timer = self._loop.call_later(self._left, self._reached, *self._told)
 
     def end(self) -> float:
         """Be reached no more; the seconds that counted."""
