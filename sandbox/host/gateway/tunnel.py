@@ -35,6 +35,7 @@ _QUIET_SECONDS = 0.1
 """After `shutdown` the guest's last bytes are still on the way from its native stream, which says nothing of its end: so long
 without a byte counts as one. Bytes that come later are not lost in silence: they reset the connection."""
 _LAST_WORDS_SECONDS = 2.0
+_LINGER_SECONDS = 2.0
 _SHOWN = 300
 _TOLD = "the policy does not permit it"
 
@@ -197,17 +198,19 @@ class Tunnel(_Socket):
         back = asyncio.create_task(self._pump_back(upstream))
         out = asyncio.create_task(self._pump_out(upstream))
         ends = asyncio.create_task(self._heed(upstream, orders, back))
+        linger = asyncio.create_task(self._linger(orders))
         try:
             waiting: set[asyncio.Task[None]] = {out, back}
             while out in waiting or (waiting and not orders.close.is_set()):
-                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait({*waiting, linger}, return_when=asyncio.FIRST_COMPLETED)
+                waiting -= done
                 for task in done:
                     if not task.cancelled():
                         task.result()
         finally:
-            for task in (back, out, ends):
+            for task in (back, out, ends, linger):
                 task.cancel()
-            await asyncio.gather(back, out, ends, return_exceptions=True)
+            await asyncio.gather(back, out, ends, linger, return_exceptions=True)
         self._end("allow", "", self.ending.origin)
         if self._guest.http.our_state is h11.SEND_BODY:
             await self._to_guest(h11.EndOfMessage())
@@ -255,6 +258,12 @@ class Tunnel(_Socket):
             self._half_close(upstream)
 
         await asyncio.gather(receiving(), sending())
+
+    async def _linger(self, orders: Orders) -> None:
+        """A guest that closed waits for its last bytes to be taken, and not for ever."""
+        await orders.close.wait()
+        await asyncio.sleep(_LINGER_SECONDS)
+        raise TimedOut(f"the server took no more within {_LINGER_SECONDS:g} s after the guest had closed")
 
     def _half_close(self, upstream: Peer) -> None:
         if not self._half_closed:

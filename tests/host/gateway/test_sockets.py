@@ -226,6 +226,21 @@ def test_what_was_written_arrives_before_the_call_goes_on(dials: Sandboxed, serv
         assert (len(listening.got), listening.how) == (300_000, "closed")
 
 
+def test_a_server_that_reads_nothing_does_not_hold_a_guest_that_closes(dials: Sandboxed, serve: Serve) -> None:
+    """What is left is given up after two seconds, by a reset; the guest's call goes on."""
+    released = threading.Event()
+    server = serve(lambda _: released.wait(20))
+    server.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    dials.permit(here(server.port))
+    began = time.monotonic()
+    dials.call("carry", HERE, server.port, 5_000_000, 0)
+    took = time.monotonic() - began
+    released.set()
+    assert 1.5 < took < 10
+    (event,) = dials.gateway.events()
+    assert (event["decision"], event["reason"].partition(" within")[0]) == ("error", "the server took no more")
+
+
 def test_a_guest_may_shut_down_and_go_on_reading(dials: Sandboxed, serve: Serve) -> None:
     listening = Listening(reply=b"all of it")
     server = serve(listening)
