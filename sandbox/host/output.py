@@ -10,11 +10,34 @@ import asyncio
 import logging
 import os
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
+Hear = Callable[[bytes], None]
+"""Is given what the guest writes, as it comes and as far as it is kept; must neither block nor raise."""
+
+_HEARING: ContextVar[Hear | None] = ContextVar("hearing", default=None)
 _DEBUG = logging.getLogger("sandbox.debug")
 _READ_BYTES = 1 << 16
 _TAIL_BYTES = 4 << 10
 _FAILED = re.compile(rb"memory allocation of (\d{1,18}) bytes failed")
+
+
+@contextmanager
+def hearing(hear: Hear) -> Iterator[None]:
+    """Have `hear` hear the standard error of a call that is made in this block."""
+    # Not a parameter of each stage between the edge and the worker: none of them has anything to say about it.
+    token = _HEARING.set(hear)
+    try:
+        yield
+    finally:
+        _HEARING.reset(token)
+
+
+def heard_here() -> Hear | None:
+    """Who hears the call that is made here."""
+    return _HEARING.get()
 
 
 class Output:
@@ -26,13 +49,14 @@ class Output:
         self._cap = 0
         self._kept = bytearray()
         self._cut = 0
+        self._hear: Hear | None = None
         loop.add_reader(fd, self._read)
 
-    def begin(self, cap: int) -> None:
+    def begin(self, cap: int, hear: Hear | None = None) -> None:
         """Keep the next call's output, `cap` bytes of it. What came in between belongs to no call."""
         while self._read():
             pass
-        self._cap, self._kept, self._cut = cap, bytearray(), 0
+        self._cap, self._kept, self._cut, self._hear = cap, bytearray(), 0, hear
 
     def end(self) -> str:
         """What the call wrote, with a marker where it was cut."""
@@ -40,7 +64,7 @@ class Output:
             pass
         text = self._kept.decode(errors="replace")
         marker = f"… [{self._cut} bytes cut]" if self._cut else ""
-        self._cap, self._kept = 0, bytearray()
+        self._cap, self._kept, self._hear = 0, bytearray(), None
         return text + marker
 
     def close(self) -> None:
@@ -58,7 +82,10 @@ class Output:
             self._loop.remove_reader(self._fd)
             return False
         room = self._cap - len(self._kept)
-        self._kept += data[:room] if room > 0 else b""
+        kept = data[:room] if room > 0 else b""
+        self._kept += kept
+        if self._hear is not None and kept:
+            self._hear(kept)
         self._cut += max(0, len(data) - max(room, 0))
         return len(data) == _READ_BYTES
 

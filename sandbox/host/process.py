@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.host.channel import Channel
-from sandbox.host.output import Notes, Output
+from sandbox.host.output import Notes, Output, heard_here
 from sandbox.host.suspension import WallTime
 
 MAX_DENIALS = 100
@@ -134,7 +134,7 @@ class Worker:
         self._call = call
         self._ended = Ended()
         self._stdout.begin(stdio_bytes)
-        self._stderr.begin(stdio_bytes)
+        self._stderr.begin(stdio_bytes, heard_here())
         self._channel.set_limit(max(_EXPANSION * output_bytes + _FRAME_SLACK, KEPT_BYTES))
         self._wall_time = WallTime(self._loop, wall_ms / 1000, self.kill, "wall_time")
         if self._standing:

@@ -4,8 +4,9 @@ Decides who is told what. Leaves how it travels to the SDK.
 
 Rules: progress only to who asked for it, at once and then every few seconds, so that a client that gives up on silence does not.
 A denial is a warning; a line that the guest wrote to standard error or `wasi:logging` has the level that it begins with, else
-`info`, and is data, never a sentence of ours. A handshake client that set no level hears warnings and above; the era without
-sessions sets the level in each request, and hears nothing without one.
+`info`, is data, never a sentence of ours, and is told once the guest has ended it, not its call; over HTTP a handshake client
+that asked for no progress gets all at the end (`sandbox.server.http.plain`). One that set no level hears warnings and above; the
+era without sessions sets the level in each request, and hears nothing without one.
 
 Source: MCP 2025-11-25, "Progress", "Logging"; 2026-07-28, `_meta` `io.modelcontextprotocol/logLevel`.
 """
@@ -16,7 +17,9 @@ import asyncio
 import contextlib
 import time
 import warnings
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import mcp.types as t
@@ -70,13 +73,67 @@ Log = Callable[[t.LoggingLevel, Any, str], Awaitable[None]]
 """Writes one line to a client's log: its level, what it says, and who."""
 
 
-async def tell(log: Log, least: t.LoggingLevel | None, tool: str, component: str, outcome: Outcome) -> None:
-    """Write to the client's log what a call left behind, from the level `least` on: its denials and the guest's lines."""
+@dataclass(slots=True)
+class Lines:
+    """A guest's lines, told as they come: while its call runs those that it has ended. `say` tells one."""
+
+    say: Callable[[str], Awaitable[None]]
+    characters: int = 0
+    """Of what the guest wrote, told or not, in whole lines."""
+    count: int = 0
+    _rest: bytes = b""
+    _waiting: deque[str] = field(default_factory=deque)
+    _saying: asyncio.Task[None] | None = None
+
+    def take(self, data: bytes) -> None:
+        """Hear more of it. Called from the loop, where the guest's output is read."""
+        whole, end, self._rest = (self._rest + data).rpartition(b"\n")
+        if not end:
+            return
+        text = (whole + end).decode(errors="replace")  # no character goes over the end of a line
+        self.characters += len(text)
+        lines = text.splitlines()[: MAX_LINES - self.count]
+        self.count += len(lines)
+        self._waiting.extend(lines)
+        if lines and (self._saying is None or self._saying.done()):
+            self._saying = asyncio.create_task(self._say())
+
+    async def said(self) -> None:
+        """Wait until what was heard has been told."""
+        if self._saying is not None:
+            await self._saying
+
+    def close(self) -> None:
+        """Tell no more: nobody waits for the call."""
+        if self._saying is not None:
+            self._saying.cancel()
+
+    async def _say(self) -> None:
+        while self._waiting:
+            await self.say(self._waiting.popleft())
+
+
+async def tell(
+    log: Log, least: t.LoggingLevel | None, tool: str, component: str, outcome: Outcome, lines: Lines | None = None
+) -> None:
+    """Write to the client's log what a call left behind, from the level `least` on: its denials and the guest's lines.
+
+    Of the guest's lines those that `lines` has not told.
+    """
     if least is None or not (outcome.denials or outcome.stderr):
         return
-    for level, data in (*_denials(outcome, tool), *_lines(outcome, tool)):
+    told, count = (0, 0) if lines is None else (lines.characters, lines.count)
+    left = outcome.stderr[told:].splitlines()[: MAX_LINES - count]
+    for level, data in (*_denials(outcome, tool), *(_line(line, tool) for line in left)):
         if LEVELS.index(level) >= LEVELS.index(least):
             await log(level, data, component)
+
+
+async def tell_line(log: Log, least: t.LoggingLevel, tool: str, component: str, line: str) -> None:
+    """Write one line of a guest to the client's log, where it is of the level `least` or above."""
+    level, data = _line(line, tool)
+    if LEVELS.index(level) >= LEVELS.index(least):
+        await log(level, data, component)
 
 
 def log_of(ctx: Context) -> Log:
@@ -103,6 +160,5 @@ def _denials(outcome: Outcome, tool: str) -> Iterator[tuple[t.LoggingLevel, dict
         yield "warning", {"tool": tool, "denied": denial.code.value, "tried": dict(denial.target), "reason": denial.reason}
 
 
-def _lines(outcome: Outcome, tool: str) -> Iterator[tuple[t.LoggingLevel, dict[str, Any]]]:
-    for line in outcome.stderr.splitlines()[:MAX_LINES]:
-        yield _GUEST_LEVELS.get(line.partition(" ")[0], "info"), {"tool": tool, "guest": line[:MAX_LINE]}
+def _line(line: str, tool: str) -> tuple[t.LoggingLevel, dict[str, Any]]:
+    return _GUEST_LEVELS.get(line.partition(" ")[0], "info"), {"tool": tool, "guest": line[:MAX_LINE]}

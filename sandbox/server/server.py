@@ -34,11 +34,12 @@ from sandbox.api import Sandbox
 from sandbox.changes.asking import Person
 from sandbox.errors import NotAdmitted
 from sandbox.host.outcome import Outcome
+from sandbox.host.output import hearing
 from sandbox.policy.grants import Lifetime
 from sandbox.server.announcing import Announcer
 from sandbox.server.calls import Shown, call_tool, unknown_tool
 from sandbox.server.clients import Caller, Client, Clients, Context, subject_of
-from sandbox.server.hearing import UNASKED, Log, least_of, log_of, progress, tell
+from sandbox.server.hearing import UNASKED, Lines, Log, least_of, log_of, progress, tell, tell_line
 from sandbox.server.own_tools import Answer, NoTools, OwnTools
 from sandbox.server.pages import cursor_in
 from sandbox.server.parking import Parking
@@ -217,16 +218,25 @@ class SandboxServer(Server[Any]):
         client = None if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else self.clients.client(ctx)
         version = ctx.protocol_version
 
-        async def heard(outcome: Outcome) -> None:
+        async def say(line: str) -> None:
             last = ctx if answers is None else answers()
-            await tell(log_of(last), least_of(last, client), listed.tool.name, component, outcome)
+            if (least := least_of(last, client)) is not None:
+                await tell_line(log_of(last), least, listed.tool.name, component, line)
 
+        async def heard(outcome: Outcome) -> None:
+            await lines.said()
+            last = ctx if answers is None else answers()
+            await tell(log_of(last), least_of(last, client), listed.tool.name, component, outcome, lines)
+
+        lines = Lines(say)
         try:
             async with progress(ctx, lambda: f"{self._doing(component)} {listed.tool.name}"):
-                return await call_tool(
-                    self.sandbox, listed, arguments, version=version, caller=caller, heard=heard, person=person
-                )
+                with hearing(lines.take):
+                    return await call_tool(
+                        self.sandbox, listed, arguments, version=version, caller=caller, heard=heard, person=person
+                    )
         finally:
+            lines.close()
             self.announcer.called(component)
 
     def _doing(self, component: str) -> str:

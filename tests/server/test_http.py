@@ -34,7 +34,7 @@ POLICY = "sandbox://components/files/policy"
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with staged(tmp_path_factory.mktemp("http")) as stage:
-        await stage.load_for_clients("prints", "exhaust_sleep")
+        await stage.load_for_clients("prints", "prints_slowly", "exhaust_sleep")
         yield stage
 
 
@@ -112,6 +112,29 @@ async def read(client: Client, uri: str) -> Any:
     content = (await client.read_resource(uri)).contents[0]
     assert isinstance(content, t.TextResourceContents)
     return json.loads(content.text)
+
+
+async def ignored(*_: object) -> None:
+    """Progress that nobody looks at."""
+
+
+@modes
+async def test_what_a_guest_says_is_heard_while_it_runs_and_once(front: Served, stage: Stage, mode: Mode) -> None:
+    async with connected(front.url, mode, level="info") as heard:
+        slow = {"text": "at work", "milliseconds": "28000"}
+        # Who asks for no progress is answered the short way, all at the end: in the handshake's era.
+        call = asyncio.create_task(heard.client.call_tool("prints_slowly__print", slow, progress_callback=ignored))
+        while not heard.lines and not call.done():
+            await asyncio.sleep(0.01)
+        assert not call.done()
+        assert [line.data["guest"] for line in heard.lines] == ["at work"]
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        heard.lines.clear()
+        await heard.client.call_tool("prints_slowly__print", {"text": "one\ntwo", "milliseconds": "1"})
+        while len(heard.lines) < 3:
+            await asyncio.sleep(0.01)
+        assert [line.data["guest"] for line in heard.lines] == ["one", "two", "and then"]
 
 
 @modes
