@@ -75,6 +75,9 @@ class Metering:
     def renew(self) -> None:
         """What the store says has changed: the next call goes by what is set now."""
         self._was_set = None
+        # Kept at once: where the store cannot be trusted later, these hold on. What cannot be read now, the next call tells.
+        with contextlib.suppress(HostUnavailable):
+            self._last_set = self._set_now()
 
     def close(self) -> None:
         """Let go of the counts."""

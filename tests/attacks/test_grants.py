@@ -16,11 +16,12 @@ import pytest_asyncio
 
 from sandbox.api import Sandbox
 from sandbox.changes.granting import About
-from sandbox.errors import GrantError, HostUnavailable
+from sandbox.errors import GrantError, HostUnavailable, SandboxError
 from sandbox.host.outcome import Ending
 from sandbox.policy.grants import make_entry
 from sandbox.state import grants, sqlite_store
 from tests.attacks.stage import CANARY, NEIGHBOUR, Stage, policy, staged, value
+from tests.support.guests import guest
 from tests.support.serving import ENVELOPE, Lines, Serving, lines
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -101,6 +102,22 @@ async def test_a_store_that_was_edited_takes_everything_away_at_once(own: Stage,
     assert forgotten == ("grants",)
     assert own.sandbox.grants() == ()
     await own.sandbox.grant_storage_permission("exhaust_sleep", f"fs://{tmp_path}/d/**", ["read"])
+
+
+async def test_a_server_that_begins_with_an_edited_store_calls_nothing(own: Stage) -> None:
+    """GRT-04: everything was stopped; whoever takes the stop out of the store has no call run by it."""
+    await own.sandbox.install(guest("exhaust_sleep"), policy="deny-all")
+    await own.sandbox.stop_calls(reason="it runs wild")
+    await own.sandbox.close()
+    edit(own, "DELETE FROM stops", "UPDATE numbers SET value = value + 1 WHERE name = 'generation'")
+    async with Sandbox(own.home) as later:
+        await later.restore()
+        with pytest.raises(HostUnavailable, match="changed by something else"):
+            await later.load(guest("traps"))
+        with pytest.raises(SandboxError):
+            await later.call(SLEEP, {"milliseconds": "1"})
+        _, forgotten = await later.reset_everything()
+        assert forgotten == ("stops",)
 
 
 async def test_a_store_put_back_from_a_copy_brings_no_grant_back(own: Stage, tmp_path: Path) -> None:
