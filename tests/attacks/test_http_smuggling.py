@@ -147,6 +147,18 @@ async def test_a_target_in_another_form_is_refused(stage: Stage, serve: Serve, p
 
 
 @pytest.mark.parametrize(
+    "path", ["http://admin.internal/", "admin.internal:80", "*", "/v1 /admin", "/v1#x", "/v1\t", "/\r\nx: y"]
+)
+async def test_what_is_no_path_is_refused_although_any_path_is_allowed(stage: Stage, serve: Serve, path: str) -> None:
+    """Nobody has to read it as another request."""
+    server = serve(greet)
+    await stage.load("escape_network", loopback(server.port))
+    result = await stage.call(ASK, **request(server.port, path=path))
+    assert not result.outcome.ok
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!",
