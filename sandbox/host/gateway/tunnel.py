@@ -28,15 +28,15 @@ from sandbox.host.gateway.request import Announcement, Ending, Owner
 from sandbox.host.gateway.route import Routes
 from sandbox.host.gateway.sockets import Orders, Sockets
 from sandbox.template.addresses import Address
-from sandbox.template.authority import Authority, AuthorityError
-from sandbox.template.sockets import LOOKUP, TCP, SocketDecision, decide_answers, decide_dial, decide_name, normal_name
+from sandbox.template.authority import Authority
+from sandbox.template.sockets import LOOKUP, TCP, SocketDecision, decide_answers, decide_dial, decide_name
 
 _QUIET_SECONDS = 0.1
 """After `shutdown` the guest's last bytes are still on the way from its native stream, which says nothing of its end: so long
 without a byte counts as one. Bytes that come later are not lost in silence: they reset the connection."""
+_SHOWN = 300
 _LAST_WORDS_SECONDS = 2.0
 _LINGER_SECONDS = 2.0
-_SHOWN = 300
 _TOLD = "the policy does not permit it"
 
 
@@ -74,7 +74,7 @@ class _Socket(Exchange):
             raise Cut(f"more than {most} connections at a time", "connections", most)
 
     def _hold(self, decided: SocketDecision) -> None:
-        self.ending.host, self.ending.origin = decided.host, decided.decision.origin
+        self.ending.host, self.ending.origin = decided.host[:_SHOWN], decided.decision.origin
         if not decided.allowed:
             address = None if decided.address is None else str(decided.address)
             raise Refused(decided.decision.reason, _TOLD, origin=decided.decision.origin, address=address)
@@ -87,7 +87,7 @@ class Lookup(_Socket):
 
     async def _carry(self, request: h11.Request) -> None:
         announced = self._claim(request)
-        name = self._name_of(announced)
+        name = announced.authority
         self._not_crowded()
         self._hold(decide_name(self._owner.rules, name))
         addresses = await self._resolve(name)
@@ -101,14 +101,6 @@ class Lookup(_Socket):
 
     def judge_again(self) -> None:
         """Nothing: the rules are asked again once the answers are here."""
-
-    def _name_of(self, announced: Announcement) -> str:
-        try:
-            name, _ = normal_name(announced.authority)
-        except AuthorityError as error:
-            self.ending.host = announced.authority[:_SHOWN]
-            raise Refused(str(error)) from error
-        return name
 
     async def _resolve(self, name: str) -> tuple[Address, ...]:
         most = self._owner.caps.connect_ms
