@@ -170,7 +170,7 @@ class Authorizer:
 
 def _ruleset(document: AdmissionDocument | str | None, checks: tuple[Check, ...], handles: frozenset[str]) -> Ruleset | None:
     # Imported where a document is in force: a command that needs none must not wait for the engine of its patterns.
-    from sandbox.admission.load import named_admission
+    from sandbox.admission.load import checked, named_admission
     from sandbox.admission.models import AdmissionDocument
     from sandbox.admission.ruleset import Ruleset
 
@@ -178,4 +178,5 @@ def _ruleset(document: AdmissionDocument | str | None, checks: tuple[Check, ...]
         return None
     if document is None:
         document = AdmissionDocument(version="1.0", template=Template.PERMISSIVE)
-    return Ruleset(named_admission(document) if isinstance(document, str) else document, checks, handles=handles)
+    document = named_admission(document) if isinstance(document, str) else checked(document)
+    return Ruleset(document, checks, handles=handles)

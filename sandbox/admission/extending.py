@@ -18,7 +18,7 @@ def over(base: AdmissionDocument, own: AdmissionDocument) -> AdmissionDocument:
         version=own.version,
         description=own.description,
         template=own.template or base.template,
-        extends=own.extends,
+        extends=(),  # it is in it
         roles={**base.roles, **own.roles},
         assignments={**base.assignments, **own.assignments},
         scopes={**base.scopes, **own.scopes},

@@ -27,7 +27,7 @@ from sandbox.policy.load import SCHEMA_KEY
 from sandbox.policy.named import admission_text
 from sandbox.policy.problems import in_order, nothing_written, validate
 from sandbox.policy.refusal import quoted
-from sandbox.policy.tree import Path, Tree, read_tree
+from sandbox.policy.tree import Path, Tree, read_tree, show_path
 
 ANY = "*"
 _NAMED = frozenset({"extends", "roles", "scopes", "session"})
@@ -51,6 +51,24 @@ def load_admission_file(path: FilePath | str) -> AdmissionDocument:
 def named_admission(name: str) -> AdmissionDocument:
     """The document of that name; its lines go by `policies/admission/NAME.yaml`. Raises `PolicyError`."""
     return _named(name, ())
+
+
+def checked(document: AdmissionDocument) -> AdmissionDocument:
+    """A document as it holds: one that was made in Python with what it extends, and held to the same rules as a text.
+
+    Raises `PolicyError`.
+    """
+    if document.digest:
+        return document
+    whole: AdmissionDocument | None = None
+    for name in document.extends:
+        base = named_admission(name)
+        whole = base if whole is None else over(whole, base)
+    whole = document if whole is None else over(whole, document)
+    problems = [Problem("<python>", show_path(path), wrong.message, wrong.help) for path, wrong in findings(document, whole)]
+    if problems:
+        raise PolicyError(tuple(problems))
+    return whole
 
 
 def _named(name: str, within: tuple[str, ...]) -> AdmissionDocument:

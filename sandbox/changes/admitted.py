@@ -10,14 +10,19 @@ from typing import Any
 
 from sandbox.admission import Authorizer, CallRequest, Decision, Ruling, Subject, new_request_id
 from sandbox.admission.denied import not_admitted
+from sandbox.admission.usage import UNKNOWN
 from sandbox.admission.words import Method
 from sandbox.components import Components
+from sandbox.in_force.metering import Metering
+from sandbox.state import Clock
 
 
 class Admitted:
     """What `Sandbox` offers to an edge beside calls."""
 
+    _clock: Clock
     _components: Components
+    _metering: Metering
 
     def _authorizer(self) -> Authorizer:
         raise NotImplementedError
@@ -43,6 +48,7 @@ class Admitted:
         request = CallRequest(
             new_request_id(), self._components.assigned.given(subject), tool, session=session, arguments=arguments
         )
-        decision = authorizer.evaluate(request)
+        now = self._clock()
+        decision = authorizer.evaluate(request, self._metering.seen(request, now) if authorizer.needs_usage else UNKNOWN, now)
         if not decision.allowed:
             raise not_admitted(decision)

@@ -9,10 +9,10 @@ import jsonschema
 import pytest
 import yaml
 
-from sandbox.admission import Authorizer, conditions
+from sandbox.admission import Authorizer, CallRequest, Subject, conditions, new_request_id
 from sandbox.admission.decision import Ruling
 from sandbox.admission.load import NOT_YET, load_admission, load_admission_file, named_admission
-from sandbox.admission.models import AdmissionDocument, Permission, Role, Rule
+from sandbox.admission.models import AdmissionDocument, Label, Permission, Role, Rule, Session
 from sandbox.admission.schema import admission_schema
 from sandbox.admission.words import Template
 from sandbox.errors import PolicyError
@@ -129,7 +129,8 @@ def test_the_whole_example_is_read_but_what_is_not_built_which_is_named() -> Non
     assert set(NOT_YET) == {("approvals", "four_eyes"), ("audit",)}
     lines = [line for line in text.replace(", four_eyes: [create_billing]", "").splitlines() if not line.startswith("audit:")]
     document = load_admission("\n".join(lines), file="example.yaml")
-    named = AdmissionDocument.model_fields.keys() - {"description"}
+    named = AdmissionDocument.model_fields.keys() - {"description", "extends"}
+    assert {"personal data"} <= {line.reason for line in document.content}, "what it extends is in it"
     assert {name for name in named if getattr(document, name)} == named
     Authorizer(document, handles={"retention", "log_level"})
 
@@ -200,3 +201,17 @@ def test_every_section_is_a_value_in_python_and_as_strict() -> None:
     ):
         with pytest.raises(ValueError):
             wrong()
+
+
+def test_a_document_made_in_python_is_held_to_the_same_rules() -> None:
+    label = Session(labels={"a": Label(tools=("x__y",))}, never_together=(("a", "b"),))
+    for document, said in (
+        (AdmissionDocument(version="1.0", session=label), "there is no label `b`"),
+        (AdmissionDocument(version="1.0", roles={"a": Role(inherits=("b",))}), "there is no role `b`"),
+        (AdmissionDocument(version="1.0", extends=("strickt",)), "did you mean `strict`"),
+    ):
+        with pytest.raises(PolicyError, match=said):
+            Authorizer(document)
+    extended = Authorizer(AdmissionDocument(version="1.0", template=Template.PERMISSIVE, extends=("read-only",)))
+    request = CallRequest(new_request_id(), Subject.local(), "files__write")
+    assert extended.evaluate(request).effect is Ruling.DENY
