@@ -286,6 +286,7 @@ def test_the_key_lies_in_the_users_configuration_and_no_policy_may_name_it(tmp_p
 def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
     """`sandbox secret …` in this process, with bytes on its standard input."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "home").mkdir(mode=0o700, exist_ok=True)
 
     def run(*words: str, stdin: bytes = b"") -> Done:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
