@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import socket
 import ssl
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import h11
 import pytest
 
 from sandbox.config.proxy import Proxy
@@ -249,3 +251,22 @@ def test_a_proxy_that_is_gone_is_a_failed_connection(nameserver: Nameserver, env
         got = asked(gateway, "https://ok.test/")
         assert (got.status, got.json["reason"]) == (502, "the connection failed")
         assert "no connection to the proxy" in gateway.events()[-1]["reason"]
+
+
+def test_a_socket_leaves_through_the_proxy_too(proxied: Callable[..., Gateway], corporate: Corporate, serve: Serve) -> None:
+    """By CONNECT, to the address that was judged; one that no rule names is not asked for."""
+    server = serve(lambda sock: sock.sendall(sock.recv(100)))
+    gateway = proxied()
+    worker = gateway.attach(rule(cidr="127.0.0.1/32", port=server.port, protocols=("tcp",)))
+    for address, status in (("127.0.0.2", 403), ("127.0.0.1", 200)):
+        n = worker.announce("POST", "tcp", "", "")
+        worker.egress.send(json.dumps({"call": "call-1", "n": n, "dial": address, "port": server.port}).encode())
+        guest = driver.Guest(worker.port)
+        headers = [("host", "gateway"), ("transfer-encoding", "chunked")]
+        guest.send(h11.Request(method="POST", target=f"/{driver.TOKEN}/{n}", headers=headers))
+        assert guest.event().status_code == status
+    guest.send(h11.Data(data=b"hello"))
+    assert bytes(guest.event().data) == b"hello"
+    (head,) = corporate.heads
+    assert head.startswith(f"CONNECT 127.0.0.1:{server.port} ".encode())
+    guest.sock.close()
