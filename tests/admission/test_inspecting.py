@@ -48,24 +48,25 @@ def test_what_is_taken_out_leaves_the_rest_as_it_was(part: str) -> None:
     assert "canary" in str(before), "a copy"
 
 
-@pytest.mark.parametrize("value", [["x"] * 200_000, [[["x"]]]])
+@pytest.mark.parametrize("value", [["x"] * 200, [[["x"]]]])
 def test_what_cannot_be_looked_through_does_not_leave(value: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content, "MAX_DEPTH", 3)
+    monkeypatch.setattr(content, "MAX_TEXTS", 100)
     told, _ = inspect(authorizer("redact"), Outcome(Ending.RETURNED, value), Redactor())
     assert told.ending is Ending.WITHHELD
     assert "cannot be looked through" in told.message
 
 
 def test_many_numbers_are_looked_at_together() -> None:
-    """A mebibyte of bytes is one text, and a number of a card among them is found."""
+    """A hundred thousand bytes are one text, and a number of a card among them is found."""
     begun = time.process_time()
-    bytes_ = list(range(256)) * 4096
+    bytes_ = list(range(256)) * 400
     asked = Authorizer(
         load_admission('version: "1.0"\ncontent: [{use: personal-data, where: [result], action: block}]', file="a")
     )
     assert inspect(asked, Outcome(Ending.RETURNED, bytes_), Redactor())[1] is None
     assert inspect(asked, Outcome(Ending.RETURNED, [1, 4111111111111111]), Redactor())[1] is not None
-    assert time.process_time() - begun < 3
+    assert time.process_time() - begun < 1
 
 
 def test_what_holds_nothing_is_the_same_object() -> None:

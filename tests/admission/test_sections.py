@@ -301,7 +301,7 @@ def test_the_example_of_the_design() -> None:
     assert effect("template: permissive\n" + text, elsewhere) is ALLOW
 
 
-def test_ten_thousand_rules_find_the_same_as_a_list_of_them() -> None:
+def test_rules_that_are_looked_up_find_the_same_as_a_list_of_them() -> None:
     """The drawers lose no rule: every field that they go by, several values, prefixes, groups."""
     whens = (
         "tool: {tool}",
@@ -333,10 +333,10 @@ def test_ten_thousand_rules_find_the_same_as_a_list_of_them() -> None:
 
 
 def test_rules_that_cannot_match_are_not_asked() -> None:
-    """Of ten thousand about other tools, subjects and roles none is looked at; `benchmarks/admission.py` has the time."""
+    """Of a thousand about other tools, subjects and roles none is looked at; `benchmarks/admission.py` has the time."""
     others = (
         Rule(name=f"r{at}", effect=DENY, priority=at % 7, when={field: f"x{at}", "arguments.path": "/x"})
-        for at, field in zip(range(10_000), cycle(("tool", "subject.id", "component", "subject.roles", "action")), strict=False)
+        for at, field in zip(range(1_000), cycle(("tool", "subject.id", "component", "subject.roles", "action")), strict=False)
     )
     mine = Rule(name="mine", effect=ALLOW, when={"tool": "a__b"})
     asked = Authorizer(AdmissionDocument(version="1.0", rules=(*others, mine)))

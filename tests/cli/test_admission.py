@@ -80,8 +80,6 @@ def test_the_configuration_names_the_document_and_a_call_is_refused(tmp_path: Pa
     guest = Path(__file__).resolve().parents[1] / "guests" / "every_type" / "every_type.wasm"
     shared = ("--config", "etc/sandbox.yaml")
     words = ("tool", "call", str(guest), "every_type__echo-string")
-    allowed = sandbox(*words, "x=drum", *shared, folder=tmp_path)
-    assert (allowed.returncode, allowed.stdout) == (0, '"drum"\n')
     denied = sandbox(*words, "x=bell", *shared, folder=tmp_path)
     assert denied.returncode == 1
     assert "bells are for christmas" in denied.stderr

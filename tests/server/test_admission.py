@@ -112,9 +112,8 @@ async def test_what_is_not_listed_is_denied_when_it_is_called(guarded: tuple[Ser
     assert {"prints__print"} <= {one["tool"] for one in denied}
 
 
-@modes
-async def test_a_role_does_not_replace_a_scope(guarded: tuple[Served, Path], mode: Mode) -> None:
-    async with client(guarded, "bob", mode) as bob, client(guarded, "max", mode) as admin:
+async def test_a_role_does_not_replace_a_scope(guarded: tuple[Served, Path]) -> None:
+    async with client(guarded, "bob", "legacy") as bob, client(guarded, "max", "auto") as admin:
         assert not (await bob.call_tool("prints__print", {"text": "a"})).is_error
         assert "resources:write" in body(await bob.call_tool("unload_component", {"id": "prints"}))["message"]
         with pytest.raises(MCPError, match="resources:read"):
