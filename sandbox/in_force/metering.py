@@ -71,6 +71,8 @@ class Metering:
         self._was_set: dict[str, Budget] | None = None
         self._last_set: dict[str, Budget] | None = None
         self._budgets: Budgets | None = None
+        self._settling: Budgets | None = None
+        """The last there were: calls that began under them are settled by them."""
 
     def renew(self) -> None:
         """What the store says has changed: the next call goes by what is set now."""
@@ -99,6 +101,7 @@ class Metering:
             self._was_set = self._last_set = self._set_now()
             terms = terms_of(self._maxima, ruleset, self._was_set)
             self._budgets = None if terms.idle else Budgets(self.counts, terms)
+            self._settling = self._budgets or self._settling
             self._made_of = ruleset
         return self._budgets
 
@@ -122,21 +125,21 @@ class Metering:
 
     def release(self, reservation: Reservation | None) -> None:
         """Give back what a call took that does not begin."""
-        if reservation is not None and self._budgets is not None:
-            self._budgets.release(reservation, self._clock())
+        if reservation is not None and self._settling is not None:
+            self._settling.release(reservation, self._clock())
 
     def settle(self, reservation: Reservation | None, outcome: Outcome) -> tuple[Warned, ...]:
         """Put what a call used in place of what it took; every soft limit that it is beyond, each once."""
-        if reservation is None or self._budgets is None:
+        if reservation is None or self._settling is None:
             return ()
-        after = self._budgets.settle(reservation, used_by(outcome.usage), self._clock(), ok=worked(outcome))
+        after = self._settling.settle(reservation, used_by(outcome.usage), self._clock(), ok=worked(outcome))
         return tuple({warned.rule: warned for warned in (*reservation.warnings, *after)}.values())
 
     def watched(self, reservation: Reservation | None, call_id: str) -> AbstractContextManager[object]:
         """Charge a call what it uses while it runs, and have it stopped where that passes a bound."""
-        if reservation is None or self._budgets is None or not reservation.measured:
+        if reservation is None or self._settling is None or not reservation.measured:
             return _NOT_WATCHED
-        watch = _Watch(self._budgets, reservation, call_id, self._host, self._clock)
+        watch = _Watch(self._settling, reservation, call_id, self._host, self._clock)
         return contextlib.closing(watch)
 
 

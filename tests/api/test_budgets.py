@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,19 @@ async def _ended_from_outside(sandbox: Sandbox, end: str) -> None:
     else:
         call.cancel()
     await asyncio.gather(call, return_exceptions=True)
+
+
+async def test_a_call_is_settled_also_where_nothing_is_counted_any_more(sandbox: Sandbox) -> None:
+    """The only budget is dropped while a call runs that it bounds."""
+    await sandbox.load(guest("exhaust_sleep"))
+    await sandbox.set_budget("users/local", Budget(max_seconds=Decimal(100)))
+    call = asyncio.create_task(sandbox.call("exhaust_sleep__sleep", {"milliseconds": "300"}))
+    await until(lambda: sandbox._components.running)
+    await sandbox.drop_budget("users/local")
+    assert (await call).outcome.ok
+    await sandbox.set_budget("users/local", Budget(max_seconds=Decimal(100)))
+    (standing,) = sandbox.budgets("users/local")
+    assert standing.spent >= 300
 
 
 async def test_a_soft_limit_warns_in_the_result_and_once_on_record(home: Path) -> None:
