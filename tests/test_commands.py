@@ -104,6 +104,8 @@ def given(command: str, folder: Path) -> list[str]:
         "component inspect": [str(files_component())],
         "component build": [str(folder / "project")],
         "policy check": ["deny-all"],
+        "admission check": ["strict"],
+        "admission test": [str(ROOT / "policies" / "admission" / "tests" / "read-only.yaml")],
         "admission diff": ["strict", "permissive"],
         "explain": ["files__info"],
         "replay": ["strict"],
