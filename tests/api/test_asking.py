@@ -226,7 +226,7 @@ async def test_a_revoke_of_the_answer_stops_the_call_that_got_it(sandbox: Sandbo
     (grant,) = sandbox.grants()
     began = time.monotonic()
     await sandbox.revoke(grant.id)
-    assert (await call).outcome.ending is Ending.REVOKED
+    assert (await asyncio.wait_for(call, 10)).outcome.ending is Ending.REVOKED
     assert time.monotonic() - began < 1
 
 
