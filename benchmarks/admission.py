@@ -19,7 +19,7 @@ import casbin  # type: ignore[import-untyped]
 import cedarpy
 
 from sandbox.admission import Authorizer, CallRequest, Ruling, Subject, new_request_id
-from sandbox.admission.models import AdmissionDocument, Rule
+from sandbox.admission.document.models import AdmissionDocument, Rule
 from sandbox.wit.types import Digest
 
 SIZES = (10, 10_000)

@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.admission import CallRequest, Subject, new_request_id
-from sandbox.admission.counting import UsageStore
-from sandbox.admission.memory_counts import MemoryCounts
-from sandbox.admission.prices import PriceList
-from sandbox.admission.reserving import Budgets, Reservation
-from sandbox.admission.terms import Terms
+from sandbox.admission.spending.counting import UsageStore
+from sandbox.admission.spending.memory_counts import MemoryCounts
+from sandbox.admission.spending.prices import PriceList
+from sandbox.admission.spending.reserving import Budgets, Reservation
+from sandbox.admission.spending.terms import Terms
 from sandbox.config.spending import BudgetSection, Metric, Prices, Rate
 from sandbox.state import Home, state_of
 from sandbox.state.usage import open_usage

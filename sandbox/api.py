@@ -72,7 +72,7 @@ from sandbox.wit.tools import Tool
 from sandbox.workshop import Workshop
 
 if TYPE_CHECKING:
-    from sandbox.admission.models import AdmissionDocument
+    from sandbox.admission.document.models import AdmissionDocument
 
 _LOG = logging.getLogger("sandbox")
 

@@ -36,10 +36,10 @@ from sandbox.admission import (
     digest_of,
     new_request_id,
 )
-from sandbox.admission.asked import ASKED, told_of
 from sandbox.admission.denied import STOPPED, not_admitted
-from sandbox.admission.refusing import Refusal, Warned
-from sandbox.admission.reserving import Reservation
+from sandbox.admission.looking_back.asked import ASKED, told_of
+from sandbox.admission.spending.refusing import Refusal, Warned
+from sandbox.admission.spending.reserving import Reservation
 from sandbox.admission.subject import nothing
 from sandbox.admission.usage import UNKNOWN
 from sandbox.audit import AuditLog, Event, EventType, Redactor

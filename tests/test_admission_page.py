@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.admission.schema import admission_schema
+from sandbox.admission.document.schema import admission_schema
 from tests.support.commands import sandbox
 from tests.test_guides import ROOT
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.admission.load import load_admission
-from sandbox.admission.prices import shipped_prices
+from sandbox.admission.document.load import load_admission
+from sandbox.admission.spending.prices import shipped_prices
 from sandbox.config.spending import FIELDS
 from tests.support.commands import sandbox
 from tests.test_admission_page import missing

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox import Sandbox
-from sandbox.admission.prices import Tokens
+from sandbox.admission.spending.prices import Tokens
 from sandbox.audit import records
 from tests.support.commands import sandbox as command
 from tests.support.guests import guest

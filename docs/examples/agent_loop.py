@@ -12,12 +12,12 @@ from pathlib import Path
 
 from sandbox import NotAdmitted
 from sandbox.admission import Authorizer, Subject
-from sandbox.admission.costs import CostTracker
-from sandbox.admission.load import load_admission
-from sandbox.admission.memory_counts import MemoryCounts
-from sandbox.admission.prices import Tokens
-from sandbox.admission.reserving import A_MODEL_CALL, Budgets
-from sandbox.admission.terms import terms_of
+from sandbox.admission.document.load import load_admission
+from sandbox.admission.spending.costs import CostTracker
+from sandbox.admission.spending.memory_counts import MemoryCounts
+from sandbox.admission.spending.prices import Tokens
+from sandbox.admission.spending.reserving import A_MODEL_CALL, Budgets
+from sandbox.admission.spending.terms import terms_of
 from sandbox.audit import AuditLog
 from sandbox.guarding import Account, Guard, guard
 

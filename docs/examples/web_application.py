@@ -16,10 +16,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from sandbox.admission import Authorizer, Subject
-from sandbox.admission.load import load_admission
-from sandbox.admission.memory_counts import MemoryCounts
-from sandbox.admission.reserving import Budgets
-from sandbox.admission.terms import terms_of
+from sandbox.admission.document.load import load_admission
+from sandbox.admission.spending.memory_counts import MemoryCounts
+from sandbox.admission.spending.reserving import Budgets
+from sandbox.admission.spending.terms import terms_of
 from sandbox.guarding import AdmissionMiddleware, Guard, guard
 
 DOCUMENT = """

@@ -1,6 +1,6 @@
 """Decide whether a call happens at all, and make the `Admission` that `host.invoke` takes.
 
-What the call may touch is the template's business. What a document says is `sandbox.admission.ruleset`'s.
+What the call may touch is the template's business. What a document says is `sandbox.admission.sections.ruleset`'s.
 
 Rules: `evaluate` is pure, its clock is a parameter; deny wins; an error in a check is a denial; nobody but the authorizer
 makes an `Admission`, so a call without the check is a type error. (Python code in the same process could still forge one:
@@ -23,11 +23,11 @@ from sandbox.errors import Code
 from sandbox.wit.types import Digest
 
 if TYPE_CHECKING:
-    from sandbox.admission.content import Inspected
-    from sandbox.admission.models import AdmissionDocument
-    from sandbox.admission.refusing import Refusal
-    from sandbox.admission.ruleset import Ruleset
-    from sandbox.admission.vote import Check
+    from sandbox.admission.document.models import AdmissionDocument
+    from sandbox.admission.sections.content import Inspected
+    from sandbox.admission.sections.ruleset import Ruleset
+    from sandbox.admission.sections.vote import Check
+    from sandbox.admission.spending.refusing import Refusal
     from sandbox.redaction import Redactor
 
 
@@ -170,9 +170,9 @@ class Authorizer:
 
 def _ruleset(document: AdmissionDocument | str | None, checks: tuple[Check, ...], handles: frozenset[str]) -> Ruleset | None:
     # Imported where a document is in force: a command that needs none must not wait for the engine of its patterns.
-    from sandbox.admission.load import checked, named_admission
-    from sandbox.admission.models import AdmissionDocument
-    from sandbox.admission.ruleset import Ruleset
+    from sandbox.admission.document.load import checked, named_admission
+    from sandbox.admission.document.models import AdmissionDocument
+    from sandbox.admission.sections.ruleset import Ruleset
 
     if document is None and not checks:
         return None

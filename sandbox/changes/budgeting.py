@@ -1,7 +1,7 @@
 """The part of `Sandbox` that sets budgets while servers run, says how they stand, and opens what they shut.
 
-Decides nothing of what a budget means (`sandbox.admission.budgets`). Rules: a budget that is set, and a run that is opened again,
-is recorded before it is kept, as a grant is; it holds from the next call on, in every server that shares the store.
+Decides nothing of what a budget means (`sandbox.admission.spending.budgets`). Rules: a budget that is set, and a run that is
+opened again, is recorded before it is kept, as a grant is; it holds from the next call on, in every server that shares the store.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.admission import new_request_id
-from sandbox.admission.budgets import Whose, named_anywhere, parse_whose, run_gate
-from sandbox.admission.counting import Shut, key_of
-from sandbox.admission.lines import Calendar
-from sandbox.admission.periods import milliseconds
-from sandbox.admission.refusing import TOOL_GATE
-from sandbox.admission.reserving import Budgets
+from sandbox.admission.spending.budgets import Whose, named_anywhere, parse_whose, run_gate
+from sandbox.admission.spending.counting import Shut, key_of
+from sandbox.admission.spending.lines import Calendar
+from sandbox.admission.spending.periods import milliseconds
+from sandbox.admission.spending.refusing import TOOL_GATE
+from sandbox.admission.spending.reserving import Budgets
 from sandbox.audit import Event, EventType, Redactor
 from sandbox.changes.granting import Granting
 from sandbox.config.spending import Budget, Metric, Period

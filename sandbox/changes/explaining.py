@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sandbox.admission import Authorizer, CallRequest, Decision, Ruling, Subject, new_request_id
-from sandbox.admission.budgets import whose_of
 from sandbox.admission.denied import STOPPED
-from sandbox.admission.refusing import used_up
+from sandbox.admission.spending.budgets import whose_of
+from sandbox.admission.spending.refusing import used_up
 from sandbox.changes.granting import Granting
 from sandbox.errors import NotFound
 from sandbox.in_force.admitting import HANDLED
@@ -26,8 +26,8 @@ from sandbox.template.advice import Explained, Question, answer
 from sandbox.template.template import WasiTemplate
 
 if TYPE_CHECKING:
-    from sandbox.admission.explaining import Considered, Explanation
-    from sandbox.admission.models import AdmissionDocument
+    from sandbox.admission.document.models import AdmissionDocument
+    from sandbox.admission.looking_back.explaining import Considered, Explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Explaining:
     ) -> Explanation:
         """Whether a call would be admitted now, and why; by another `document` than the one in force, where one is given."""
         # Imported where somebody asks: a host without a document must not wait for the engine of its patterns.
-        from sandbox.admission.explaining import explain, explained_without
+        from sandbox.admission.looking_back.explaining import explain, explained_without
 
         opened, asks = self._opened(), Subject.local(subject) if isinstance(subject, str) else subject
         given = opened.store.roles_of(asks.id)  # what holds now, also where nothing has been called here yet
@@ -116,7 +116,7 @@ class Explaining:
 
     def explain_effect(self, component: str, question: Question) -> Explanation:
         """Whether the calls of a component may touch something now, and why. Raises NotFound, SandboxError."""
-        from sandbox.admission.explaining import Change, Explanation
+        from sandbox.admission.looking_back.explaining import Change, Explanation
 
         (found,) = self.explain_policy(component, question)
         ruling = Ruling.ALLOW if found.said.allowed else Ruling.REQUIRE_APPROVAL if found.said.asked else Ruling.DENY
@@ -137,7 +137,7 @@ class Explaining:
 
 def _with(found: Explanation, outside: list[_Outside]) -> Explanation:
     """The explanation, where something else refuses the call as well: then that decides."""
-    from sandbox.admission.explaining import Change, Considered, Explanation
+    from sandbox.admission.looking_back.explaining import Change, Considered, Explanation
 
     if not outside:
         return found
@@ -151,7 +151,7 @@ def _with(found: Explanation, outside: list[_Outside]) -> Explanation:
 
 def _rules(template: WasiTemplate, question: Question, decided: str | None) -> Iterator[Considered]:
     """Each line of the section that is asked, and whether it is about what is asked: what it says when it is alone."""
-    from sandbox.admission.explaining import Considered
+    from sandbox.admission.looking_back.explaining import Considered
 
     section = _SECTIONS.get(question.kind)
     if section is None:

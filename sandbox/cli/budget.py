@@ -1,6 +1,6 @@
 """`sandbox budget`: how budgets stand, set one while servers run, take it back, open again what a budget shut.
 
-Leaves what a budget means to `sandbox.admission.budgets`.
+Leaves what a budget means to `sandbox.admission.spending.budgets`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sandbox.admission.budgets import shown
-from sandbox.admission.refusing import TOOL_GATE
+from sandbox.admission.spending.budgets import shown
+from sandbox.admission.spending.refusing import TOOL_GATE
 from sandbox.api import Sandbox
 from sandbox.audit import rfc3339
 from sandbox.changes.budgeting import TOOLS

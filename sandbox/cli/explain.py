@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sandbox.admission import Ruling, Subject
-from sandbox.admission.explaining import Explanation
+from sandbox.admission.looking_back.explaining import Explanation
 from sandbox.admission.subject import SHIPPED_SCOPES
 from sandbox.api import Sandbox
 from sandbox.cli.admission.reading import document_of

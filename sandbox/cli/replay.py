@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sandbox.admission.replaying import Changed, replay
+from sandbox.admission.looking_back.replaying import Changed, replay
 from sandbox.audit import records
 from sandbox.cli.admission.reading import document_of
 from sandbox.cli.exits import Exit

@@ -101,7 +101,9 @@ def _in_variable(tokens: Any, variable: str) -> Any:
 def _path(path: str) -> str:
     taken = importlib.import_module("sandbox.server.http.names").OWN_PATHS
     if path in taken or not path.startswith("/") or path.startswith("//") or not path.isascii() or set(path) & set("?#% \\"):
-        raise _usage(f"`{path}` is no path for MCP", f"write one like `/mcp`; {', '.join(f'`{each}`' for each in taken)} are taken")
+        raise _usage(
+            f"`{path}` is no path for MCP", f"write one like `/mcp`; {', '.join(f'`{each}`' for each in taken)} are taken"
+        )
     return path
 
 

@@ -19,7 +19,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from sandbox.admission import Authorizer, CallRequest, Decision, Resource, Ruling, Subject, canonical_json, new_request_id
 from sandbox.admission.denied import not_admitted
-from sandbox.admission.reserving import A_TOOL_CALL, Amounts
+from sandbox.admission.spending.reserving import A_TOOL_CALL, Amounts
 from sandbox.guarding.procedure import Account, Guard, digest_of_arguments
 from sandbox.guarding.subjects import subject_now
 

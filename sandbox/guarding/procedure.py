@@ -22,9 +22,9 @@ from typing import Any
 
 from sandbox.admission import Authorizer, CallRequest, Decision, Ruling, canonical_json, digest_of
 from sandbox.admission.denied import not_admitted
-from sandbox.admission.prices import NO_TOKENS, Tokens
-from sandbox.admission.refusing import Refusal
-from sandbox.admission.reserving import A_TOOL_CALL, Amounts, Budgets, Reservation
+from sandbox.admission.spending.prices import NO_TOKENS, Tokens
+from sandbox.admission.spending.refusing import Refusal
+from sandbox.admission.spending.reserving import A_TOOL_CALL, Amounts, Budgets, Reservation
 from sandbox.admission.usage import UNKNOWN
 from sandbox.audit import AuditLog, Event, EventType
 from sandbox.config.spending import Metric

@@ -18,7 +18,7 @@ from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.errors import PolicyError
 
 if TYPE_CHECKING:
-    from sandbox.admission.models import AdmissionDocument
+    from sandbox.admission.document.models import AdmissionDocument
 
 HANDLED = frozenset({"retention", "log_level"})
 """Obligations that this host meets by itself: its record has every detail, and is kept until somebody removes it."""
@@ -89,7 +89,7 @@ class Admitting:
 
 def _read(file: Path) -> AdmissionDocument:
     # Imported where there is a document: a host without one must not wait for the engine of its patterns.
-    from sandbox.admission.load import load_admission_file
+    from sandbox.admission.document.load import load_admission_file
 
     return load_admission_file(file)
 

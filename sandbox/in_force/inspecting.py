@@ -1,8 +1,8 @@
 """What the admission document makes of a call before it and after it: the kinds of action that its template makes possible, and
 the result as it may leave.
 
-Decides nothing by itself: the lines about content are the document's (`sandbox.admission.content`). Rules: everything of an
-outcome that reaches a caller is looked through: the value or error, the message, what was printed, what denials quote. Where a
+Decides nothing by itself: the lines about content are the document's (`sandbox.admission.sections.content`). Rules: everything of
+an outcome that reaches a caller is looked through: the value or error, the message, what was printed, what denials quote. Where a
 line blocks, nothing of it leaves or is recorded; where one redacts, both get the copy without.
 """
 
@@ -20,7 +20,7 @@ from sandbox.redaction import Redactor
 from sandbox.template.template import Access, WasiTemplate
 
 if TYPE_CHECKING:
-    from sandbox.admission.content import Inspected
+    from sandbox.admission.sections.content import Inspected
 
 DELETE_FILES, NETWORK_ACCESS = "delete_files", "network_access"
 INJECTION = "prompt-injection"

@@ -1,7 +1,8 @@
 """What the calls of this host use, held against budgets, rates and caps: reserved before, watched while it runs, settled after.
 
 Decides when there is anything to count at all: with no budget, rate, price, or condition on usage in force, no store is opened
-and nothing is asked. What a bound means is `sandbox.admission.reserving`'s; which calls are carried is `sandbox.dispatch`'s.
+and nothing is asked. What a bound means is `sandbox.admission.spending.reserving`'s; which calls are carried is
+`sandbox.dispatch`'s.
 
 Rules: a call whose use cannot be counted does not run, and one that runs is stopped; one that passes a bound is stopped within
 LOOK_S of it; where something else has changed the store, the budgets that were set before hold on in this process, and in one
@@ -19,10 +20,10 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from sandbox.admission import Authorizer, CallRequest
-from sandbox.admission.counting import UsageStore
-from sandbox.admission.refusing import Refusal, Warned
-from sandbox.admission.reserving import Amounts, Budgets, Reservation
-from sandbox.admission.terms import terms_of
+from sandbox.admission.spending.counting import UsageStore
+from sandbox.admission.spending.refusing import Refusal, Warned
+from sandbox.admission.spending.reserving import Amounts, Budgets, Reservation
+from sandbox.admission.spending.terms import terms_of
 from sandbox.admission.usage import UNKNOWN
 from sandbox.admission.usage import Usage as Seen
 from sandbox.config.spending import Budget, BudgetSection, Metric

@@ -1,7 +1,8 @@
 """The part of a store that remembers which budgets an operator set while the program runs.
 
-Decides nothing: what a budget holds is `sandbox.admission.budgets`. Sealed, and raises the generation as grants do: every server
-that shares the store goes by it from its next call on. What was spent of a budget lies elsewhere (`sandbox.state.usage`).
+Decides nothing: what a budget holds is `sandbox.admission.spending.budgets`. Sealed, and raises the generation as grants do:
+every server that shares the store goes by it from its next call on. What was spent of a budget lies elsewhere
+(`sandbox.state.usage`).
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def open_store(place: StatePlace, home: Home, environ: Mapping[str, str]) -> Sto
         return memory_store()
     if place.server is not None:
         password = password_of(home, environ)
-        opened: Store = importlib.import_module("sandbox.state.redis_opening").redis_store(
+        opened: Store = importlib.import_module("sandbox.state.redis.opening").redis_store(
             place.server, home.keys, environ, password
         )
         return opened
@@ -54,8 +54,8 @@ def password_of(home: Home, environ: Mapping[str, str]) -> str | None:
 def open_key_values(place: StatePlace, home: Home, environ: Mapping[str, str]) -> KeyValues:
     """What the components of a home keep, at a place; raises HostUnavailable where it cannot be used."""
     if place.server is not None:
-        link = importlib.import_module("sandbox.state.redis_link").Link(place.server, password_of(home, environ))
-        opened: KeyValues = importlib.import_module("sandbox.state.redis_keyvalue").RedisKeyValues(link)
+        link = importlib.import_module("sandbox.state.redis.link").Link(place.server, password_of(home, environ))
+        opened: KeyValues = importlib.import_module("sandbox.state.redis.keyvalue").RedisKeyValues(link)
         return opened
     if place.kind == "memory":
         return SqliteKeyValues(None)

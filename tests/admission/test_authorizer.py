@@ -26,7 +26,7 @@ from sandbox.admission import (
     digest_of,
     new_request_id,
 )
-from sandbox.admission.models import AdmissionDocument
+from sandbox.admission.document.models import AdmissionDocument
 from sandbox.errors import PolicyError
 from sandbox.wit.types import Digest
 

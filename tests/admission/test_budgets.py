@@ -12,15 +12,15 @@ import pytest
 from pydantic import ValidationError
 
 from sandbox.admission import Authorizer, CallRequest, Subject, new_request_id
-from sandbox.admission.budgets import whose_of
-from sandbox.admission.costs import CostTracker
-from sandbox.admission.counting import UsageStore
-from sandbox.admission.load import load_admission
-from sandbox.admission.memory_counts import MemoryCounts
-from sandbox.admission.prices import PriceList, Tokens
-from sandbox.admission.refusing import Refusal
-from sandbox.admission.reserving import A_MODEL_CALL, Budgets, Reservation
-from sandbox.admission.terms import Terms, terms_of
+from sandbox.admission.document.load import load_admission
+from sandbox.admission.spending.budgets import whose_of
+from sandbox.admission.spending.costs import CostTracker
+from sandbox.admission.spending.counting import UsageStore
+from sandbox.admission.spending.memory_counts import MemoryCounts
+from sandbox.admission.spending.prices import PriceList, Tokens
+from sandbox.admission.spending.refusing import Refusal
+from sandbox.admission.spending.reserving import A_MODEL_CALL, Budgets, Reservation
+from sandbox.admission.spending.terms import Terms, terms_of
 from sandbox.config.spending import Budget, BudgetSection, Metric, Prices, Rate
 from sandbox.errors import Code
 

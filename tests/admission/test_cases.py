@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.admission.cases import load_cases, tried
 from sandbox.admission.decision import Ruling
+from sandbox.admission.document.cases import load_cases, tried
 from sandbox.errors import PolicyError
 from sandbox.policy.named import admission_names
 

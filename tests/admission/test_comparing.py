@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from sandbox.admission import Authorizer, Ruling
-from sandbox.admission.comparing import differences, example_of
-from sandbox.admission.load import load_admission, named_admission
-from sandbox.admission.models import AdmissionDocument
-from sandbox.admission.replaying import replay
+from sandbox.admission.document.load import load_admission, named_admission
+from sandbox.admission.document.models import AdmissionDocument
+from sandbox.admission.looking_back.comparing import differences, example_of
+from sandbox.admission.looking_back.replaying import replay
 from sandbox.policy.named import admission_names
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from sandbox.admission import CallRequest, Resource, Subject, new_request_id
-from sandbox.admission.conditions import Predicate, holds, parse
-from sandbox.admission.facts import FIELDS, Facts, reader
-from sandbox.admission.operators import OPERATORS
-from sandbox.admission.patterns import covers
+from sandbox.admission.conditions.facts import FIELDS, Facts, reader
+from sandbox.admission.conditions.operators import OPERATORS
+from sandbox.admission.conditions.patterns import covers
+from sandbox.admission.conditions.when import Predicate, holds, parse
 from sandbox.admission.usage import Usage
 from sandbox.policy.refusal import Refusal
 

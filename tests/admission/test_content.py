@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from sandbox.admission import Authorizer, CallRequest, Ruling, Subject, new_request_id
-from sandbox.admission.content import Inspected
-from sandbox.admission.load import load_admission
-from sandbox.admission.patterns import expression
-from sandbox.admission.sets import SETS
+from sandbox.admission.conditions.patterns import expression
+from sandbox.admission.document.load import load_admission
+from sandbox.admission.document.sets import SETS
+from sandbox.admission.sections.content import Inspected
 from sandbox.redaction import Redactor
 
 ALLOW, DENY, ASK = Ruling.ALLOW, Ruling.DENY, Ruling.REQUIRE_APPROVAL

@@ -9,11 +9,12 @@ import jsonschema
 import pytest
 import yaml
 
-from sandbox.admission import Authorizer, CallRequest, Subject, conditions, new_request_id
+from sandbox.admission import Authorizer, CallRequest, Subject, new_request_id
+from sandbox.admission.conditions import when
 from sandbox.admission.decision import Ruling
-from sandbox.admission.load import NOT_YET, load_admission, load_admission_file, named_admission
-from sandbox.admission.models import AdmissionDocument, Label, Permission, Role, Rule, Session
-from sandbox.admission.schema import admission_schema
+from sandbox.admission.document.load import NOT_YET, load_admission, load_admission_file, named_admission
+from sandbox.admission.document.models import AdmissionDocument, Label, Permission, Role, Rule, Session
+from sandbox.admission.document.schema import admission_schema
 from sandbox.admission.words import Template
 from sandbox.errors import PolicyError
 from sandbox.policy.named import admission_names
@@ -193,7 +194,7 @@ def test_every_section_is_a_value_in_python_and_as_strict() -> None:
     role = Role(permissions=(Permission(resource="reports/*", actions=("read",), conditions={"department": "sales"}),))
     rule = Rule(name="a", effect=Ruling.DENY, when={"tool": "x"})
     document = AdmissionDocument(version="1.0", roles={"analyst": role}, rules=(rule,))
-    assert document.rules[0].when == conditions.Test("tool", "eq", "x")
+    assert document.rules[0].when == when.Test("tool", "eq", "x")
     for wrong in (
         lambda: Rule(name="a", effect=Ruling.DENY, when={"tol": "x"}),
         lambda: Rule(name="a b", effect=Ruling.DENY),

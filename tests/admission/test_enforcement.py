@@ -14,8 +14,8 @@ import pytest
 from pydantic import BaseModel
 
 from sandbox.admission import Authorizer, CallRequest, Resource, Ruling, Subject, Usage, new_request_id
-from sandbox.admission.load import load_admission
-from sandbox.admission.models import AdmissionDocument
+from sandbox.admission.document.load import load_admission
+from sandbox.admission.document.models import AdmissionDocument
 from sandbox.admission.subject import TOKEN_SCOPES
 from sandbox.admission.words import Method
 from sandbox.wit.types import Digest

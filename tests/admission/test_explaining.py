@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from sandbox.admission import Authorizer, CallRequest, RequestId, Resource, Ruling, Subject
-from sandbox.admission.explaining import Explanation, explain
-from sandbox.admission.load import load_admission
-from sandbox.admission.models import AdmissionDocument
+from sandbox.admission.document.load import load_admission
+from sandbox.admission.document.models import AdmissionDocument
+from sandbox.admission.looking_back.explaining import Explanation, explain
 
 ROLES = """
 roles:

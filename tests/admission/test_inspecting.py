@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from sandbox.admission import Authorizer, content
-from sandbox.admission.load import load_admission
+from sandbox.admission import Authorizer
+from sandbox.admission.document.load import load_admission
+from sandbox.admission.sections import content
 from sandbox.errors import Code
 from sandbox.host.outcome import Denial, Ending, Outcome, Usage
 from sandbox.in_force.inspecting import inspect

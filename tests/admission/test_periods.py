@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sandbox.admission.periods import (
+from sandbox.admission.spending.periods import (
     PARTS,
     ROLLING_SPAN,
     rolling_slot,

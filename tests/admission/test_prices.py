@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 from pydantic import ValidationError
 
-from sandbox.admission.costs import CostTracker
-from sandbox.admission.prices import PriceList, Tokens, shipped_prices
+from sandbox.admission.spending.costs import CostTracker
+from sandbox.admission.spending.prices import PriceList, Tokens, shipped_prices
 from sandbox.config.spending import Prices
 from sandbox.errors import SandboxError
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sandbox.admission import Authorizer, CallRequest, Decision, Resource, Ruling, Subject, Usage, new_request_id
-from sandbox.admission.load import load_admission
-from sandbox.admission.models import AdmissionDocument, Rule
+from sandbox.admission.document.load import load_admission
+from sandbox.admission.document.models import AdmissionDocument, Rule
 from sandbox.admission.subject import TOKEN_SCOPES
 from sandbox.admission.words import Method
 from sandbox.wit.types import Digest

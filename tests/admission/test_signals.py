@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sandbox.admission import Authorizer, CallRequest, Decision, RequestId, Ruling, Subject
-from sandbox.admission.extending import over
-from sandbox.admission.load import load_admission
+from sandbox.admission.document.extending import over
+from sandbox.admission.document.load import load_admission
 from sandbox.errors import PolicyError
 
 

@@ -13,12 +13,12 @@ import yaml
 from pydantic import BaseModel
 
 from sandbox.admission import Authorizer, CallRequest, Subject, new_request_id
-from sandbox.admission.load import load_admission
-from sandbox.admission.memory_counts import MemoryCounts
-from sandbox.admission.prices import NO_TOKENS, Tokens
-from sandbox.admission.refusing import Refusal
-from sandbox.admission.reserving import Budgets, Reservation
-from sandbox.admission.terms import terms_of
+from sandbox.admission.document.load import load_admission
+from sandbox.admission.spending.memory_counts import MemoryCounts
+from sandbox.admission.spending.prices import NO_TOKENS, Tokens
+from sandbox.admission.spending.refusing import Refusal
+from sandbox.admission.spending.reserving import Budgets, Reservation
+from sandbox.admission.spending.terms import terms_of
 from sandbox.config.spending import Budget, BudgetSection, CircuitBreaker, Metric, ModelPrice, Prices, Rate
 
 NOW = 1_795_348_800.0

@@ -10,8 +10,8 @@ import pytest
 
 from sandbox import NotAdmitted, NotFound, PolicyError, Sandbox
 from sandbox.admission import Subject
-from sandbox.admission.load import load_admission
-from sandbox.admission.models import AdmissionDocument
+from sandbox.admission.document.load import load_admission
+from sandbox.admission.document.models import AdmissionDocument
 from sandbox.errors import Code
 from sandbox.host.outcome import Ending
 from tests.api.conftest import policy, reads, recorded

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from sandbox import Sandbox
-from sandbox.admission.budgets import Whose
-from sandbox.admission.costs import CostTracker
-from sandbox.admission.models import AdmissionDocument
+from sandbox.admission.document.models import AdmissionDocument
 from sandbox.admission.signal import Signal
+from sandbox.admission.spending.budgets import Whose
+from sandbox.admission.spending.costs import CostTracker
 from sandbox.config.spending import Budget
 from sandbox.errors import Code, HostUnavailable, NotAdmitted
 from sandbox.host.outcome import Ending

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import NotFound, PolicyError, Sandbox, SandboxError
-from sandbox.admission.load import load_admission
+from sandbox.admission.document.load import load_admission
 from sandbox.admission.signal import Signal
 from sandbox.audit import EventType, Severity
 from sandbox.config.spending import Budget

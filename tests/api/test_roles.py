@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from sandbox import GrantError, NotAdmitted, NotFound, Sandbox
 from sandbox.admission import Subject
-from sandbox.admission.load import load_admission
+from sandbox.admission.document.load import load_admission
 from tests.api.conftest import recorded
 from tests.support.guests import guest
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox import HostUnavailable, NotAdmitted, NotFound, Sandbox
-from sandbox.admission.load import load_admission
+from sandbox.admission.document.load import load_admission
 from sandbox.admission.signal import Signal, SignalContext, SignalledCall
 from sandbox.changes import signals
 from sandbox.errors import Code

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox import CallResult, NotAdmitted, Sandbox
-from sandbox.admission.costs import CostTracker
+from sandbox.admission.spending.costs import CostTracker
 from sandbox.config.spending import Budget, Period
 from sandbox.errors import Code
 from sandbox.host.settings import HostSettings

@@ -14,7 +14,7 @@ import pytest_asyncio
 from sandbox.api import Sandbox
 from sandbox.errors import HostUnavailable
 from sandbox.host.outcome import Ending
-from sandbox.state.redis_tables import META, PREFIX
+from sandbox.state.redis.tables import META, PREFIX
 from tests.attacks.stage import NEIGHBOUR, Stage, policy, staged, value
 from tests.support.redis_server import RedisServer, redis_server
 

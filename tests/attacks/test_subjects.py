@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from sandbox import NotAdmitted, NotFound
 from sandbox.admission import Subject
-from sandbox.admission.load import load_admission
+from sandbox.admission.document.load import load_admission
 from sandbox.admission.signal import Signal
 from sandbox.server.http.tokens import tokens_of
 from tests.attacks.stage import Stage

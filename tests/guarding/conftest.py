@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from sandbox.admission import Authorizer
-from sandbox.admission.load import load_admission
-from sandbox.admission.memory_counts import MemoryCounts
-from sandbox.admission.reserving import Budgets
-from sandbox.admission.terms import Terms
+from sandbox.admission.document.load import load_admission
+from sandbox.admission.spending.memory_counts import MemoryCounts
+from sandbox.admission.spending.reserving import Budgets
+from sandbox.admission.spending.terms import Terms
 from sandbox.audit import AuditLog, records
 from sandbox.guarding import Guard
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from sandbox.admission import Authorizer, Subject
-from sandbox.admission.budgets import whose_of
-from sandbox.admission.load import load_admission
+from sandbox.admission.document.load import load_admission
+from sandbox.admission.spending.budgets import whose_of
 from sandbox.errors import Code, NotAdmitted
 from sandbox.guarding import Account, Guard, guard
 from tests.guarding.conftest import Make

@@ -12,7 +12,7 @@ import pytest_asyncio
 from mcp import Client, MCPError
 
 from sandbox import Sandbox
-from sandbox.admission.load import load_admission
+from sandbox.admission.document.load import load_admission
 from sandbox.audit import records
 from sandbox.server.builtin import BuiltinTools
 from sandbox.server.http.tokens import tokens_of

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox import Sandbox
-from sandbox.admission.load import load_admission
+from sandbox.admission.document.load import load_admission
 from sandbox.server.calls import META_ERROR, META_WARNINGS
 from sandbox.server.http.tokens import tokens_of
 from tests.server.test_http import Mode, as_, modes

@@ -11,7 +11,7 @@ import redis as client_of
 
 from sandbox.state import Assignment, Stop, Store
 from sandbox.state.authentic import StoreChangedError
-from sandbox.state.redis_tables import KEYS, META, PREFIX
+from sandbox.state.redis.tables import KEYS, META, PREFIX
 from sandbox.state.schema import connect_memory
 from tests.state.places import Place
 from tests.state.test_authentic import COMPONENT

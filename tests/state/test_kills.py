@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from sandbox.state import redis_tables
+from sandbox.state.redis import tables
 from tests.state.places import SHARED, Place, forked
 from tests.state.test_store import NOW, add, grant
 
@@ -45,7 +45,7 @@ def killed_while_granting(place: Place, first: int, after_s: float) -> list[int]
 @pytest.mark.parametrize("place", SHARED, indirect=True)
 def test_kill_9_at_any_moment_loses_no_acknowledged_grant(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also not those of the processes before, and at most the one that was under way is there without having been told."""
-    monkeypatch.setattr(redis_tables, "LOCK_MS", 50)
+    monkeypatch.setattr(tables, "LOCK_MS", 50)
     chosen, acknowledged = random.Random(5), set[int]()
     for kill in range(KILLS):
         acknowledged |= set(killed_while_granting(place, kill * 1_000, chosen.uniform(0, LONGEST_S)))

@@ -14,8 +14,9 @@ import pytest
 import trustme
 
 from sandbox.errors import HostUnavailable
-from sandbox.state import Home, Store, open_store, redis_tables, state_of
+from sandbox.state import Home, Store, open_store, state_of
 from sandbox.state.authentic import StoreChangedError
+from sandbox.state.redis import tables
 from sandbox.state.secret_key import key_place
 from sandbox.state.secrets import SecretStore
 from sandbox.state.tables import LostError
@@ -148,7 +149,7 @@ def test_a_store_that_another_key_has_sealed_is_refused(place: Place, state: Sto
 
 def test_a_store_of_another_version_is_refused(place: Place, state: Store, redis: RedisServer) -> None:
     with redis.client() as client:
-        client.hset(redis_tables.META, "schema", "99")
+        client.hset(tables.META, "schema", "99")
     with pytest.raises(HostUnavailable, match="schema 99"):
         opened(place)
 
@@ -226,11 +227,11 @@ def test_a_process_that_dies_in_a_change_holds_the_others_up_for_a_second_and_ch
     assert state.grants(NOW) == (), "to read, nobody waits"
     assert time.monotonic() - began < 0.5
     add(state, grant(2))
-    assert time.monotonic() - began < redis_tables.LOCK_MS / 1000 + 1
+    assert time.monotonic() - began < tables.LOCK_MS / 1000 + 1
 
 
 def test_a_slow_change_is_made_unless_somebody_came_between(place: Place, state: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_tables, "LOCK_MS", 20)
+    monkeypatch.setattr(tables, "LOCK_MS", 20)
     state.add_grant(grant(1), before_commit=lambda: time.sleep(0.05))
     other = place.open("another")
 
@@ -244,7 +245,7 @@ def test_a_slow_change_is_made_unless_somebody_came_between(place: Place, state:
 
 
 def test_who_is_far_behind_reads_everything_anew(place: Place, state: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_tables, "MAX_LOG", 20)
+    monkeypatch.setattr(tables, "MAX_LOG", 20)
     behind = place.open("behind")
     add(behind, grant(0))
     for number in range(1, 30):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.admission.counting import USED_UP, Change, Claim, Full, Gate, Shut, Spent, Taken, UsageStore
+from sandbox.admission.spending.counting import USED_UP, Change, Claim, Full, Gate, Shut, Spent, Taken, UsageStore
 from sandbox.errors import HostUnavailable
 from sandbox.state import Home, state_of
 from sandbox.state.usage import SqliteUsage, open_usage
@@ -193,7 +193,7 @@ def test_of_a_hundred_tries_of_ten_processes_exactly_one_has_the_last_one(place:
 def test_what_was_taken_outlives_the_process_that_is_killed(tmp_path: Path) -> None:
     """SIGKILL right after the claim was acknowledged."""
     program = (
-        "import os, signal\nfrom pathlib import Path\nfrom sandbox.admission.counting import *\n"
+        "import os, signal\nfrom pathlib import Path\nfrom sandbox.admission.spending.counting import *\n"
         "from sandbox.state.usage import SqliteUsage\n"
         f"SqliteUsage(Path({str(tmp_path / 'counts')!r})).take([Claim('a', 1, 3, 5)], [], 0)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"

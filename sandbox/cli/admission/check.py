@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from sandbox.admission.models import AdmissionDocument
+from sandbox.admission.document.models import AdmissionDocument
 from sandbox.cli.admission.reading import document_of
 from sandbox.cli.exits import Exit, exit_for
 from sandbox.cli.terminal import Terminal

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 
-from sandbox.admission.comparing import Difference, differences, example_of
+from sandbox.admission.looking_back.comparing import Difference, differences, example_of
 from sandbox.cli.admission.reading import document_of
 from sandbox.cli.exits import Exit
 from sandbox.cli.terminal import Terminal

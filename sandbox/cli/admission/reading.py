@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.admission.load import load_admission_file, named_admission
-from sandbox.admission.models import AdmissionDocument
+from sandbox.admission.document.load import load_admission_file, named_admission
+from sandbox.admission.document.models import AdmissionDocument
 from sandbox.cli.home import policy_value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from sandbox.admission.schema import admission_schema
+from sandbox.admission.document.schema import admission_schema
 from sandbox.cli.policy.schema import written
 from sandbox.cli.terminal import Terminal
 

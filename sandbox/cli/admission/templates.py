@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from sandbox.admission.load import named_admission
+from sandbox.admission.document.load import named_admission
 from sandbox.cli.exits import Exit
 from sandbox.cli.terminal import Terminal
 from sandbox.policy.named import admission_names, admission_text

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from sandbox.admission.cases import Tried, load_cases, tried
+from sandbox.admission.document.cases import Tried, load_cases, tried
 from sandbox.cli.exits import Exit
 from sandbox.cli.terminal import Terminal
 

@@ -1,4 +1,4 @@
-"""Where counts of usage lie: in a SQLite file, in Redis or Valkey, or in memory. One interface: `sandbox.admission.counting`."""
+"""Where counts of usage lie: a SQLite file, Redis or Valkey, memory. One interface: `sandbox.admission.spending.counting`."""
 
 from sandbox.state.usage.opening import open_usage
 from sandbox.state.usage.sqlite import SqliteUsage

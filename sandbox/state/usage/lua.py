@@ -1,7 +1,8 @@
 """The steps of the Redis store that have to be one: scripts, which Redis runs with nothing in between.
 
-Decides what `sandbox.admission.memory_counts` decides, in Lua. Numbers in Lua are doubles, exact to 2^53: amounts are bounded far
-below (`sandbox.config.spending`), and every number is spelled by `%.0f`, never by Lua's own rule, which would round it.
+Decides what `sandbox.admission.spending.memory_counts` decides, in Lua. Numbers in Lua are doubles, exact to 2^53: amounts are
+bounded far below (`sandbox.config.spending`), and every number is spelled by `%.0f`, never by Lua's own rule, which would round
+it.
 """
 
 _COMMON = """

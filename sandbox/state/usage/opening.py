@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 
-from sandbox.admission.counting import UsageStore
-from sandbox.admission.memory_counts import MemoryCounts
+from sandbox.admission.spending.counting import UsageStore
+from sandbox.admission.spending.memory_counts import MemoryCounts
 from sandbox.config.state_url import StatePlace
 from sandbox.state.home import Home
 from sandbox.state.opening import password_of
@@ -23,7 +23,7 @@ def open_usage(place: StatePlace, home: Home, environ: Mapping[str, str]) -> Usa
     if place.kind == "memory":
         return MemoryCounts()
     if place.server is not None:
-        link = importlib.import_module("sandbox.state.redis_link").Link(place.server, password_of(home, environ))
+        link = importlib.import_module("sandbox.state.redis.link").Link(place.server, password_of(home, environ))
         counts: UsageStore = importlib.import_module("sandbox.state.usage.redis").RedisUsage(link)
         return counts
     return SqliteUsage(home.state / FILE if place.path is None else place.path.with_name(f"{place.path.name}-{FILE}"))

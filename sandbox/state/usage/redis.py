@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from sandbox.admission.counting import (
+from sandbox.admission.spending.counting import (
     KEPT_MS,
     SPENT_OF,
     SPENT_ON,
@@ -27,7 +27,7 @@ from sandbox.admission.counting import (
     Taken,
     judged,
 )
-from sandbox.state.redis_link import Link
+from sandbox.state.redis.link import Link
 from sandbox.state.usage import lua
 
 PREFIX = "sandbox:usage:"
@@ -35,7 +35,7 @@ HOURS_KEPT_MS = 400 * 86_400_000
 
 
 class RedisUsage:
-    """Counts on a server; the interface is `sandbox.admission.counting.UsageStore`."""
+    """Counts on a server; the interface is `sandbox.admission.spending.counting.UsageStore`."""
 
     def __init__(self, link: Link) -> None:
         self._link = link

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 
-from sandbox.admission.counting import (
+from sandbox.admission.spending.counting import (
     KEPT_MS,
     SPENT_OF,
     SPENT_ON,
@@ -61,7 +61,7 @@ _BEGINS = "substr({}, 1, length(?)) = ?"
 
 
 class SqliteUsage:
-    """Counts in the file `path`; the interface is `sandbox.admission.counting.UsageStore`. One connection for all threads."""
+    """Counts in the file `path`: a `sandbox.admission.spending.counting.UsageStore`. One connection for all threads."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
