@@ -55,6 +55,7 @@ from sandbox.in_force.shared import shared_of
 from sandbox.policy.load import load_policy_file
 from sandbox.policy.models import PolicyDocument
 from sandbox.receipt import Receipt
+from sandbox.recording import Recording
 from sandbox.registry.installing import Installing, Kept
 from sandbox.registry.loading import Loading
 from sandbox.registry.planning import Planning
@@ -184,10 +185,11 @@ class Sandbox(Loading, Admitted, Budgeting, Permissions, Installing, Roles, Shar
         self._metering = Metering(*around, host=lambda: self._host, clock=self._clock)
         self._listeners.append(self._metering.renew)
         self._keeping = Keeping(lambda: open_key_values(self._state, self._home, self._environment))
+        authorizer = self._admitting.authorizer
         self._dispatch = Dispatch(
             components=self._components,
-            authorizer=self._admitting.authorizer,
-            log=self._log,
+            authorizer=authorizer,
+            recording=Recording(self._log, self._clock, lambda: authorizer.ruleset is not None),
             store=self._store,
             host=lambda: self._standing.over(self._running_host),
             clock=self._clock,

@@ -17,12 +17,10 @@ Rule: between 3 and 7 nothing is awaited but the host, so a revoke finds a call 
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from operator import attrgetter
 from typing import Any, Protocol
 
 from sandbox.admission import (
@@ -37,37 +35,26 @@ from sandbox.admission import (
     new_request_id,
 )
 from sandbox.admission.denied import STOPPED, not_admitted
-from sandbox.admission.looking_back.asked import ASKED, told_of
 from sandbox.admission.spending.refusing import Refusal, Warned
-from sandbox.admission.spending.reserving import Reservation
 from sandbox.admission.subject import nothing
 from sandbox.admission.usage import UNKNOWN
-from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.components import Components, Loaded, Running
-from sandbox.config.spending import Metric
 from sandbox.errors import Code, NotFound, SandboxError
 from sandbox.host.ending import CalledOff
-from sandbox.host.outcome import BUDGET, Denial, Ending, Outcome, Usage
+from sandbox.host.outcome import Denial, Ending, Outcome
 from sandbox.in_force.in_use import InUse, Secrets
 from sandbox.in_force.inspecting import events_of, inspect, kinds_of
 from sandbox.in_force.keeping import Keep, Keeping
 from sandbox.in_force.metering import Metering
 from sandbox.in_force.stopped import said_of
-from sandbox.result import CallResult, body_of, code_of
+from sandbox.recording import MAX_KEPT, Attempt, Recording
+from sandbox.result import CallResult, body_of
 from sandbox.state import Store, StoredDenial
 from sandbox.state.tables import LostError
 from sandbox.template.smallest import SmallestGrant
 from sandbox.template.template import WasiTemplate
 from sandbox.wit.tools import Tool
 from sandbox.wit.types import Export
-
-MAX_KEPT = 16
-"""Denials of one call that are kept and recorded each for itself; `usage.denials` of the outcome's record counts them all."""
-
-_USAGE = tuple(each.name for each in dataclasses.fields(Usage))
-_used = attrgetter(*_USAGE)
-_COUNTED = (Metric.COST, Metric.TOKENS)
-_KILLED = {Ending.REVOKED, Ending.CANCELLED, Ending.KILLED}
 
 
 class Invoker(Protocol):
@@ -117,7 +104,7 @@ class Dispatch:
 
     components: Components
     authorizer: Authorizer
-    log: AuditLog
+    recording: Recording
     store: Store
     host: Callable[[], Invoker]
     clock: Callable[[], float]
@@ -138,7 +125,7 @@ class Dispatch:
         try:
             attempt = await self._admitted(call)
         except LostError as error:
-            self._record_lost(call, error)
+            self._lost(call, error)
             raise
         running = Running(call.call_id, attempt.component.name, call.tool, attempt.template, attempt.grants, call.session)
         self.components.running[call.call_id] = running
@@ -154,20 +141,20 @@ class Dispatch:
                     ask=None if call.ask is None else partial(call.ask, running, attempt.request.request_id),
                     keep=self.keeping.of_call(attempt.component.name, attempt.template.keyvalue),
                 )
+            outcome, noticed = self._inspected(attempt, attempt.in_use.told(outcome))
         except BaseException as error:
             # Cancelled, or a fault of our own: the attempt is on record, so its end must be too.
             self._end(attempt, _failed(error))
             raise
         finally:
             del self.components.running[call.call_id]
-        outcome, noticed = self._inspected(attempt, attempt.in_use.told(outcome))
         kept, warned = self._end(attempt, outcome)
         why_not = partial(self.why_not, attempt.component)
         body = body_of(outcome, kept, request_id=attempt.request.request_id, template=attempt.template, why_not=why_not)
         warnings = (*attempt.admission.decision.warnings, *noticed, *(one.text for one in warned))
         return CallResult(outcome, attempt.request.request_id, body, attempt.grants, warnings)
 
-    async def _admitted(self, call: Call) -> _Attempt:
+    async def _admitted(self, call: Call) -> Attempt:
         while True:
             await self.refresh()
             if call.call_id in self.components.running:
@@ -194,19 +181,13 @@ class Dispatch:
                     grants = tuple(grant.id for grant in effective.grants)
                     in_use = self.secrets.of_call(effective.secrets, effective.redactor)
                     given = (component, tool, effective.template, in_use, grants, now, reservation)
-                    return self._begun(_Attempt(request, verdict.admission, *given))
+                    attempt = Attempt(request, verdict.admission, *given)
+                    self.recording.begun(attempt)
+                    return attempt
             except BaseException:
                 self.metering.release(reservation)
                 raise
             self.metering.release(reservation)
-
-    def _begun(self, attempt: _Attempt) -> _Attempt:
-        """The attempt, on record."""
-        decision = attempt.admission.decision
-        told = {"arguments": attempt.request.arguments, "rules": decision.rules, "reason": decision.reason}
-        event = attempt.event(EventType.TOOL_INVOKE, decision=decision.effect.value, **told, **self._asked(attempt.request))
-        self.log.append(event, attempt.redactor)
-        return attempt
 
     def _request(self, call: Call, found: tuple[Loaded, Tool] | None) -> CallRequest:
         try:
@@ -223,54 +204,44 @@ class Dispatch:
         ids = (new_request_id(), subject, call.tool, name, component, digest, generation, call.session)
         return CallRequest(*ids, arguments=call.arguments, metadata=call.metadata, kinds=kinds)
 
-    def _asked(self, request: CallRequest) -> dict[str, Any]:
-        """What the record keeps of a request that a document decides about, so that it can be asked again."""
-        return {} if self.authorizer.ruleset is None else {"detail": {ASKED: told_of(request)}}
-
     async def _signal(self, request: CallRequest, decision: Decision) -> None:
         """Send what follows a refusal."""
         if decision.signal is not None and self.signalled is not None:
             await self.signalled(request, decision)
 
-    def _record_lost(self, call: Call, error: LostError) -> None:
-        """Nothing can be decided without the state: that is a refusal, and on record as one."""
+    def _lost(self, call: Call, error: LostError) -> None:
         request = CallRequest(new_request_id(), call.subject, call.tool[:80], session=call.session)
-        told: dict[str, Any] = {"decision": Ruling.DENY.value, "code": error.code.value, "reason": error.message}
-        self.log.append(Event(EventType.ACCESS_DENIED, **told, **_who(request)), Redactor())
+        self.recording.lost(request, error)
 
     def _refused(
         self, request: CallRequest, call: Call, decision: Decision, found: object, code: Code | None = None
     ) -> SandboxError:
         """The error of a call that is not admitted; it is recorded first."""
-        told: dict[str, Any] = {"decision": decision.effect.value, "rules": decision.rules, "reason": decision.reason}
-        kind, redactor = EventType.ACCESS_DENIED if code is None else EventType(code.value), Redactor()
+        shown: InUse | None = None
         if request.digest is not None:
             # Of a tool that is there alone: whoever asks for what is not there must not fill the record with what he likes.
             assert isinstance(found, tuple)
             effective = found[0].effective_for(call.session)
-            redactor = self.secrets.of_call(effective.secrets, effective.redactor).redactor
-            # What may not go in is not written down either.
-            shown = {} if any(rule.startswith("content:") for rule in decision.rules) else {"arguments": call.arguments}
-            told |= {**shown, **self._asked(request)}
-        self.log.append(Event(kind, **told, **_who(request)), redactor)
+            shown = self.secrets.of_call(effective.secrets, effective.redactor)
+        self.recording.refused(request, decision, code, shown)
         if not request.arguments_digest:
             return SandboxError(decision.reason, code=Code.INVALID_ARGUMENTS)
         if found is None:
             return NotFound(f"there is no tool `{call.tool[:80]}`", code=Code.TOOL_NOT_FOUND)
         return not_admitted(decision, code)
 
-    def _inspected(self, attempt: _Attempt, outcome: Outcome) -> tuple[Outcome, tuple[str, ...]]:
+    def _inspected(self, attempt: Attempt, outcome: Outcome) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome as the admission document lets it leave, and what it warns of."""
         if self.authorizer.ruleset is None:
             return outcome, ()
-        outcome, found = inspect(self.authorizer, outcome, attempt.redactor)
+        outcome, found = inspect(self.authorizer, outcome, attempt.in_use.redactor)
         if found is None:
             return outcome, ()
         for kind, told in events_of(found):
-            self.log.append(attempt.event(kind, detail=dict(told)), attempt.redactor)
+            self.recording.noticed(attempt, kind, told)
         return outcome, found.warnings
 
-    def _end(self, attempt: _Attempt, outcome: Outcome) -> tuple[tuple[StoredDenial, ...], tuple[Warned, ...]]:
+    def _end(self, attempt: Attempt, outcome: Outcome) -> tuple[tuple[StoredDenial, ...], tuple[Warned, ...]]:
         """Steps 8 to 10, each even where the one before it fails."""
         kept = self._denials(attempt, outcome)
         warned: tuple[Warned, ...] = ()
@@ -281,10 +252,10 @@ class Dispatch:
             finally:
                 warned = self.metering.settle(attempt.reservation, outcome)
         finally:
-            self._record_end(attempt, outcome, kept, warned)
+            self.recording.ended(attempt, outcome, kept, warned)
         return kept, warned
 
-    def _denials(self, attempt: _Attempt, outcome: Outcome) -> tuple[StoredDenial, ...]:
+    def _denials(self, attempt: Attempt, outcome: Outcome) -> tuple[StoredDenial, ...]:
         if not outcome.denials:
             return ()
         distinct = {(one.code, str(sorted(one.target.items(), key=str))): one for one in outcome.denials}
@@ -302,89 +273,6 @@ class Dispatch:
             )
             for denial in list(distinct.values())[-MAX_KEPT:]
         )
-
-    def _record_end(
-        self, attempt: _Attempt, outcome: Outcome, kept: tuple[StoredDenial, ...], warned: tuple[Warned, ...]
-    ) -> None:
-        for warning in warned:
-            if warning.now:
-                self.log.append(attempt.event(EventType.BUDGET_WARNING, rules=(warning.rule,), reason=warning.text), Redactor())
-        if outcome.limit == BUDGET:
-            self.log.append(attempt.event(EventType.BUDGET_EXCEEDED, reason=outcome.message), attempt.redactor)
-        for one in kept:
-            told = {"denial_id": one.id, **one.denial.target}
-            denied = attempt.event(EventType.ACCESS_DENIED, code=one.denial.code.value, reason=one.denial.reason, denials=(told,))
-            self.log.append(denied, attempt.redactor)
-        if (event := _end_of_worker(outcome)) is not None:
-            self.log.append(attempt.event(event, ending=outcome.ending.value, reason=outcome.message), attempt.redactor)
-        code = code_of(outcome)
-        ended = attempt.event(
-            EventType.TOOL_SUCCESS if outcome.ok else EventType.TOOL_FAILURE,
-            ending=outcome.ending.value,
-            code=None if code is None else code.value,
-            reason=outcome.message or None,
-            detail=_detail(outcome),
-            denials=tuple({"code": one.code.value, **one.target} for one in outcome.denials[:MAX_KEPT]),
-            stdout=outcome.stdout,
-            stderr=outcome.stderr,
-            usage={**dict(zip(_USAGE, _used(outcome.usage), strict=True)), **_spent(attempt.reservation)},
-            duration_ms=(self.clock() - attempt.began) * 1000,
-        )
-        self.log.append(ended, attempt.redactor)
-
-
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """A call that was admitted, with all that its records say."""
-
-    request: CallRequest
-    admission: Admission
-    component: Loaded
-    tool: Tool
-    template: WasiTemplate
-    in_use: InUse
-    grants: tuple[str, ...]
-    began: float
-    reservation: Reservation | None
-
-    @property
-    def redactor(self) -> Redactor:
-        """What hides the call's secrets in its records."""
-        return self.in_use.redactor
-
-    def event(self, kind: EventType, **told: Any) -> Event:
-        return Event(kind, **_who(self.request), grants=self.grants, **told)
-
-
-def _who(request: CallRequest) -> dict[str, Any]:
-    return {
-        "audit_id": request.request_id,
-        "subject": request.subject_id or None,
-        "session": request.session or None,
-        "component": request.component or None,
-        "digest": request.digest or None,
-        "tool": request.tool or None,
-        "arguments_digest": request.arguments_digest or None,
-        "generation": request.generation or None,
-    }
-
-
-def _spent(reservation: Reservation | None) -> dict[str, int]:
-    """What a call cost, where anybody counts."""
-    return {} if reservation is None else {metric.value: reservation.used.get(metric, 0) for metric in _COUNTED}
-
-
-def _end_of_worker(outcome: Outcome) -> EventType | None:
-    if outcome.ending is Ending.CRASHED:
-        return EventType.WORKER_CRASHED
-    killed = outcome.ending in _KILLED or (outcome.ending is Ending.LIMIT and outcome.limit in ("wall_time", "cpu_time", BUDGET))
-    return EventType.WORKER_KILLED if killed else None
-
-
-def _detail(outcome: Outcome) -> dict[str, Any]:
-    """What the guest itself said was wrong, and how many of its effects were refused."""
-    said = {"error": outcome.value} if outcome.ending is Ending.GUEST_ERROR else {}
-    return {**said, "denials": outcome.usage.denials} if outcome.denials else said
 
 
 def _failed(error: BaseException) -> Outcome:

@@ -23,7 +23,7 @@ STAGES = (
     ("audit",),
     ("state",),
     ("in_force",),
-    ("components", "control", "dispatch", "figures", "receipt", "result"),
+    ("components", "control", "dispatch", "figures", "receipt", "recording", "result"),
     ("changes",),
     ("registry",),
     ("", "api", "guarding", "remote", "workshop"),

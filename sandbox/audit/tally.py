@@ -4,7 +4,7 @@ Decides what is counted of a record that has been written, and by what it is tol
 code. Leaves the spelling of the figures to whoever shows them.
 
 Rules: counts begin with the process and only grow; nothing that a client or a guest wrote tells them apart, so their number is
-bounded by the components of this host; of one call's denials those are counted that the record names (`dispatch.MAX_KEPT`).
+bounded by the components of this host; of one call's denials those are counted that the record names (`recording.MAX_KEPT`).
 """
 
 from __future__ import annotations
