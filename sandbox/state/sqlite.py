@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from sandbox.errors import HostUnavailable
-from sandbox.state.authentic import Authentic, Mark, StoreChangedError
+from sandbox.state.authentic import Authentic, Mark
 from sandbox.state.schema import connect, transaction
+from sandbox.state.sealed_tables import SealedTables
 from sandbox.state.store import Store
-from sandbox.state.tables import Tables, raised, writing
+from sandbox.state.tables import raised, writing
 
 
-class SqliteTables(Tables):
+class SqliteTables(SealedTables):
     """One process's connection to the file `path`; raises HostUnavailable where that cannot be used."""
 
     def __init__(self, path: Path, authentic: Authentic) -> None:
@@ -97,26 +98,6 @@ class SqliteTables(Tables):
     def alone(self) -> AbstractContextManager[sqlite3.Connection]:
         """One process writes at a time, and it is this one."""
         return self.noting()
-
-    def not_ours(self) -> tuple[str, ...]:
-        """The tables that something else has changed."""
-        try:
-            self.trusted()
-        except StoreChangedError as error:
-            return error.tables
-        return ()
-
-    def latest_outside(self) -> float:
-        """What the mark says; a mark that is none says nothing, and whatever needs an authentic store raises."""
-        try:
-            return self._authentic.mark().latest
-        except StoreChangedError:
-            return 0.0
-
-    def advance_outside(self, now: float) -> None:
-        """Raise the mark."""
-        with suppress(StoreChangedError):
-            self._authentic.advance(Mark(latest=now))
 
 
 def sqlite_store(folder: Path) -> Store:

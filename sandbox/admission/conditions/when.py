@@ -72,16 +72,21 @@ Condition = Test | Every | Some | Negation
 KINDS = (Test, Every, Some, Negation, Predicate)
 
 
-def fields_of(condition: Condition | Predicate) -> Iterator[str]:
-    """Every field that a condition names."""
+def tests_of(condition: Condition | Predicate | None) -> Iterator[Test]:
+    """Every test that a condition is made of."""
     match condition:
-        case Test(field):
-            yield field
+        case Test():
+            yield condition
         case Every(parts) | Some(parts):
             for part in parts:
-                yield from fields_of(part)
+                yield from tests_of(part)
         case Negation(part):
-            yield from fields_of(part)
+            yield from tests_of(part)
+
+
+def fields_of(condition: Condition | Predicate) -> Iterator[str]:
+    """Every field that a condition names."""
+    return (test.field for test in tests_of(condition))
 
 
 def parse(data: Any, *, bare: str | None = None) -> tuple[Condition, Found]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import islice, product
 from typing import Any
 
-from sandbox.admission.conditions.when import Condition, Every, Negation, Predicate, Some, Test
+from sandbox.admission.conditions.when import Condition, Every, Negation, Predicate, Some, Test, tests_of
 from sandbox.admission.decision import Decision
 from sandbox.admission.document.models import AdmissionDocument
 from sandbox.admission.request import CallRequest, RequestId, Resource
@@ -95,7 +95,7 @@ def _requests(*documents: AdmissionDocument) -> Iterator[CallRequest]:
 def _harmless(documents: tuple[AdmissionDocument, ...]) -> dict[str, Any]:
     """Arguments that are there, so that what looks at them can be told, and that nothing looks for."""
     request = _blank()
-    for test in (test for one in documents for rule in one.rules if rule.when is not None for test in _tests(rule.when)):
+    for test in (test for one in documents for rule in one.rules if rule.when is not None for test in tests_of(rule.when)):
         if test.field.startswith("arguments."):
             request = _put(request, test.field, _OTHERWISE.get(test.operator, "harmless") or test.value)
     return dict(request.arguments)
@@ -103,17 +103,6 @@ def _harmless(documents: tuple[AdmissionDocument, ...]) -> dict[str, Any]:
 
 _OTHERWISE = {"gt": None, "lt": None, "ge": -1, "le": 10**9, "cidr": "192.0.2.1"}
 """What an operator does not hold of; None stands for the very value that it names."""
-
-
-def _tests(condition: Condition | Predicate) -> Iterator[Test]:
-    match condition:
-        case Test():
-            yield condition
-        case Every(parts) | Some(parts):
-            for part in parts:
-                yield from _tests(part)
-        case Negation(part):
-            yield from _tests(part)
 
 
 def _blank() -> CallRequest:

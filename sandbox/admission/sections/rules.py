@@ -17,7 +17,7 @@ from itertools import chain
 
 from sandbox.admission.conditions.facts import ALWAYS, Facts
 from sandbox.admission.conditions.operators import Answer
-from sandbox.admission.conditions.when import Condition, Every, Holds, Negation, Predicate, Some, Test, holds
+from sandbox.admission.conditions.when import Condition, Every, Holds, Predicate, Some, Test, holds, tests_of
 from sandbox.admission.decision import NO_CONSTRAINTS, Decision, Ruling
 from sandbox.admission.document.models import AdmissionDocument, Rule
 from sandbox.admission.sections.vote import Check, Vote, constraints_of, merged, sterner, strictest
@@ -164,20 +164,9 @@ _SAYS = {Ruling.ALLOW: "allows it", Ruling.DENY: "denies it", Ruling.REQUIRE_APP
 
 
 def _unclear(ready: Ready, facts: Facts) -> Vote:
-    doubtful = next((test for test in _tests(ready.rule.when) if holds(test)(facts) is None), None)
+    doubtful = next((test for test in tests_of(ready.rule.when) if holds(test)(facts) is None), None)
     what = "its condition" if doubtful is None else f"`{doubtful.field}`"
     return replace(ready.alone, reason=f"{ready.alone.reason}, for {what} cannot be told", lasting=False)
-
-
-def _tests(condition: Condition | Predicate | None) -> Iterator[Test]:
-    match condition:
-        case Test():
-            yield condition
-        case Every(parts) | Some(parts):
-            for part in parts:
-                yield from _tests(part)
-        case Negation(part):
-            yield from _tests(part)
 
 
 def _together(votes: list[Vote]) -> Vote:

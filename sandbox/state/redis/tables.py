@@ -25,7 +25,8 @@ from sandbox.state.redis.scripts import BEGIN, COMMIT, END, PULL
 from sandbox.state.redis.watch import watch
 from sandbox.state.replica import TABLES, Replica, Row
 from sandbox.state.schema import transaction
-from sandbox.state.tables import LostError, Tables, raised, writing
+from sandbox.state.sealed_tables import SealedTables
+from sandbox.state.tables import LostError, raised, writing
 
 PREFIX = "{sandbox}:state"
 """In braces: in a cluster, all of it lies on one server."""
@@ -40,7 +41,7 @@ MAX_LOG = 20_000
 _AGAIN_S = 0.002
 
 
-class RedisTables(Tables):
+class RedisTables(SealedTables):
     """One process's view of the store behind `link`."""
 
     def __init__(self, link: Link, authentic: Authentic) -> None:
@@ -117,26 +118,6 @@ class RedisTables(Tables):
     def watch(self) -> AsyncGenerator[HostUnavailable | None]:
         """What the server tells of."""
         return watch(self._link, CHANNEL, META)
-
-    def not_ours(self) -> tuple[str, ...]:
-        """The tables that something else has changed."""
-        try:
-            self.trusted()
-        except StoreChangedError as error:
-            return error.tables
-        return ()
-
-    def latest_outside(self) -> float:
-        """What the mark says; a mark that is none says nothing, and whatever needs an authentic store raises."""
-        try:
-            return self._authentic.mark().latest
-        except StoreChangedError:
-            return 0.0
-
-    def advance_outside(self, now: float) -> None:
-        """Raise the mark."""
-        with suppress(StoreChangedError):
-            self._authentic.advance(Mark(latest=now))
 
     def _open(self) -> Replica:
         if self._replica is None:
