@@ -42,12 +42,14 @@ from sandbox.components import Components, Loaded, Running
 from sandbox.errors import Code, NotFound, SandboxError
 from sandbox.host.ending import CalledOff
 from sandbox.host.outcome import Denial, Ending, Outcome
+from sandbox.host.output import heard_here
 from sandbox.in_force.in_use import InUse, Secrets
 from sandbox.in_force.inspecting import events_of, inspect, kinds_of
 from sandbox.in_force.keeping import Keep, Keeping
 from sandbox.in_force.metering import Metering
 from sandbox.in_force.stopped import said_of
 from sandbox.recording import MAX_KEPT, Attempt, Recording
+from sandbox.redaction import Redactor
 from sandbox.result import CallResult, body_of
 from sandbox.state import Store, StoredDenial
 from sandbox.state.tables import LostError
@@ -127,6 +129,8 @@ class Dispatch:
         except LostError as error:
             self._lost(call, error)
             raise
+        if (hearer := heard_here()) is not None:
+            hearer.may = partial(self._told_live, attempt.in_use.redactor)
         running = Running(call.call_id, attempt.component.name, call.tool, attempt.template, attempt.grants, call.session)
         self.components.running[call.call_id] = running
         try:
@@ -229,6 +233,10 @@ class Dispatch:
         if found is None:
             return NotFound(f"there is no tool `{call.tool[:80]}`", code=Code.TOOL_NOT_FOUND)
         return not_admitted(decision, code)
+
+    def _told_live(self, redactor: Redactor, text: str) -> str | None:
+        """What of a running call's text may be told before its end; None where the end has to be looked through first."""
+        return None if self.authorizer.inspects else str(redactor.redact(text).value)
 
     def _inspected(self, attempt: Attempt, outcome: Outcome) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome as the admission document lets it leave, and what it warns of."""

@@ -163,6 +163,11 @@ class Authorizer:
         """The scopes that a method of MCP needs and the subject has not."""
         return () if self.ruleset is None else self.ruleset.lacks(subject, method)
 
+    @property
+    def inspects(self) -> bool:
+        """Whether the document looks through results: then nothing of one may be told before its end."""
+        return self.ruleset is not None and self.ruleset.content.inspects
+
     def inspect(self, value: Any, redactor: Redactor | None = None) -> Inspected | None:
         """Look through a result; None where the document says nothing of results. `redactor` knows the secrets of the call."""
         return None if self.ruleset is None else self.ruleset.inspect(value, redactor)

@@ -1,7 +1,8 @@
 """What comes out of a worker beside its frames: the guest's two outputs, and the worker's own last words.
 
 Decides nothing. Rules: kept up to a cap, drained beyond it, since a full pipe stalls whoever writes; the guest can write to its
-outputs alone, so what a worker's standard error says is the host's (for the debug log), never a client's to see.
+outputs alone, so what a worker's standard error says is the host's (for the debug log), never a client's to see; what is heard
+of a call while it runs is told to nobody before whoever carries the call has said how it may be.
 """
 
 from __future__ import annotations
@@ -13,11 +14,26 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Protocol
 
 Hear = Callable[[bytes], None]
 """Is given what the guest writes, as it comes and as far as it is kept; must neither block nor raise."""
 
-_HEARING: ContextVar[Hear | None] = ContextVar("hearing", default=None)
+May = Callable[[str], str | None]
+"""What of a guest's text may be told while its call runs: a copy; None where nothing may, from there on."""
+
+
+class Hearer(Protocol):
+    """Who hears a call while it runs."""
+
+    may: May | None
+    """Said by who carries the call, before it runs; until then nothing may be told."""
+
+    def take(self, data: bytes) -> None:
+        """A `Hear`."""
+
+
+_HEARING: ContextVar[Hearer | None] = ContextVar("hearing", default=None)
 _DEBUG = logging.getLogger("sandbox.debug")
 _READ_BYTES = 1 << 16
 _TAIL_BYTES = 4 << 10
@@ -25,17 +41,17 @@ _FAILED = re.compile(rb"memory allocation of (\d{1,18}) bytes failed")
 
 
 @contextmanager
-def hearing(hear: Hear) -> Iterator[None]:
-    """Have `hear` hear the standard error of a call that is made in this block."""
-    # Not a parameter of each stage between the edge and the worker: none of them has anything to say about it.
-    token = _HEARING.set(hear)
+def hearing(hearer: Hearer) -> Iterator[None]:
+    """Have `hearer` hear the standard error of a call that is made in this block."""
+    # Not a parameter of each stage between the edge and the worker: but for what may be told, none has anything to say about it.
+    token = _HEARING.set(hearer)
     try:
         yield
     finally:
         _HEARING.reset(token)
 
 
-def heard_here() -> Hear | None:
+def heard_here() -> Hearer | None:
     """Who hears the call that is made here."""
     return _HEARING.get()
 

@@ -134,7 +134,8 @@ class Worker:
         self._call = call
         self._ended = Ended()
         self._stdout.begin(stdio_bytes)
-        self._stderr.begin(stdio_bytes, heard_here())
+        hearer = heard_here()
+        self._stderr.begin(stdio_bytes, None if hearer is None else hearer.take)
         self._channel.set_limit(max(_EXPANSION * output_bytes + _FRAME_SLACK, KEPT_BYTES))
         self._wall_time = WallTime(self._loop, wall_ms / 1000, self.kill, "wall_time")
         if self._standing:

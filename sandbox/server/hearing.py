@@ -4,9 +4,10 @@ Decides who is told what. Leaves how it travels to the SDK.
 
 Rules: progress only to who asked for it, at once and then every few seconds, so that a client that gives up on silence does not.
 A denial is a warning; a line that the guest wrote to standard error or `wasi:logging` has the level that it begins with, else
-`info`, is data, never a sentence of ours, and is told once the guest has ended it, not its call; over HTTP a handshake client
-that asked for no progress gets all at the end (`sandbox.server.http.plain`). One that set no level hears warnings and above; the
-era without sessions sets the level in each request, and hears nothing without one.
+`info`, is data, never a sentence of ours, and is told once the guest has ended it, not its call, without the secrets of the
+call; while an admission document looks through results, and over HTTP to a handshake client that asked for no progress
+(`sandbox.server.http.plain`), all is told at the end. One that set no level hears warnings and above; the era without sessions
+sets the level in each request, and hears nothing without one.
 
 Source: MCP 2025-11-25, "Progress", "Logging"; 2026-07-28, `_meta` `io.modelcontextprotocol/logLevel`.
 """
@@ -26,6 +27,7 @@ import mcp.types as t
 from mcp import MCPDeprecationWarning
 
 from sandbox.host.outcome import Outcome
+from sandbox.host.output import May
 from sandbox.server.clients import Client, Context
 
 LEVELS: tuple[t.LoggingLevel, ...] = get_args(t.LoggingLevel)
@@ -75,28 +77,42 @@ Log = Callable[[t.LoggingLevel, Any, str], Awaitable[None]]
 
 @dataclass(slots=True)
 class Lines:
-    """A guest's lines, told as they come: while its call runs those that it has ended. `say` tells one."""
+    """A guest's lines, told as they come: while its call runs those that it has ended, as they `may` be. `say` tells one."""
 
     say: Callable[[str], Awaitable[None]]
+    may: May | None = None
     characters: int = 0
-    """Of what the guest wrote, told or not, in whole lines."""
+    """Of what the guest wrote, told or too much to tell, in whole lines."""
     count: int = 0
+    _silent: bool = False
     _rest: bytes = b""
     _waiting: deque[str] = field(default_factory=deque)
     _saying: asyncio.Task[None] | None = None
 
     def take(self, data: bytes) -> None:
         """Hear more of it. Called from the loop, where the guest's output is read."""
+        if self._silent:
+            return
         whole, end, self._rest = (self._rest + data).rpartition(b"\n")
         if not end:
             return
         text = (whole + end).decode(errors="replace")  # no character goes over the end of a line
-        self.characters += len(text)
         lines = text.splitlines()[: MAX_LINES - self.count]
+        told = self.as_may_be("\n".join(lines))
+        if told is None:
+            # What is not told now comes with the end, as it may be then.
+            self._silent, self._rest = True, b""
+            return
+        self.characters += len(text)
         self.count += len(lines)
+        lines = told.splitlines()
         self._waiting.extend(lines)
         if lines and (self._saying is None or self._saying.done()):
             self._saying = asyncio.create_task(self._say())
+
+    def as_may_be(self, text: str) -> str | None:
+        """What of a text may be told while the call runs; None where nothing may."""
+        return None if self.may is None else self.may(text)
 
     async def said(self) -> None:
         """Wait until what was heard has been told."""
@@ -123,7 +139,9 @@ async def tell(
     if least is None or not (outcome.denials or outcome.stderr):
         return
     told, count = (0, 0) if lines is None else (lines.characters, lines.count)
-    left = outcome.stderr[told:].splitlines()[: MAX_LINES - count]
+    rest = outcome.stderr[told:]
+    rest = rest if lines is None else lines.as_may_be(rest) or rest
+    left = rest.splitlines()[: MAX_LINES - count]
     for level, data in (*_denials(outcome, tool), *(_line(line, tool) for line in left)):
         if LEVELS.index(level) >= LEVELS.index(least):
             await log(level, data, component)

@@ -231,7 +231,7 @@ class SandboxServer(Server[Any]):
         lines = Lines(say)
         try:
             async with progress(ctx, lambda: f"{self._doing(component)} {listed.tool.name}"):
-                with hearing(lines.take):
+                with hearing(lines):
                     return await call_tool(
                         self.sandbox, listed, arguments, version=version, caller=caller, heard=heard, person=person
                     )

@@ -16,7 +16,7 @@ from sandbox.admission.document.load import load_admission
 from sandbox.audit import records
 from sandbox.server.builtin import BuiltinTools
 from sandbox.server.http.tokens import tokens_of
-from tests.server.test_http import Mode, as_, modes, read
+from tests.server.test_http import Heard, Mode, as_, connected, ignored, modes, read
 from tests.support.guests import guest
 from tests.support.http import Served, served
 
@@ -136,3 +136,42 @@ async def test_a_call_carries_its_tokens_tenant_to_the_record(guarded: tuple[Ser
         await ann.call_tool(ECHO, {"x": "tenant"})
     last = [one for one in records(guarded[1] / "audit") if one["event"] == "tool_invoke"][-1]
     assert (last["subject"], last["rules"]) == ("ann", ["role:caller"])
+
+
+# What a guest says while it runs.
+
+KEY = "sk-ant-api03-" + "A" * 40
+
+
+@contextlib.asynccontextmanager
+async def heard(folder: Path, document: str | None) -> AsyncIterator[Heard]:
+    admission = None if document is None else load_admission(document, file="admission.yaml")
+    async with Sandbox(folder / "home", admission=admission) as sandbox:
+        await sandbox.load(guest("prints_slowly"))
+        async with served(sandbox) as front, connected(front.url, "legacy", level="info") as heard:
+            yield heard
+
+
+async def prints(heard: Heard, text: str) -> tuple[Any, list[str]]:
+    """The result, and what was heard, in order."""
+    told = await heard.client.call_tool("prints_slowly__print", {"text": text, "milliseconds": "300"}, progress_callback=ignored)
+    return told, [line.data["guest"] for line in heard.lines]
+
+
+@pytest.mark.parametrize("action", ["block", "redact"])
+async def test_while_results_are_looked_through_nothing_is_told_before(tmp_path: Path, action: str) -> None:
+    lines = f"{{use: personal-data, where: [result], action: {action}}}"
+    document = f'version: "1.0"\ntemplate: permissive\ncontent: [{lines}]\n'
+    async with heard(tmp_path, document) as found:
+        told, said = await prints(found, "SSN 123-45-6789")
+    assert told.is_error is (action == "block")
+    assert "123-45" not in str(said)
+    assert len(said) == (0 if action == "block" else 2), "with the end, as it may be told"
+
+
+async def test_what_is_told_while_a_call_runs_holds_no_secret(tmp_path: Path) -> None:
+    async with heard(tmp_path, None) as found:
+        _, said = await prints(found, f"error with {KEY}")
+    assert said[0].startswith("error with [REDACTED")
+    assert KEY not in str(said)
+    assert said[1] == "and then"
