@@ -20,6 +20,7 @@ from typing import Protocol
 from sandbox.admission import new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.changes.following import follow
+from sandbox.changes.uninterrupted import uninterrupted
 from sandbox.components import Components, Loaded, Running
 from sandbox.errors import HostUnavailable, SandboxError
 from sandbox.host.outcome import Ending
@@ -109,7 +110,13 @@ class Changes:
         return tuple(call for generation, stopped in self._recent if generation > since for call in stopped)
 
     async def apply(self) -> tuple[StoppedCall, ...]:
-        """Make the store's word hold; the calls that this stopped. To be called with the lock held."""
+        """Make the store's word hold; the calls that this stopped. To be called with the lock held.
+
+        To its end, even where the caller is cancelled: what was seen as lost is stopped now, or never.
+        """
+        return await uninterrupted(self._apply())
+
+    async def _apply(self) -> tuple[StoppedCall, ...]:
         now = self.clock()
         expired: tuple[Grant, ...] = ()
         losses: list[Loss] = []
@@ -155,7 +162,7 @@ class Changes:
         """Nothing holds any more until the store can be asked; calls that hold something are stopped."""
         async with self.lock:
             self.seen = -1
-            await self._stop(self._take_all_away(error))
+            await uninterrupted(self._stop(self._take_all_away(error)))
 
     def held(self, grant_id: str) -> Held:
         """Whether a grant that has not ended holds in this process."""

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from sandbox import Sandbox, control
 from sandbox.audit import verify
 from sandbox.host.outcome import Ending
+from sandbox.state import sqlite_store
 from tests.api.conftest import begun, policy, reads, recorded, until
 from tests.support.components import files_component
 from tests.support.guests import guest
@@ -68,6 +70,26 @@ async def test_a_revoke_elsewhere_stops_the_call_here_and_brings_its_receipt(san
     revoked = recorded(home, "permission_revoked")[0]
     assert revoked["source"] == "cli"
     assert revoked["detail"]["receipt"]["servers"][0]["stopped"][0]["call_id"] == "the call"
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_client_that_gives_up_does_not_hold_a_revoke_up(sandbox: Sandbox, home: Path, folder: Path, turns: int) -> None:
+    """GRT-02: the call that first knows of a revoke elsewhere is cancelled at once; who held the grant is stopped all the same."""
+    await sandbox.load(guest("exhaust_sleep"))
+    await sandbox.load(files_component())
+    grant = await sandbox.grant_storage_permission("exhaust_sleep", f"fs://{folder}/**", ["read"])
+    held = asyncio.create_task(sandbox.call("exhaust_sleep__sleep", {"milliseconds": "20000"}))
+    await until(lambda: begun(sandbox))
+    store = sqlite_store(home / "state")
+    store.end_grant(grant.id, time.time(), "revoked")
+    store.close()
+    given_up = asyncio.create_task(sandbox.call("files__info", {"path": "/"}))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.gather(given_up, return_exceptions=True)
+    await sandbox.sync()
+    assert (await held).outcome.ending is Ending.REVOKED
 
 
 async def test_an_update_elsewhere_holds_here(sandbox: Sandbox, home: Path, folder: Path, tmp_path: Path) -> None:
