@@ -74,7 +74,7 @@ async def test_a_revoke_elsewhere_stops_the_call_here_and_brings_its_receipt(san
 
 @pytest.mark.parametrize("turns", range(4))
 async def test_a_client_that_gives_up_does_not_hold_a_revoke_up(sandbox: Sandbox, home: Path, folder: Path, turns: int) -> None:
-    """GRT-02: the call that first knows of a revoke elsewhere is cancelled at once; who held the grant is stopped all the same."""
+    """GRT-02: the call that first hears of it is cancelled at once; who held the grant is stopped all the same."""
     await sandbox.load(guest("exhaust_sleep"))
     await sandbox.load(files_component())
     grant = await sandbox.grant_storage_permission("exhaust_sleep", f"fs://{folder}/**", ["read"])
