@@ -4,7 +4,8 @@ Decides whether there is one: where standard input and standard error are a term
 what a yes is worth to `sandbox.changes.asking`: who sits here may say so for good.
 
 Rules: what a component wrote is shown escaped; the question, and nothing else, stands on standard error; one question at a time;
-whatever is no answer is a no. The terminal is read without a thread, so that a call which ends takes its question with it.
+what was typed before it was shown is forgotten; whatever is no answer is a no. The terminal is read without a thread, so that a
+call which ends takes its question with it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 from dataclasses import dataclass, field
 
 from sandbox.changes.asking import Answer, Person, Question
+from sandbox.cli.confirming import forget_typed
 from sandbox.cli.terminal import Terminal, safe
 
 _LETTERS = {"o": Answer.ONCE, "s": Answer.SESSION, "u": Answer.UNTIL_REVOKED}
@@ -40,6 +42,8 @@ class _Asking:
         """Show the question, and read one line."""
         async with self._turn:
             self.terminal.note(said(question))
+            forget_typed(self.descriptor)
+            self.terminal.note(offered(question))
             return heard(await self._line(), question)
 
     async def _line(self) -> str:
@@ -58,10 +62,15 @@ class _Asking:
 
 def said(question: Question) -> str:
     """The question for somebody who may see the host's paths."""
-    words = " · ".join(f"[{answer.value[0]}]{answer.value[1:]}" for answer in question.choices)
     host = "" if question.host_path == question.path else f"  which is {safe(question.host_path)}\n"
     first, path, *rest = question.text.split("\n")
-    return "\n".join([first, path, *([host.rstrip()] if host else []), *rest, f"{words} (no answer is a no): "])
+    return "\n".join([first, path, *([host.rstrip()] if host else []), *rest])
+
+
+def offered(question: Question) -> str:
+    """The answers that count."""
+    words = " · ".join(f"[{answer.value[0]}]{answer.value[1:]}" for answer in question.choices)
+    return f"{words} (no answer is a no): "
 
 
 def heard(line: str, question: Question) -> Answer:

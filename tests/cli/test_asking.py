@@ -8,12 +8,14 @@ import pty
 import select
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from sandbox.changes.asking import Answer, Question
 from sandbox.cli.asking import heard, said
+from sandbox.cli.confirming import yes
 from sandbox.wit.types import Digest
 from tests.support.commands import sandbox
 from tests.support.components import files_component
@@ -39,9 +41,10 @@ def words(folder: Path, path: str = "/w/a.txt") -> list[str]:
     return ["tool", "call", str(files_component()), "--policy", str(policy), "read", f"path={path}"]
 
 
-def at_a_terminal(folder: Path, typed: str) -> tuple[str, str, int]:
-    """What the terminal showed, what came out, and the exit status; `typed` is the answer to the question."""
+def at_a_terminal(folder: Path, typed: str, before: str = "") -> tuple[str, str, int]:
+    """What the terminal showed, what came out, and the exit status; `typed` is the answer, `before` came before the question."""
     ours, theirs = pty.openpty()
+    os.write(ours, before.encode())
     command = [program(), *words(folder), "--home", str(folder / "home")]
     process = subprocess.Popen(command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, start_new_session=True)
     os.close(theirs)
@@ -77,6 +80,31 @@ def test_whatever_is_no_answer_is_a_no(folder: Path, typed: str) -> None:
     shown, out, status = at_a_terminal(folder, typed)
     assert (out, status) == ("", 1)
     assert "a person was asked and did not allow it" in shown
+
+
+def test_what_was_typed_before_the_question_is_no_answer(folder: Path) -> None:
+    shown, out, status = at_a_terminal(folder, "n\n", before="o\no\n")
+    assert (out, status) == ("", 1)
+    assert "a person was asked and did not allow it" in shown
+
+
+def test_a_yes_before_its_question_is_none_to_a_command_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+
+    def answer() -> None:
+        shown = b""
+        while b"[y/N]" not in shown:
+            shown += os.read(ours, 4096)
+        os.write(ours, b"n\n")
+
+    with os.fdopen(os.dup(theirs), "w") as screen, os.fdopen(theirs) as keyboard, ThreadPoolExecutor(1) as thread:
+        monkeypatch.setattr("sys.stdin", keyboard)
+        monkeypatch.setattr("sys.stderr", screen)
+        os.write(ours, b"y\n")
+        answered = thread.submit(answer)
+        assert not yes("give more?")
+        answered.result()
+    os.close(ours)
 
 
 def test_once_is_once_and_shows_the_path_of_the_host(folder: Path) -> None:
