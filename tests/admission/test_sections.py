@@ -312,6 +312,8 @@ def test_rules_that_are_looked_up_find_the_same_as_a_list_of_them() -> None:
         "subject.roles: {role}",
         "subject.roles: {{in: [{role}, other]}}",
         "subject.roles: {{contains: {role}}}",
+        "subject.roles: {{contains: r}}",
+        "action: {{contains: f}}",
         "action: {function}",
         "all: [{{tool: {tool}}}, {{arguments.n: {{gt: 1}}}}]",
         "any: [{{tool: {tool}}}, {{component: {component}, subject.id: {subject}}}]",
@@ -330,6 +332,15 @@ def test_rules_that_are_looked_up_find_the_same_as_a_list_of_them() -> None:
         text = rules(f"name: mine, effect: deny, priority: 5, when: {{{when.format(**names)}}}", *filler)
         expected = "not:" not in when
         assert ("mine" in decide(text, asked).rules) is expected, (number, when)
+
+
+def test_a_rule_about_part_of_a_role_or_an_action_is_found() -> None:
+    deletes = "template: permissive\nrules: [{name: r, effect: deny, when: {action: {contains: delete}}}]"
+    assert effect(deletes, request("files__delete_all")) is DENY
+    assert effect(deletes, request("files__read")) is ALLOW
+    interns = "template: permissive\nrules: [{name: r, effect: deny, when: {subject.roles: {contains: intern}}}]"
+    assert effect(interns, request("a__b", Subject("bob", roles=("super-intern",), scopes=TOKEN_SCOPES))) is DENY
+    assert effect(interns, request("a__b", Subject("bob", roles=("member",), scopes=TOKEN_SCOPES))) is ALLOW
 
 
 def test_rules_that_cannot_match_are_not_asked() -> None:

@@ -137,8 +137,6 @@ def _ways(when: Condition | Predicate | None) -> Iterator[_Way]:
             yield _Way(((field, value),), None)
         case Test(field, "in", values) if field in ALWAYS:
             yield _Way(tuple((field, str(value)) for value in values), None)
-        case Test("subject.roles" | "action" as field, "contains", str() as value):
-            yield _Way(((field, value),), when)
         case Test("tool", "starts_with", str() as value) if value:
             yield _Way(((PREFIX, value),), when)
         case Every(parts):
