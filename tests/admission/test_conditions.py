@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from sandbox.admission import CallRequest, Resource, Subject, new_request_id
+from sandbox.admission import Authorizer, CallRequest, Resource, Ruling, Subject, new_request_id
 from sandbox.admission.conditions.facts import FIELDS, Facts, reader
 from sandbox.admission.conditions.operators import OPERATORS
-from sandbox.admission.conditions.patterns import covers
+from sandbox.admission.conditions.patterns import any_of, covers, expression
 from sandbox.admission.conditions.when import Predicate, holds, parse
+from sandbox.admission.document.models import AdmissionDocument, Rule
 from sandbox.admission.usage import Usage
+from sandbox.admission.words import Template
 from sandbox.policy.refusal import Refusal
 
 ROLES = frozenset({"member", "viewer"})
@@ -56,6 +58,18 @@ def answer(when: dict[str, Any], of: Facts) -> bool | None:
         ({"ge": 5}, 4.9, False),
         ({"lt": Decimal("0.5")}, 0.25, True),
         ({"lt": 1}, 1, False),
+        ({"eq": Decimal("0.1")}, 0.1, True),
+        ({"ne": Decimal("0.1")}, 0.1, False),
+        ({"in": [Decimal("0.1"), 7]}, 0.1, True),
+        ({"in": [7]}, 7.0, True),
+        ({"contains": Decimal("0.1")}, [0.1], True),
+        ({"ge": Decimal("0.7")}, 0.7, True),
+        ({"gt": Decimal("0.1")}, 0.1, False),
+        ({"le": Decimal("0.1")}, 0.1, True),
+        ({"lt": Decimal("0.7")}, 0.7, False),
+        ({"lt": 1}, float("nan"), None),
+        ({"eq": 1}, float("nan"), None),
+        ({"gt": 1}, float("inf"), True),
         ({"le": 1}, 1, True),
         ({"le": 1}, 2, False),
         ({"matches": ".*production.*"}, "a\nproduction", True),
@@ -74,7 +88,17 @@ def answer(when: dict[str, Any], of: Facts) -> bool | None:
         ({"starts_with": "/data/"}, "/data/../etc/x", None),
         ({"starts_with": "/data/"}, "/data//x", None),
         ({"starts_with": "/data/"}, "/data/%2e%2e/x", None),
+        ({"starts_with": "/data/"}, "/data/../../etc/x://y", None),
+        ({"starts_with": "/data/"}, "/data/../x/new://", None),
+        ({"starts_with": "/data/"}, "/data/x/..", None),
+        ({"starts_with": "/data/"}, "/data/..;/etc", None),
+        ({"starts_with": "/data/"}, "/data/%252e%252e/etc", None),
+        ({"starts_with": "/data/"}, "/data/..%5cetc", None),
+        ({"starts_with": "/data/"}, "/data/.\t./etc", None),
+        ({"starts_with": "/data/"}, "/data/..a/.b", True),
         ({"starts_with": "https://a.example/"}, "https://a.example/x", True),
+        ({"starts_with": "https://a.example/"}, "https://a.example/x/..?y", None),
+        ({"starts_with": "https://a.example/"}, "https://a.example/x?to=https://b.example", None),
         ({"exists": True}, "x", True),
         ({"exists": True}, None, False),
         ({"exists": False}, None, True),
@@ -110,6 +134,13 @@ def test_every_operator_was_asked() -> None:
         ({"arguments.paths.name": "x"}, [{"name": "x"}, {"name": "x"}], True),
         ({"arguments.paths.name": "x"}, [{"name": "x"}, {"other": "x"}], None),
         ({"arguments.paths.name": {"exists": True}}, [{"name": "x"}, {}], None),
+        ({"arguments.paths.name": {"exists": True}}, [{"name": "x"}, {"name": "y"}], True),
+        ({"arguments.paths.name": {"exists": False}}, [{}, {}], None),
+        ({"arguments.paths.meta.name": {"exists": False}}, [{"meta": [{}]}], None),
+        ({"arguments.paths.meta.name": {"exists": True}}, [{"meta": [{}]}], None),
+        ({"arguments.paths.meta.name": {"exists": False}}, [{"meta": [{"name": "x"}]}], False),
+        ({"arguments.paths": {"exists": True}}, [], None),
+        ({"arguments.paths.name": {"exists": False}}, [], None),
         ({"arguments.paths": "x"}, [["x"], ["x", "y"]], None),
     ],
 )
@@ -200,6 +231,32 @@ def test_what_is_missing_cannot_be_told() -> None:
 
 def test_a_predicate_in_python_may_be_a_condition() -> None:
     assert holds(Predicate(lambda request: request.tool == "files__read"))(facts()) is True
+
+
+async def _later(_: CallRequest) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("function", [lambda _: "no", lambda _: 1, lambda _: [], _later])
+def test_what_a_predicate_answers_is_an_answer_or_denies(function: Any) -> None:
+    """A text is true in Python, and so is a coroutine that nobody waits for."""
+    with pytest.raises(TypeError, match="answers True, False or None"):
+        holds(Predicate(function))(facts())
+    rules = (Rule(name="r", effect=Ruling.ALLOW, when=function),)
+    document = AdmissionDocument(version="1.0", template=Template.PERMISSIVE, rules=rules)
+    request = CallRequest(new_request_id(), Subject.local(), "files__read")
+    assert Authorizer(document).evaluate(request).effect is Ruling.DENY
+
+
+def test_a_literal_that_is_left_open_is_refused() -> None:
+    """Joined to another expression it would swallow it, and both would find nothing."""
+    for wrong in (r"\Qa.b", r"x\Qa\Eb\Q"):
+        with pytest.raises(Refusal, match="does not close it"):
+            expression(wrong)
+    for right in (r"\Qa.b\E", r"\\Qa", r"\Qa\\E", "Q"):
+        found = any_of([right, "secret"])
+        assert found(b"a secret")
+        assert not found(b"a word")
 
 
 @pytest.mark.parametrize(

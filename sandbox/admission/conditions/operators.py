@@ -1,8 +1,8 @@
 """What the operators of a condition compare, and what they say of one value.
 
 Three-valued: None is "cannot tell", where a value is of a kind that the operator cannot be asked of: `"5"` is neither `5`
-nor different from it. A text that a `starts_with` with a `/` is asked of cannot be told where it has empty, `.` or `..` parts or
-escapes them: it may lead elsewhere.
+nor different from it. A text that a `starts_with` with a `/` is asked of cannot be told where it has empty, `.` or `..` parts,
+parameters (`;`) or escapes of these, however often: it may lead elsewhere. A scheme's own `://` is none of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ Answer = bool | None
 Scalar = str | int | bool | Decimal
 
 OPERATORS = ("eq", "ne", "in", "not_in", "gt", "ge", "lt", "le", "matches", "contains", "starts_with", "exists", "cidr")
-_WANDERS = re.compile(r"/\.{0,2}/|^\.{1,2}/|/\.{1,2}$|%2[ef]|\\", re.IGNORECASE)
+_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_WANDERS = re.compile(r"(?:^|/)\.{1,2}(?:[/?#]|$)|//|%(?:2[5ef]|5c)|[\\;\x00-\x1f]", re.IGNORECASE)
 _MAX_VALUES = 10_000
 
 
@@ -78,13 +79,13 @@ def asked(operator: str, value: Any) -> Callable[[Any], Answer]:
         case "in" | "not_in":
             return _among(value)
         case "gt":
-            return lambda it: it > value if _is_number(it) else None
+            return lambda it: None if (number := _number(it)) is None else number > value
         case "ge":
-            return lambda it: it >= value if _is_number(it) else None
+            return lambda it: None if (number := _number(it)) is None else number >= value
         case "lt":
-            return lambda it: it < value if _is_number(it) else None
+            return lambda it: None if (number := _number(it)) is None else number < value
         case "le":
-            return lambda it: it <= value if _is_number(it) else None
+            return lambda it: None if (number := _number(it)) is None else number <= value
         case "matches":
             matches = whole(value)
             return lambda it: matches(it) if isinstance(it, str) else None
@@ -100,6 +101,7 @@ def asked(operator: str, value: Any) -> Callable[[Any], Answer]:
 
 
 def _equal(it: Any, value: Any) -> Answer:
+    it = _exact(it)
     return it == value if _kind(it) == _kind(value) else None
 
 
@@ -107,6 +109,7 @@ def _among(values: tuple[Any, ...]) -> Callable[[Any], Answer]:
     known, kinds = frozenset((_kind(each), each) for each in values), {_kind(each) for each in values}
 
     def answer(it: Any) -> Answer:
+        it = _exact(it)
         kind = _kind(it)
         return (kind, it) in known if kind in kinds else None
 
@@ -117,18 +120,26 @@ def _kind(value: Any) -> str | None:
     """What may be compared with what: `"5"` and `5` cannot be told apart or alike."""
     if isinstance(value, str):
         return "text"
-    return "flag" if isinstance(value, bool) else "number" if isinstance(value, int | float | Decimal) else None
+    return "flag" if isinstance(value, bool) else "number" if isinstance(value, int | Decimal) else None
 
 
-def _is_number(value: Any) -> bool:
-    return _kind(value) == "number"
+def _exact(value: Any) -> Any:
+    """A number of arguments as it is written there: `0.1` of a document is no binary fraction. What is no number is none here."""
+    if not isinstance(value, float):
+        return value
+    return Decimal(repr(value)) if value == value else MISSING
+
+
+def _number(value: Any) -> int | Decimal | None:
+    value = _exact(value)
+    return value if _kind(value) == "number" else None
 
 
 def _prefixed(value: str) -> Callable[[Any], Answer]:
     is_path = "/" in value
 
     def answer(it: Any) -> Answer:
-        if not isinstance(it, str) or (is_path and _WANDERS.search(it.partition("://")[2] or it) is not None):
+        if not isinstance(it, str) or (is_path and _WANDERS.search(_SCHEME.sub("", it, count=1) if "://" in it else it)):
             return None
         return it.startswith(value)
 

@@ -4,7 +4,8 @@ A name has parts, which end at `/` and `:`. `*` stands for any run within a part
 alone, for everything: `tools/*` covers `tools/x` and `tools/x/y`, never `tools` or `toolshed`.
 
 Expressions run on RE2, in time linear in the text whatever the pattern (ATTACKS: expressions that backtrack for ever). What it
-does not speak, look-around and back-references, is refused. A dot matches a line's end too: a newline must not hide the rest.
+does not speak, look-around and back-references, is refused; so is a literal that is opened and not closed, which
+would swallow what it is joined to. A dot matches a line's end too: a newline must not hide the rest.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sandbox.policy.refusal import Refusal, quoted
 
 MAX_EXPRESSION = 4096
 _PARTS = re.compile(r"([/:])")
+_CLOSED = re.compile(r"\\Q.*?\\E|\\[^Q]", re.DOTALL)
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
 _OPTIONS.dot_nl = True
@@ -58,6 +60,8 @@ def expression(text: str) -> re2._Regexp:
     """The compiled expression; raises `Refusal` for one that RE2 does not speak."""
     if len(text) > MAX_EXPRESSION:
         raise Refusal(f"an expression of {len(text)} characters is too long", f"write at most {MAX_EXPRESSION} characters")
+    if r"\Q" in _CLOSED.sub(" ", text):
+        raise Refusal(f"{quoted(text)} opens a literal and does not close it", r"write `\E` where the `\Q` ends")
     try:
         return re2.compile(text, _OPTIONS)
     except re2.error as error:

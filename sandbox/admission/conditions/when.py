@@ -4,12 +4,13 @@ Three-valued: True, False, or None for "cannot tell", where a field is missing o
 None means is the rule's to say: it denies in a deny rule and does not allow in an allow rule.
 
 Rules of a list: of `subject.roles`, `subject.scopes` and `action` one value that fits is enough; of a list in the arguments, a
-condition holds where it holds of every value, does not where it holds of none, and cannot be told between the two. `ne` and
-`not_in` say the opposite of `eq` and `in`.
+condition holds where it holds of every value, does not where it holds of none, and cannot be told between the two. Whether
+something is in an empty list (`exists`) cannot be told either. `ne` and `not_in` say the opposite of `eq` and `in`.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -159,7 +160,7 @@ def holds(condition: Condition | Predicate) -> Holds:
     """The condition, made ready to be asked."""
     match condition:
         case Predicate(function):
-            return lambda facts: function(facts.request)
+            return lambda facts: _said(function(facts.request))
         case Test():
             return _ready(condition)
         case Every(parts):
@@ -168,6 +169,15 @@ def holds(condition: Condition | Predicate) -> Holds:
             return _some(tuple(map(holds, parts)))
         case Negation(part):
             return _negated(holds(part))
+
+
+def _said(answer: Any) -> Answer:
+    """What a predicate answers; what is no answer (`"no"`, a coroutine) raises, and so denies."""
+    if answer is None or isinstance(answer, bool):
+        return answer
+    if inspect.iscoroutine(answer):
+        answer.close()
+    raise TypeError(f"a condition answers True, False or None, not {type(answer).__name__}")
 
 
 def _every(parts: tuple[Holds, ...]) -> Holds:
@@ -226,8 +236,9 @@ def _ready(test: Test) -> Holds:
 
 
 def _exists(value: Any, wanted: bool) -> Answer:
-    if isinstance(value, list | tuple) and MISSING in value:
-        return None
+    if isinstance(value, list | tuple):
+        there = {_exists(each, True) for each in value}
+        return wanted if there == {True} else None
     return (value is not MISSING) is wanted
 
 
