@@ -22,7 +22,7 @@ from sandbox.admission.spending.refusing import Refusal
 from sandbox.admission.spending.reserving import A_MODEL_CALL, Budgets, Reservation
 from sandbox.admission.spending.terms import Terms, terms_of
 from sandbox.config.spending import Budget, BudgetSection, Metric, Prices, Rate
-from sandbox.errors import Code
+from sandbox.errors import Code, SandboxError
 
 NOW = 1_795_348_800.0
 """2026-11-22, a Sunday, 12:00 in UTC."""
@@ -308,6 +308,17 @@ def test_a_rate_is_of_the_tools_or_the_action_that_it_names() -> None:
     reserved(held, asked=request(tool="other", action="another"))
 
 
+def test_a_rate_of_an_action_counts_the_tools_that_the_document_says_do_it() -> None:
+    """As its sections mean the action: by the kinds of the document, the function's own name, and `invoke`."""
+    text = 'version: "1.0"\ntemplate: permissive\nactions: {change: {tools: ["*__put"]}}\nrates: [{action: %s, limit: 1/min}]'
+    for action, tool in (("change", "weather__put"), ("now", "weather__now"), ("invoke", "weather__get")):
+        ruleset = Authorizer(load_admission(text % action, file="a.yaml")).ruleset
+        held = Budgets(MemoryCounts(), terms_of(None, ruleset, {}))
+        reserved(held, NOW, request(tool=tool))
+        assert refused(held, NOW, request(tool=tool)).rules == (f"rates.action.{action}",)
+    reserved(held, NOW, request("bob"))
+
+
 def test_who_has_no_tenant_is_no_way_around_a_rate() -> None:
     held = budgets(rates=(Rate.model_validate({"tool": "*", "per": "tenant", "limit": "1/min"}),))
     reserved(held, asked=request("alice"))
@@ -357,6 +368,22 @@ def test_the_tokens_of_a_model_are_charged_at_their_price() -> None:
     assert stop.rules == ("budgets.runs.default.max_cost",)
     held.settle(taken, {}, NOW)
     assert CostTracker(store, clock=lambda: NOW).by("model")["claude-sonnet-4-5"].cost == Decimal("0.012")
+
+
+@pytest.mark.parametrize("amount", [-1, float("nan"), float("inf"), 1.0, True, "1", 2**64])
+def test_what_is_taken_is_a_whole_number_from_nothing(amount: Any) -> None:
+    """A negative one would give back, with NaN no bound is ever passed; nothing is taken."""
+    held = budgets({"global": {"max_cost": 1, "max_requests": 9}})
+    with pytest.raises(SandboxError, match="`cost_micros` cannot be"):
+        held.reserve(request(), NOW, estimate={Metric.REQUESTS: 1, Metric.COST: amount})
+    taken = reserved(held)
+    with pytest.raises(SandboxError, match="`cost_micros` cannot be"):
+        held.spend(taken, NOW, cost_micros=amount)
+    with pytest.raises(SandboxError, match="`output` cannot be"):
+        Tokens(1, amount)
+    assert (taken.cost_micros, taken.spent) == (0, [])
+    held.release(taken, NOW)
+    assert {used for _, used in held.standing(whose_of(request()), NOW)} == {0}
 
 
 def test_what_calls_cost_is_kept_by_tool_and_user() -> None:

@@ -7,7 +7,8 @@ import pytest
 from sandbox.admission import Authorizer, CallRequest, Decision, RequestId, Ruling, Subject
 from sandbox.admission.document.extending import over
 from sandbox.admission.document.load import load_admission
-from sandbox.errors import PolicyError
+from sandbox.admission.spending.refusing import Refusal
+from sandbox.errors import Code, PolicyError
 
 
 def decided(text: str, tool: str = "t__x") -> Decision:
@@ -79,6 +80,15 @@ def test_a_rate_has_a_signal_of_its_own() -> None:
     assert ruleset is not None
     assert ruleset.signalled(refused, rate=True).signal == "SIGSTOP"
     assert ruleset.signalled(refused).signal == "SIGKILL"
+
+
+def test_in_audit_mode_a_document_sends_nothing_for_what_the_operator_refuses() -> None:
+    document = load_admission('version: "1.0"\ntemplate: audit\nsignals: {on_violation: SIGKILL}\n', file="a.yaml")
+    refused = Refusal(Code.BUDGET_EXCEEDED, ("budgets.global.max_requests",), "used up")
+    decision = Authorizer(document).signalled(refused)
+    assert (decision.effect, decision.signal) == (Ruling.DENY, None)
+    audited = Authorizer(document).evaluate(CallRequest(RequestId("1"), Subject.local(), "t__x"))
+    assert (audited.effect, audited.would_be, audited.signal) == (Ruling.ALLOW, Ruling.DENY, None)
 
 
 def test_the_nearer_document_says_which_signal_follows() -> None:

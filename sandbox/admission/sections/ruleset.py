@@ -64,13 +64,17 @@ class Ruleset:
             usage,
             self.roles.held[subject.id, subject.roles],
             self.scopes.held[subject.scopes],
-            self.actions.of[request.tool, request.action, request.kinds],
+            self.actions_of(request),
         )
+
+    def actions_of(self, request: CallRequest) -> frozenset[str]:
+        """What a request does: every action and kind of action that it falls under."""
+        return self.actions.of[request.tool, request.action, request.kinds]
 
     def decide(self, request: CallRequest, usage: Usage) -> Decision:
         """The answer to a request."""
         votes = self.votes(self.facts(request, usage))
-        decision = self.signalled(self._decision(votes))
+        decision = self._signalled(self._decision(votes))
         if self._default is Template.AUDIT and decision.effect is not Ruling.ALLOW:
             told = f"in audit mode, where strict would have said {decision.effect.value}: {decision.reason}"
             return Decision(Ruling.ALLOW, decision.rules, told, warnings=(*decision.warnings, told), would_be=decision.effect)
@@ -79,8 +83,11 @@ class Ruleset:
     def signalled(self, decision: Decision, *, rate: bool = False) -> Decision:
         """The decision with the signal that follows it, which may make it stricter: SIGKILL denies, SIGSTOP waits for a person.
 
-        `rate` says that it refuses for a rate.
+        `rate` says that it refuses for a rate. In audit mode a document sends nothing, for whatever an operator refuses.
         """
+        return decision if self._default is Template.AUDIT else self._signalled(decision, rate=rate)
+
+    def _signalled(self, decision: Decision, *, rate: bool = False) -> Decision:
         signals = self.document.signals
         if decision.effect is Ruling.ALLOW:
             signal: str | None = signals.on_warning if decision.warnings else None

@@ -5,7 +5,7 @@ Pure. A rate holds over every stretch of its length, not from one full minute to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
@@ -18,14 +18,23 @@ _NOBODY = "-"
 """Those without a tenant, a session or a run are counted together: what is not named is no way around a rate."""
 
 
-def rates_of(rates: Sequence[Rate], request: CallRequest) -> tuple[Line, ...]:
+Actions = Callable[[CallRequest], frozenset[str]]
+"""What a call does, as the document in force says (`sandbox.admission.sections.actions`)."""
+
+
+def own_actions(request: CallRequest) -> frozenset[str]:
+    """What a request does where no document says more: the caller's word, and what the template makes possible."""
+    return frozenset((request.action, *request.kinds))
+
+
+def rates_of(rates: Sequence[Rate], request: CallRequest, actions_of: Actions = own_actions) -> tuple[Line, ...]:
     """The rates that a request falls under, each as what it may take of it."""
-    return tuple(_line(rate, request) for rate in rates if _names(rate, request))
+    return tuple(_line(rate, request) for rate in rates if _names(rate, request, actions_of))
 
 
-def _names(rate: Rate, request: CallRequest) -> bool:
+def _names(rate: Rate, request: CallRequest, actions_of: Actions) -> bool:
     if rate.action is not None:
-        return rate.action == request.action or rate.action in request.kinds
+        return rate.action in actions_of(request)
     return fnmatchcase(request.tool, rate.tool or "")
 
 

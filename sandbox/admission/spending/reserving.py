@@ -20,7 +20,7 @@ from sandbox.admission.spending.budgets import Bounds, Whose, bounds_of_all, who
 from sandbox.admission.spending.counting import Claim, Full, Gate, Shut, Spent, Taken, UsageStore, key_of
 from sandbox.admission.spending.lines import Line, Rolling
 from sandbox.admission.spending.periods import HOUR_MS, milliseconds
-from sandbox.admission.spending.prices import NO_TOKENS, PriceList, Tokens
+from sandbox.admission.spending.prices import NO_TOKENS, PriceList, Tokens, whole
 from sandbox.admission.spending.rates import rates_of
 from sandbox.admission.spending.refusing import TOOL_GATE, Refusal, Warned, full, over_cap, shut, used_up, warned
 from sandbox.admission.spending.seen import label_line, meeting_lines, seen_lines, usage_of
@@ -103,7 +103,12 @@ class Budgets:
         return usage_of(dict(zip(lines, found, strict=False)), there, terms.prices.call_micros(request.tool))
 
     def reserve(self, request: CallRequest, now: float, estimate: Amounts = A_TOOL_CALL) -> Reservation | Refusal:
-        """Take what a call needs, or say why it may not run. Raises HostUnavailable where the store does not answer."""
+        """Take what a call needs, or say why it may not run.
+
+        Raises HostUnavailable where the store does not answer, SandboxError for an amount that is none.
+        """
+        if estimate is not A_TOOL_CALL:
+            whole(**{metric.value: amount for metric, amount in estimate.items()})
         terms, now_ms = self.terms, milliseconds(now)
         bounds = self._bounds(whose_of(request))
         cost = terms.prices.call_micros(request.tool) + estimate.get(Metric.COST, 0)
@@ -147,9 +152,14 @@ class Budgets:
     def spend(
         self, reservation: Reservation, now: float, *, cost_micros: int = 0, model: str = "", tokens: Tokens = NO_TOKENS
     ) -> Refusal | None:
-        """Charge a running call what it has just spent: money, or the tokens of a model at their price. As `charge` says."""
+        """Charge a running call what it has just spent: money, or the tokens of a model at their price. As `charge` says.
+
+        Raises SandboxError for a model without a price, and for money that is no whole number from 0.
+        """
+        whole(cost_micros=cost_micros)
         if model:
             cost_micros += reservation.prices.tokens_micros(model, tokens)
+            whole(cost_micros=cost_micros)
         reservation.tokens += tokens.count
         reservation.cost_micros += cost_micros
         reservation.spent.append(_spent(reservation.request, milliseconds(now), cost_micros, model=model, tokens=tokens))
@@ -186,7 +196,7 @@ class Budgets:
         return tuple(zip(lines, self.store.held([line.claim(0, milliseconds(now)) for line in lines]), strict=True))
 
     def _lines(self, request: CallRequest, bounds: Bounds) -> list[Line]:
-        rates = rates_of(self.terms.rates, request)
+        rates = rates_of(self.terms.rates, request, self.terms.actions_of)
         rated = {line.key: line if self.terms.blocks else line.only_warning for line in rates}
         seen = seen_lines(request).values() if self.terms.counts_usage else ()
         return [*bounds.lines.values(), *rated.values(), *seen]

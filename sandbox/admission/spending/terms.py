@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.admission.request import CallRequest
 from sandbox.admission.spending.prices import PriceList
+from sandbox.admission.spending.rates import Actions, own_actions
 from sandbox.admission.words import Template
 from sandbox.config.spending import Budget, BudgetSection, CircuitBreaker, Rate
 
@@ -28,7 +29,8 @@ class Terms:
     """`maxima` are the operator's budgets (`sandbox.yaml`), `budgets` the document's.
 
     `was_set` are those that an operator set while the host runs, by whose they are. `counts_usage` keeps what `usage.*` reads,
-    `keeps_ledger` what was spent on what. `labels` are those of the document, `labels_of` those that a call brings.
+    `keeps_ledger` what was spent on what. `actions_of` says what a call does, for the rates of an action. `labels` are
+    those of the document, `labels_of` those that a call brings.
     """
 
     maxima: BudgetSection | None = None
@@ -38,6 +40,7 @@ class Terms:
     was_set: Mapping[str, Budget] = field(default_factory=dict)
     counts_usage: bool = False
     keeps_ledger: bool = True
+    actions_of: Actions = own_actions
     labels: tuple[str, ...] = ()
     labels_of: Callable[[CallRequest], tuple[str, ...]] = no_labels
     never_together: tuple[tuple[str, ...], ...] = ()
@@ -70,6 +73,7 @@ def terms_of(maxima: BudgetSection | None, ruleset: Ruleset | None, was_set: Map
         prices=PriceList(document.prices),
         was_set=was_set,
         counts_usage=ruleset.needs_usage,
+        actions_of=ruleset.actions_of,
         labels=tuple(document.session.labels),
         labels_of=lambda request: tuple(together.labels_of(request)),
         never_together=tuple(tuple(sorted(apart)) for apart in together.apart),
