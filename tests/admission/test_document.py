@@ -12,12 +12,15 @@ import yaml
 from sandbox.admission import Authorizer, CallRequest, Subject, new_request_id
 from sandbox.admission.conditions import when
 from sandbox.admission.decision import Ruling
+from sandbox.admission.document.extending import loosened, over
 from sandbox.admission.document.load import NOT_YET, load_admission, load_admission_file, named_admission
 from sandbox.admission.document.models import AdmissionDocument, Label, Permission, Role, Rule, Session
 from sandbox.admission.document.schema import admission_schema
+from sandbox.admission.signal import Signal
 from sandbox.admission.words import Template
 from sandbox.errors import PolicyError
 from sandbox.policy.named import admission_names
+from sandbox.policy.tree import show_path
 
 HEAD = 'version: "1.0"\n'
 
@@ -158,12 +161,12 @@ def test_the_schema_refuses_what_the_loader_refuses_of_shape() -> None:
 def test_extending_adds_lists_up_and_takes_the_nearer_word() -> None:
     document = load_admission(
         HEAD
-        + "extends: [small-team, read-only]\ntemplate: permissive\n"
+        + "extends: [small-team, read-only]\ntemplate: strict\n"
         + "roles: {member: {permissions: [{resource: a, actions: [b]}]}}\n"
         + "rules: [{name: production-is-approved, effect: deny}, {name: mine, effect: allow}]\nblocked_actions: [mine]\n",
         file="a.yaml",
     )
-    assert document.default is Template.PERMISSIVE
+    assert document.default is Template.STRICT
     assert set(document.roles) == {"viewer", "member", "admin"}
     assert document.roles["member"].inherits == ()
     assert [rule.name for rule in document.rules] == [
@@ -176,6 +179,71 @@ def test_extending_adds_lists_up_and_takes_the_nearer_word() -> None:
     assert document.blocked_actions[-1] == "mine"
     assert document.blocked_actions[0] == "execute_code"
     assert len(document.content) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("template: permissive", "template: `permissive` is looser than `strict`"),
+        ("template: audit", "template: `audit` is looser than `strict`"),
+        ("actions: {change: {default: allow}}", "actions.change.default: the action `change` has the answer `require_approval`"),
+    ],
+)
+def test_what_would_loosen_a_document_that_it_extends_is_refused(text: str, said: str) -> None:
+    assert any(said in problem for problem in problems(f"extends: [regulated]\n{text}\n"))
+
+
+def test_a_document_made_in_python_loosens_nothing_either() -> None:
+    document = AdmissionDocument(version="1.0", template=Template.PERMISSIVE, extends=("regulated",))
+    with pytest.raises(PolicyError, match="is looser than `strict`"):
+        Authorizer(document)
+
+
+def test_of_an_action_or_a_label_that_both_have_everything_holds() -> None:
+    changes = 'extends: [regulated]\nactions: {change: {tools: ["x__y"]}}\n'
+    kind = load_admission(HEAD + changes, file="a.yaml").actions["change"]
+    assert (kind.default, kind.tools[0], kind.tools[-1]) == (Ruling.REQUIRE_APPROVAL, "records__update", "x__y")
+    talks = "extends: [public-server]\nsession: {labels: {talks_out: {tools: [fax__send]}}}\n"
+    label = load_admission(HEAD + talks, file="a.yaml").session.labels["talks_out"]
+    assert (label.components, label.tools) == (("mail", "webhook"), ("fax__send",))
+
+
+def merged(base: str, own: str) -> tuple[AdmissionDocument, list[str]]:
+    below, above = (load_admission(HEAD + text, file="a.yaml") for text in (base, own))
+    return over(below, above), [f"{show_path(path)}: {wrong.message}" for path, wrong in loosened(below, above)]
+
+
+def test_what_is_allowed_has_to_be_allowed_by_both() -> None:
+    document, said = merged("allowed_actions: [read, list]", "allowed_actions: [deploy, read]")
+    assert document.allowed_actions == ("read",)
+    assert said == ["allowed_actions[0]: `deploy` is not allowed by what this document extends"]
+    assert merged("allowed_actions: [read]", "description: x")[0].allowed_actions == ("read",)
+    assert merged("description: x", "allowed_actions: [read]")[0].allowed_actions == ("read",)
+
+
+def test_an_exception_is_none_from_what_the_other_document_requires() -> None:
+    document, said = merged(
+        "approvals: {require: ['a__*'], except: [b__get, a__get]}",
+        "approvals: {require: ['b__*'], except: [b__list, a__put, a__get]}",
+    )
+    assert set(document.approvals.exceptions) == {"a__get", "b__list"}
+    assert said == ["approvals.except[1]: calls of `a__put` need an approval by what this document extends"]
+
+
+def test_the_sterner_signal_and_the_stricter_template_hold() -> None:
+    below = "template: strict\nsignals: {on_violation: SIGKILL}"
+    document, said = merged(below, "signals: {on_violation: SIGSTOP, on_warning: SIGSTOP}")
+    assert (document.signals.on_violation, document.signals.on_warning) == (Signal.SIGKILL, Signal.SIGSTOP)
+    assert (document.default, said) == (Template.STRICT, [])
+    assert merged("template: permissive", "template: strict")[0].default is Template.STRICT
+
+
+def test_a_copy_that_says_something_else_was_not_read_from_that_text() -> None:
+    read = load_admission(HEAD + "template: permissive\n", file="a.yaml")
+    assert read.model_copy().digest == read.digest
+    assert read.model_copy(update={"blocked_actions": ("x",)}).digest == ""
+    copied = Authorizer(read.model_copy(update={"extends": ("read-only",)}))
+    assert copied.evaluate(CallRequest(new_request_id(), Subject.local(), "files__write")).effect is Ruling.DENY
 
 
 def test_two_texts_have_two_digests_and_one_has_one() -> None:

@@ -18,9 +18,9 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from sandbox.admission.conditions.when import Found, parse
-from sandbox.admission.document.extending import over
+from sandbox.admission.document.extending import loosened, over
 from sandbox.admission.document.models import VERSION, AdmissionDocument
-from sandbox.admission.document.references import findings
+from sandbox.admission.document.references import Finding, findings
 from sandbox.errors import Code, PolicyError, Problem
 from sandbox.policy.file import read_policy_file
 from sandbox.policy.load import SCHEMA_KEY
@@ -64,8 +64,8 @@ def checked(document: AdmissionDocument) -> AdmissionDocument:
     for name in document.extends:
         base = named_admission(name)
         whole = base if whole is None else over(whole, base)
-    whole = document if whole is None else over(whole, document)
-    problems = [Problem("<python>", show_path(path), wrong.message, wrong.help) for path, wrong in findings(document, whole)]
+    whole, found = _over(whole, document)
+    problems = [Problem("<python>", show_path(path), wrong.message, wrong.help) for path, wrong in found]
     if problems:
         raise PolicyError(tuple(problems))
     return whole
@@ -181,6 +181,12 @@ def _extended(own: AdmissionDocument, tree: Tree, within: tuple[str, ...]) -> tu
             problems += [tree.problem(("extends", at), each.message, each.help) for each in error.problems]
     if problems:
         return None, problems
-    whole = own if whole is None else over(whole, own)
-    problems = [tree.problem(path, wrong.message, wrong.help) for path, wrong in findings(own, whole)]
-    return whole, problems
+    whole, found = _over(whole, own)
+    return whole, [tree.problem(path, wrong.message, wrong.help) for path, wrong in found]
+
+
+def _over(base: AdmissionDocument | None, own: AdmissionDocument) -> tuple[AdmissionDocument, list[Finding]]:
+    if base is None:
+        return own, list(findings(own, own))
+    whole = over(base, own)
+    return whole, [*loosened(base, own), *findings(own, whole)]

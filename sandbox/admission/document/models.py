@@ -6,7 +6,8 @@ Frozen and strict, as a policy is. Every section is also a value that an applica
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -245,6 +246,11 @@ class AdmissionDocument(Strict):
     def digest(self) -> str:
         """SHA-256 of the text that it was read from, with what it extends; empty for one that was made in Python."""
         return self._digest
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; one that says something else was not read from that text, and goes without its digest."""
+        copy = super().model_copy(update=update, deep=deep)
+        return copy.read_from("") if update else copy
 
     def read_from(self, digest: str) -> Self:
         """This document, told the digest of its text."""
