@@ -63,7 +63,8 @@ class CallRequest:
     `digest` is None where no loaded component has a tool of that name: such a request is decided and recorded like any
     other. `generation` is that of the template the call would run under. `arguments` are the canonical decoded values.
     `action` is the caller's word for what is done; `kinds` are the kinds of action that the template makes possible.
-    `metadata` (address, user agent, trace) is what the caller says of itself: it gives no rights.
+    `metadata` (address, user agent, trace) is what the caller says of itself: it gives no rights. `left_out` names arguments that
+    are none of JSON's values: no condition and no content rule sees them.
     """
 
     request_id: RequestId
@@ -79,6 +80,7 @@ class CallRequest:
     arguments: Mapping[str, Any] = field(default_factory=nothing, hash=False)
     metadata: Mapping[str, Any] = field(default_factory=nothing, hash=False)
     kinds: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def subject_id(self) -> str:

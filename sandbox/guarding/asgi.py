@@ -4,8 +4,9 @@ Decides how a request of HTTP reads as a request of admission: its action is the
 its resource the path. Who asks is the application's to say, from what it has verified; address and user agent are metadata, which
 gives no rights.
 
-Rules: a path that two servers could read as two resources (`..`, `//`, `;`, an encoded slash) is refused; a request that is not
-admitted never reaches the application; one that is refused for a time is answered 429 with `Retry-After`.
+Rules: a path that two servers could read as two resources (`..`, `//`, `;`, an encoded slash) is refused, and on record as it was
+sent; a server that tells only the decoded path is taken at its word. A request that is not admitted never reaches the
+application; one that is refused for a time is answered 429 with `Retry-After`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from sandbox.admission import Authorizer, CallRequest, Decision, Resource, Ruling, Subject, new_request_id
-from sandbox.admission.denied import not_admitted
 from sandbox.errors import Code, HostUnavailable, NotAdmitted, SandboxError
 from sandbox.guarding.procedure import Guard
 from sandbox.guarding.subjects import current_subject
@@ -40,6 +42,7 @@ _LATER = frozenset({Code.RATE_LIMIT_EXCEEDED, Code.BUDGET_EXCEEDED})
 _POLICY_VIOLATION = 1008
 _FAILED, _UNAVAILABLE = 500, 503
 _METADATA = 300
+_PLAIN = "/!$&'()*+,;=:@"
 
 
 class AdmissionMiddleware:
@@ -77,15 +80,20 @@ class AdmissionMiddleware:
             await _refuse(scope, receive, send, error)
 
     def _request(self, scope: Scope) -> CallRequest:
-        raw = scope.get("raw_path") or scope["path"].encode()
-        path = normalise_path(raw.decode("latin-1"))
-        if path is None:
-            raise not_admitted(Decision(Ruling.DENY, ("path",), "the path could be read as two different ones"))
+        sent = _sent(scope)
+        path = normalise_path(sent)
         action = ACTIONS.get(scope.get("method", "GET"), "other") if scope["type"] == "http" else "connect"
-        subject = self._subject(scope)
-        return CallRequest(
-            new_request_id(), subject, action=action, resource=self._resource(path), metadata=_metadata(scope, path)
-        )
+        request = CallRequest(new_request_id(), self._subject(scope), action=action, metadata=_metadata(scope, path or sent))
+        if path is None:
+            seen = replace(request, resource=Resource(sent[:_METADATA]))
+            raise self._guard.refused(seen, Decision(Ruling.DENY, ("path",), "the path could be read as two different ones"))
+        return replace(request, resource=self._resource(path))
+
+
+def _sent(scope: Scope) -> str:
+    """The path as it was sent; from a server that tells only the decoded one, as it would be sent."""
+    raw = scope.get("raw_path")
+    return raw.decode("latin-1") if raw else quote(scope["path"].encode("utf-8", "surrogatepass"), safe=_PLAIN)
 
 
 class _Answer:

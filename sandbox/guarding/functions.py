@@ -2,9 +2,11 @@
 
 Decides how a call of a function reads as a request; the rest is `sandbox.guarding.procedure`.
 
-Rules: what of its arguments is JSON is what conditions see, and the record; anything else is not there, which in a condition is
-"cannot tell". The values that are decided about are copies: a function that changes its arguments changes no decision. A field of
-`resource` that an argument does not fill in, or that holds `/`, `:` or `*`, is refused: it would name another resource.
+Rules: what of its arguments is JSON is what conditions see, and the record. A list or a number of Python's that JSON cannot carry
+(NaN, a nesting without end) is refused. Anything else is not there: in a condition that is "cannot tell", and where content rules
+look at arguments it does not pass. The values that are decided about are copies: a function that changes its arguments changes
+no decision. A field of `resource` that an argument does not fill in, or that holds `/`, `:` or `*`, is refused: it would name
+another resource. When a call of a coroutine or a generator is over: `sandbox.guarding.ends`.
 """
 
 from __future__ import annotations
@@ -13,20 +15,23 @@ import functools
 import inspect
 import json
 import string
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, cast
 
 from sandbox.admission import Authorizer, CallRequest, Decision, Resource, Ruling, Subject, canonical_json, new_request_id
-from sandbox.admission.denied import not_admitted
 from sandbox.admission.spending.reserving import A_TOOL_CALL, Amounts
-from sandbox.guarding.procedure import Account, Guard, digest_of_arguments
+from sandbox.errors import Code
+from sandbox.guarding.ends import settled_at_its_end
+from sandbox.guarding.procedure import ARGUMENTS, Account, Guard, digest_of_arguments
 from sandbox.guarding.subjects import subject_now
 
 P = ParamSpec("P")
 R = TypeVar("R")
 WhoAsks = Subject | Callable[[Mapping[str, Any]], Subject] | None
 _APART = frozenset("/:*")
+_RECEIVERS = ("self", "cls")
 
 
 def guard(
@@ -40,7 +45,9 @@ def guard(
     metadata: Mapping[str, Any] | None = None,
     estimate: Amounts = A_TOOL_CALL,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Have every call of a function admitted first; a coroutine function stays one. A call that is refused raises NotAdmitted.
+    """Have every call of a function admitted first. A call that is refused raises NotAdmitted.
+
+    A coroutine function stays one, and a generator function: it is admitted when it is begun, and settled at its end.
 
     `action` is the function's name where nothing is said. `resource` may name arguments: `reports/{name}`. `subject` is who asks,
     or works that out of the arguments; without it, it is the request's that an `AdmissionMiddleware` lets through, else nobody.
@@ -57,50 +64,46 @@ def guard(
             given = {**kwargs, "account": None} if takes_account else kwargs
             bound = signature.bind(*args, **given)
             bound.apply_defaults()
-            seen = _json_of(bound.arguments)
             asks = subject_now() if subject is None else subject if isinstance(subject, Subject) else subject(bound.arguments)
-            request = CallRequest(
-                new_request_id(),
-                asks,
-                tool,
-                arguments_digest=digest_of_arguments(seen),
-                session=session,
-                action=named,
-                resource=Resource(_named(resource, bound.arguments)),
-                arguments=seen,
-                metadata=metadata or {},
-            )
+            plain = CallRequest(new_request_id(), asks, tool, session=session, action=named, metadata=metadata or {})
+            try:
+                seen, left_out = _json_of(bound.arguments)
+                digest, about = digest_of_arguments(seen), Resource(_named(resource, bound.arguments))
+            except _RefusedError as error:
+                raise procedure.refused(plain, error.decision, error.code) from None
+            request = replace(plain, arguments_digest=digest, resource=about, arguments=seen, left_out=left_out)
             return procedure.running(request, estimate)
 
-        @functools.wraps(function)
-        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        @contextmanager
+        def admitted(args: Any, kwargs: Mapping[str, Any]) -> Iterator[Any]:
             with running(*args, **kwargs) as account:
-                return function(*args, **_with(kwargs, account if takes_account else None))
+                yield {**kwargs, "account": account} if takes_account else kwargs
 
-        @functools.wraps(function)
-        async def guarded_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with running(*args, **kwargs) as account:
-                return await cast("Any", function)(*args, **_with(kwargs, account if takes_account else None))
-
-        return cast("Callable[P, R]", guarded_async) if inspect.iscoroutinefunction(function) else guarded
+        return cast("Callable[P, R]", functools.wraps(function)(settled_at_its_end(function, admitted)))
 
     return decorate
 
 
-def _with(kwargs: Mapping[str, Any], account: Account | None) -> Any:
-    return kwargs if account is None else {**kwargs, "account": account}
+class _RefusedError(Exception):
+    """What cannot be asked for."""
+
+    def __init__(self, decision: Decision, code: Code | None = None) -> None:
+        super().__init__(decision.reason)
+        self.decision, self.code = decision, code
 
 
-def _json_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of those that JSON can carry."""
-    found = {}
-    for name, value in arguments.items():
+def _json_of(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A copy of those that are JSON, and the names of the others; an object that a method is called on is no argument."""
+    found, left_out = {}, []
+    for number, (name, value) in enumerate(arguments.items()):
         try:
             found[name] = json.loads(canonical_json(value))
-        except (TypeError, ValueError):
-            continue
+        except ValueError:
+            raise _RefusedError(ARGUMENTS, Code.INVALID_ARGUMENTS) from None
+        except TypeError:
+            left_out += [] if number == 0 and name in _RECEIVERS else [name]
     found.pop("account", None)
-    return found
+    return found, tuple(left_out)
 
 
 def _named(pattern: str, arguments: Mapping[str, Any]) -> str:
@@ -112,6 +115,6 @@ def _named(pattern: str, arguments: Mapping[str, Any]) -> str:
         value = arguments.get(name)
         if not isinstance(value, str | int) or not str(value) or _APART & set(str(value)) or str(value) in (".", ".."):
             said = f"`{name}` names no part of the resource `{pattern}`"
-            raise not_admitted(Decision(Ruling.DENY, ("resource",), said))
+            raise _RefusedError(Decision(Ruling.DENY, ("resource",), said))
         named.append(str(value))
     return "".join(named)

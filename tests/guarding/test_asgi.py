@@ -47,10 +47,16 @@ class Site:
     guard: Guard
     reached: list[str] = field(default_factory=list)
 
-    async def get(self, path: str, user: str = "ann", method: str = "GET", kind: str = "http") -> Answer:
+    async def get(
+        self, path: str, user: str = "ann", method: str = "GET", kind: str = "http", decoded: str | None = None
+    ) -> Answer:
+        """The answer to a path; where it is `decoded`, the server tells no other."""
         headers = [(b"x-user", user.encode()), (b"user-agent", b"test/1")]
         scope = {"type": kind, "method": method, "path": path.partition("?")[0], "raw_path": path.encode(), "query_string": b""}
         scope |= {"headers": headers, "client": ("192.0.2.1", 4711), "scheme": "http", "server": ("x", 80), "root_path": ""}
+        if decoded is not None:
+            scope |= {"path": decoded}
+            del scope["raw_path"]
         answer = Answer()
 
         async def receive() -> MutableMapping[str, Any]:
@@ -119,6 +125,38 @@ async def test_what_is_not_permitted_does_not_reach_the_application(site: Site, 
     answer = await site.get(path, user, method)
     assert (answer.status, answer.error["code"]) == (403, "access_denied")
     assert not site.reached
+
+
+@pytest.mark.parametrize(
+    "decoded", ["/reports/../billing", "/reports//q3", "/reports/q3;x", "/reports/%2e%2e", "/reports/\ud800"]
+)
+async def test_a_path_that_could_be_two_is_on_record(
+    site: Site, recorded: Callable[[], list[dict[str, Any]]], decoded: str
+) -> None:
+    assert (await site.get("", decoded=decoded)).status == 403
+    assert not site.reached
+    (record,) = recorded()
+    assert (record["event"], record["subject"], record["rules"]) == ("access_denied", "ann", ["path"])
+    assert record["detail"]["resource"].startswith("/reports/")
+
+
+@pytest.mark.parametrize(
+    ("sent", "decoded", "status"),
+    [
+        ("/reports/caf%C3%A9", "/reports/caf\u00e9", 403),
+        ("/reports/a%3Fb", "/reports/a?b", 403),
+        ("/reports/a%23b", "/reports/a#b", 200),
+        ("/reports/a%20b", "/reports/a b", 200),
+    ],
+)
+async def test_a_server_that_tells_only_the_decoded_path_is_judged_alike(
+    make: Make, sent: str, decoded: str, status: int
+) -> None:
+    """A letter outside ASCII is itself; a question mark in a name ends nothing."""
+    rule = 'rules: [{name: kept, effect: deny, when: {resource.name: {in: ["reports/caf\\u00e9", "reports/a?b"]}}}]'
+    site = Site(make(f"template: permissive\n{rule}"))
+    assert (await site.get(sent)).status == status
+    assert (await site.get("", decoded=decoded)).status == status
 
 
 async def test_what_is_permitted_does(site: Site, recorded: Callable[[], list[dict[str, Any]]]) -> None:

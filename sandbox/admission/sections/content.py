@@ -1,8 +1,8 @@
 """The section of content: what must not stand in arguments or in results.
 
-Every text is looked at, the names of fields too, and a list of texts once more as one line: `["rm", "-rf", "/"]` is a command; a
-list of numbers only as one line. What is nested too deep or comes in too many pieces is not looked through, and does not pass.
-In a result `redact` works on a copy; `block` and `require_approval` keep it back whole.
+Every text is looked at, the names of fields too, and the texts and numbers of a list once more as one line: `["rm", "-rf", "/"]`
+is a command; a list of numbers only as one line. What is nested too deep, comes in too many pieces or is no JSON is not looked
+through, and does not pass. In a result `redact` works on a copy; `block` and `require_approval` keep it back whole.
 
 Rule: linear in the text. What a set is looked for by is `sandbox.admission.document.sets`; what a credential looks like,
 `sandbox.redaction`.
@@ -86,6 +86,9 @@ class Content:
 
     def vote(self, facts: Facts) -> Vote | None:
         """Deny, ask for an approval or warn for what the arguments hold; abstain where there is nothing."""
+        if facts.request.left_out:
+            told = f"`{'`, `'.join(facts.request.left_out)}` cannot be looked through: no value of JSON's"
+            return Vote(self.name, Ruling.DENY, (self.name,), told)
         hits = self._hits(Where.ARGUMENTS, facts.request.arguments)
         if not hits:
             return None
@@ -141,7 +144,7 @@ def signs_of(line: ContentRule) -> tuple[Sign, ...]:
 
 
 def texts_of(value: Any, depth: int = 0) -> Iterator[str]:
-    """Every text of a JSON value, the names of fields included, and each list of texts as one line."""
+    """Every text of a JSON value, the names of fields included, and the texts and numbers of each list as one line."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, bool) or value is None:
@@ -157,10 +160,19 @@ def texts_of(value: Any, depth: int = 0) -> Iterator[str]:
     elif isinstance(value, Iterable):
         items = list(value)
         numbers = all(isinstance(item, int | float) for item in items)
-        if numbers or (len(items) > 1 and all(isinstance(item, str) for item in items)):
-            yield " ".join(map(str, items))
+        if numbers or sum(map(_is_scalar, items)) > 1:
+            yield _line_of(items)
         for item in () if numbers else items:
             yield from texts_of(item, depth + 1)
+
+
+def _is_scalar(item: Any) -> bool:
+    return isinstance(item, str | int | float)
+
+
+def _line_of(items: list[Any]) -> str:
+    """The texts and numbers of a list, whatever else it holds, as one line."""
+    return " ".join(str(item) for item in items if _is_scalar(item))
 
 
 def _counted(texts: Iterator[str]) -> Iterator[str]:
@@ -185,9 +197,9 @@ def _rewritten(value: Any, rewrite: Rewrite) -> Any:
         return {rewrite(str(key)): _rewritten(item, rewrite) for key, item in value.items()}
     if isinstance(value, list | tuple):
         items = [_rewritten(item, rewrite) for item in value]
-        line = " ".join(map(str, items)) if all(isinstance(item, str | int | float) for item in items) else ""
+        line = _line_of(items)
         # What stands in several items together cannot be taken out of one.
-        return items if not line or (whole := rewrite(line)) == line else [whole]
+        return items if (whole := rewrite(line)) == line else [whole, *(item for item in items if not _is_scalar(item))]
     if isinstance(value, int | float) and not isinstance(value, bool):
         text = rewrite(str(value))
         return value if text == str(value) else text
