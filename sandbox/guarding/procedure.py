@@ -22,7 +22,7 @@ from typing import Any
 
 from sandbox.admission import Authorizer, CallRequest, Decision, Ruling, canonical_json, digest_of
 from sandbox.admission.denied import not_admitted
-from sandbox.admission.spending.prices import NO_TOKENS, Tokens
+from sandbox.admission.spending.prices import NO_TOKENS, Tokens, whole
 from sandbox.admission.spending.refusing import Refusal
 from sandbox.admission.spending.reserving import A_TOOL_CALL, Amounts, Budgets, Reservation
 from sandbox.admission.usage import UNKNOWN
@@ -47,7 +47,11 @@ class Account:
     """Whether it went well, for the record and the circuit breaker; what raises did not."""
 
     def spend(self, *, cost_micros: int = 0, model: str = "", tokens: Tokens = NO_TOKENS) -> None:
-        """Charge money, in millionths, or the tokens of a model at their price. Raises NotAdmitted where that passes a budget."""
+        """Charge money, in millionths, or the tokens of a model at their price. Raises NotAdmitted where that passes a budget.
+
+        What is no whole number from 0 is a SandboxError, and nothing is charged.
+        """
+        whole(cost_micros=cost_micros)
         if self._reservation is None or self._guard.budgets is None:
             return
         refusal = self._guard.budgets.spend(
@@ -88,10 +92,10 @@ class Guard:
     def _admitted(self, request: CallRequest, estimate: Amounts) -> Account:
         decision = self.decide(request)
         if not decision.allowed:
-            raise self._refused(request, decision)
+            raise self.refused(request, decision)
         reserved = None if self.budgets is None else self.budgets.reserve(request, self.clock(), estimate)
         if isinstance(reserved, Refusal):
-            raise self._refused(request, reserved.decision, reserved.code)
+            raise self.refused(request, reserved.decision, reserved.code)
         said = () if reserved is None else tuple(each.text for each in reserved.warnings)
         account = Account(request, decision, self, reserved, (*decision.warnings, *said))
         try:
@@ -115,7 +119,8 @@ class Guard:
             warned = self.budgets.settle(account._reservation, used, self.clock(), ok=ok)
             account.warnings = (*account.warnings, *(each.text for each in warned))
 
-    def _refused(self, request: CallRequest, decision: Decision, code: Code | None = None) -> NotAdmitted:
+    def refused(self, request: CallRequest, decision: Decision, code: Code | None = None) -> NotAdmitted:
+        """The error of a request that is refused, which is on record by now. Raises HostUnavailable."""
         error = not_admitted(decision, code)
         self._record(EventType.ACCESS_DENIED, request, decision=decision, code=error.code.value)
         return error

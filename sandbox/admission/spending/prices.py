@@ -16,11 +16,14 @@ from datetime import date
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
 from sandbox.config.spending import ModelPrice, Prices, nanos
 from sandbox.errors import Code, SandboxError
 from sandbox.policy.refusal import did_you_mean, quoted
 
+MOST = 2**53
+"""Of anything: from here on not every store can add exactly."""
 _DATED = re.compile(r"-(?:[0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2}|latest)$", re.ASCII)
 NANOS = 1_000
 """Thousandths of a millionth in a millionth."""
@@ -35,7 +38,8 @@ class Tokens:
     cached: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.input, self.output, self.cached) < 0 or self.cached > self.input:
+        whole(input=self.input, output=self.output, cached=self.cached)
+        if self.cached > self.input:
             told = f"{self.input} tokens of input, {self.cached} of them cached, and {self.output} of output cannot be"
             raise SandboxError(told, help="`cached` is a part of `input`", code=Code.INVALID_ARGUMENTS)
 
@@ -43,6 +47,14 @@ class Tokens:
     def count(self) -> int:
         """All of them."""
         return self.input + self.output
+
+
+def whole(**amounts: Any) -> None:
+    """Raise SandboxError where an amount is no whole number, or less than nothing: taking it would give something back."""
+    for name, amount in amounts.items():
+        if not isinstance(amount, int) or isinstance(amount, bool) or not 0 <= amount <= MOST:
+            said = "so large" if isinstance(amount, int) and abs(amount) > MOST else quoted(repr(amount))
+            raise SandboxError(f"`{name}` cannot be {said}", help=f"a whole number from 0 to {MOST}", code=Code.INVALID_ARGUMENTS)
 
 
 NO_TOKENS = Tokens()
