@@ -44,7 +44,7 @@ from sandbox.host.ending import CalledOff
 from sandbox.host.outcome import Denial, Ending, Outcome
 from sandbox.host.output import heard_here
 from sandbox.in_force.in_use import InUse, Secrets
-from sandbox.in_force.inspecting import events_of, inspect, kinds_of
+from sandbox.in_force.inspecting import events_of, kinds_of, looked_through, unseen
 from sandbox.in_force.keeping import Keep, Keeping
 from sandbox.in_force.metering import Metering
 from sandbox.in_force.stopped import said_of
@@ -133,6 +133,7 @@ class Dispatch:
             hearer.may = partial(self._told_live, attempt.in_use.redactor)
         running = Running(call.call_id, attempt.component.name, call.tool, attempt.template, attempt.grants, call.session)
         self.components.running[call.call_id] = running
+        ended: Outcome | None = None
         try:
             with self.metering.watched(attempt.reservation, call.call_id):
                 outcome = await self.host().invoke(
@@ -145,14 +146,16 @@ class Dispatch:
                     ask=None if call.ask is None else partial(call.ask, running, attempt.request.request_id),
                     keep=self.keeping.of_call(attempt.component.name, attempt.template.keyvalue),
                 )
-            outcome, noticed = self._inspected(attempt, attempt.in_use.told(outcome))
+            ended = attempt.in_use.told(outcome)
+            outcome, ran, noticed = await self._inspected(attempt, ended)
         except BaseException as error:
             # Cancelled, or a fault of our own: the attempt is on record, so its end must be too.
-            self._end(attempt, _failed(error))
+            failed = _failed(error)
+            self._end(attempt, failed, failed if ended is None else unseen(ended))
             raise
         finally:
             del self.components.running[call.call_id]
-        kept, warned = self._end(attempt, outcome)
+        kept, warned = self._end(attempt, outcome, ran)
         why_not = partial(self.why_not, attempt.component)
         body = body_of(outcome, kept, request_id=attempt.request.request_id, template=attempt.template, why_not=why_not)
         warnings = (*attempt.admission.decision.warnings, *noticed, *(one.text for one in warned))
@@ -238,29 +241,29 @@ class Dispatch:
         """What of a running call's text may be told before its end; None where the end has to be looked through first."""
         return None if self.authorizer.inspects else str(redactor.redact(text).value)
 
-    def _inspected(self, attempt: Attempt, outcome: Outcome) -> tuple[Outcome, tuple[str, ...]]:
-        """The outcome as the admission document lets it leave, and what it warns of."""
-        if self.authorizer.ruleset is None:
-            return outcome, ()
-        outcome, found = inspect(self.authorizer, outcome, attempt.in_use.redactor)
-        if found is None:
-            return outcome, ()
-        for kind, told in events_of(found):
+    async def _inspected(self, attempt: Attempt, outcome: Outcome) -> tuple[Outcome, Outcome, tuple[str, ...]]:
+        """The outcome as the admission document lets it leave, as it is recorded, and what the document warns of."""
+        if not self.authorizer.inspects:
+            return outcome, outcome, ()
+        looked = await looked_through(self.authorizer, outcome, attempt.in_use.redactor)
+        if looked.found is None:
+            return looked.told, looked.ran, ()
+        for kind, told in events_of(looked.found):
             self.recording.noticed(attempt, kind, told)
-        return outcome, found.warnings
+        return looked.told, looked.ran, looked.found.warnings
 
-    def _end(self, attempt: Attempt, outcome: Outcome) -> tuple[tuple[StoredDenial, ...], tuple[Warned, ...]]:
-        """Steps 8 to 10, each even where the one before it fails."""
-        kept = self._denials(attempt, outcome)
+    def _end(self, attempt: Attempt, told: Outcome, ran: Outcome) -> tuple[tuple[StoredDenial, ...], tuple[Warned, ...]]:
+        """Steps 8 to 10, each even where the one before it fails: what the caller is told, and how the call `ran`."""
+        kept = self._denials(attempt, ran)
         warned: tuple[Warned, ...] = ()
         try:
             try:
                 if kept:
                     self.store.add_denials(kept)
             finally:
-                warned = self.metering.settle(attempt.reservation, outcome)
+                warned = self.metering.settle(attempt.reservation, ran)
         finally:
-            self.recording.ended(attempt, outcome, kept, warned)
+            self.recording.ended(attempt, told, ran, kept, warned)
         return kept, warned
 
     def _denials(self, attempt: Attempt, outcome: Outcome) -> tuple[StoredDenial, ...]:

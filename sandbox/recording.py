@@ -90,31 +90,38 @@ class Recording:
         """What an admission document found in a result."""
         self.log.append(attempt.event(kind, detail=dict(told)), attempt.in_use.redactor)
 
-    def ended(self, attempt: Attempt, outcome: Outcome, kept: tuple[StoredDenial, ...], warned: tuple[Warned, ...]) -> None:
-        """How it ended, whatever it was, and before it what was refused, passed or killed."""
+    def ended(
+        self, attempt: Attempt, told: Outcome, ran: Outcome, kept: tuple[StoredDenial, ...], warned: tuple[Warned, ...]
+    ) -> None:
+        """How it ended, whatever it was, and before it what was refused, passed or killed.
+
+        `told` is what its caller got, `ran` how it really ended: another one where a document kept the result back.
+        """
         redactor = attempt.in_use.redactor
         for warning in warned:
             if warning.now:
                 self.log.append(attempt.event(EventType.BUDGET_WARNING, rules=(warning.rule,), reason=warning.text), Redactor())
-        if outcome.limit == BUDGET:
-            self.log.append(attempt.event(EventType.BUDGET_EXCEEDED, reason=outcome.message), redactor)
+        if ran.limit == BUDGET:
+            self.log.append(attempt.event(EventType.BUDGET_EXCEEDED, reason=ran.message), redactor)
         for one in kept:
-            told = {"denial_id": one.id, **one.denial.target}
-            denied = attempt.event(EventType.ACCESS_DENIED, code=one.denial.code.value, reason=one.denial.reason, denials=(told,))
+            tried = {"denial_id": one.id, **one.denial.target}
+            denied = attempt.event(
+                EventType.ACCESS_DENIED, code=one.denial.code.value, reason=one.denial.reason, denials=(tried,)
+            )
             self.log.append(denied, redactor)
-        if (event := _end_of_worker(outcome)) is not None:
-            self.log.append(attempt.event(event, ending=outcome.ending.value, reason=outcome.message), redactor)
-        self.log.append(self._end(attempt, outcome), redactor)
+        if (event := _end_of_worker(ran)) is not None:
+            self.log.append(attempt.event(event, ending=ran.ending.value, reason=ran.message), redactor)
+        self.log.append(self._end(attempt, told, ran), redactor)
 
-    def _end(self, attempt: Attempt, outcome: Outcome) -> Event:
+    def _end(self, attempt: Attempt, outcome: Outcome, ran: Outcome) -> Event:
         code = code_of(outcome)
         return attempt.event(
             EventType.TOOL_SUCCESS if outcome.ok else EventType.TOOL_FAILURE,
             ending=outcome.ending.value,
             code=None if code is None else code.value,
             reason=outcome.message or None,
-            detail=_detail(outcome),
-            denials=tuple({"code": one.code.value, **one.target} for one in outcome.denials[:MAX_KEPT]),
+            detail=_detail(outcome, ran),
+            denials=tuple({"code": one.code.value, **one.target} for one in ran.denials[:MAX_KEPT]),
             stdout=outcome.stdout,
             stderr=outcome.stderr,
             usage={**dict(zip(_USAGE, _used(outcome.usage), strict=True)), **_spent(attempt.reservation)},
@@ -150,7 +157,8 @@ def _end_of_worker(outcome: Outcome) -> EventType | None:
     return EventType.WORKER_KILLED if killed else None
 
 
-def _detail(outcome: Outcome) -> dict[str, Any]:
-    """What the guest itself said was wrong, and how many of its effects were refused."""
+def _detail(outcome: Outcome, ran: Outcome) -> dict[str, Any]:
+    """What the guest itself said was wrong, how it ended where its caller is not told, how many of its effects were refused."""
     said = {"error": outcome.value} if outcome.ending is Ending.GUEST_ERROR else {}
-    return {**said, "denials": outcome.usage.denials} if outcome.denials else said
+    said |= {} if outcome.ending is ran.ending else {"ran": ran.ending.value}
+    return {**said, "denials": ran.usage.denials} if ran.denials else said

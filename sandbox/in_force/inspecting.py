@@ -3,13 +3,15 @@ the result as it may leave.
 
 Decides nothing by itself: the lines about content are the document's (`sandbox.admission.sections.content`). Rules: everything of
 an outcome that reaches a caller is looked through: the value or error, the message, what was printed, what denials quote. Where a
-line blocks, nothing of it leaves or is recorded; where one redacts, both get the copy without.
+line blocks, nothing of it leaves, and the record and the counts go by how the call really ended and by what it was refused, but
+for what may not be shown; where one redacts, all get the copy without.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sandbox.admission import Authorizer, Ruling
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 DELETE_FILES, NETWORK_ACCESS = "delete_files", "network_access"
 INJECTION = "prompt-injection"
+INLINE = 1_024
+"""Characters and items of a result that are looked through at once: at worst five milliseconds of card numbers."""
 _KEPT_BACK = "the call ran, and its result is kept back"
 
 
@@ -34,18 +38,41 @@ def kinds_of(template: WasiTemplate) -> tuple[str, ...]:
     return (*((DELETE_FILES,) if deletes else ()), *((NETWORK_ACCESS,) if reaches else ()))
 
 
-def inspect(authorizer: Authorizer, outcome: Outcome, redactor: Redactor) -> tuple[Outcome, Inspected | None]:
-    """The outcome as it may leave, and what was found in it; None where nothing was."""
-    told = [outcome.value, outcome.message, outcome.stdout, outcome.stderr, [dict(denial.target) for denial in outcome.denials]]
+@dataclass(frozen=True, slots=True)
+class LookedThrough:
+    """An outcome that was looked through: as it may leave, as it is recorded and settled, and what was found in it."""
+
+    told: Outcome
+    ran: Outcome
+    found: Inspected | None = None
+
+
+def inspect(authorizer: Authorizer, outcome: Outcome, redactor: Redactor) -> LookedThrough:
+    """Look through an outcome; `found` is None where nothing was."""
+    told = [outcome.value, outcome.message, outcome.stdout, outcome.stderr, [_quoted(denial) for denial in outcome.denials]]
     try:
         found = authorizer.inspect(told, redactor)
     except ValueError as error:
-        return Outcome(Ending.WITHHELD, message=f"{_KEPT_BACK}: it cannot be looked through: {error}", usage=outcome.usage), None
+        said = f"{_KEPT_BACK}: it cannot be looked through: {error}"
+        return _withheld(authorizer, outcome, redactor, said)
     if found is None or not found.hits:
-        return outcome, None
+        return LookedThrough(outcome, outcome)
     if found.effect is not Ruling.ALLOW:
-        return _withheld(outcome, found), found
-    return _copied(outcome, found.value), found
+        return replace(_withheld(authorizer, outcome, redactor, _said(found)), found=found)
+    copied = _copied(outcome, found.value)
+    return LookedThrough(copied, copied, found)
+
+
+async def looked_through(authorizer: Authorizer, outcome: Outcome, redactor: Redactor) -> LookedThrough:
+    """As `inspect`; what is large is looked through beside the loop, which has other calls to carry."""
+    if _small(outcome):
+        return inspect(authorizer, outcome, redactor)
+    return await asyncio.to_thread(inspect, authorizer, outcome, redactor)
+
+
+def unseen(outcome: Outcome) -> Outcome:
+    """What is recorded of an outcome that nobody has looked through: how it ended, and the codes of what it was refused."""
+    return _recorded(outcome, "", map(_blank, outcome.denials))
 
 
 def events_of(found: Inspected) -> Iterator[tuple[EventType, Mapping[str, Any]]]:
@@ -58,17 +85,56 @@ def events_of(found: Inspected) -> Iterator[tuple[EventType, Mapping[str, Any]]]
             yield EventType.SECURITY_ALERT, told
 
 
-def _withheld(outcome: Outcome, found: Inspected) -> Outcome:
+def _small(outcome: Outcome) -> bool:
+    """Whether an outcome has at most INLINE characters and items: one look at each of them, and at no more."""
+    room = INLINE - len(outcome.message) - len(outcome.stdout) - len(outcome.stderr)
+    waiting: list[Any] = [outcome.value, *(denial.target for denial in outcome.denials)]
+    while waiting and room > 0:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            value = [*value, *value.values()]
+        room -= len(value) if isinstance(value, str | list | tuple) else 1
+        if isinstance(value, list | tuple) and room > 0:
+            waiting.extend(value)
+    return room > 0
+
+
+def _said(found: Inspected) -> str:
     asked = found.effect is Ruling.REQUIRE_APPROVAL
     said = "the call ran, and its result needs an approval, which this version cannot ask for yet" if asked else _KEPT_BACK
-    return Outcome(Ending.WITHHELD, message=f"{said}: it holds {found.reason}", usage=outcome.usage)
+    return f"{said}: it holds {found.reason}"
+
+
+def _withheld(authorizer: Authorizer, outcome: Outcome, redactor: Redactor, said: str) -> LookedThrough:
+    def shows(value: Any) -> bool:
+        try:
+            found = authorizer.inspect(value, redactor)
+        except ValueError:
+            return False
+        return found is None or not found.hits
+
+    denials = (denial if shows(_quoted(denial)) else _blank(denial) for denial in outcome.denials)
+    ran = _recorded(outcome, outcome.message if shows(outcome.message) else "", denials)
+    return LookedThrough(Outcome(Ending.WITHHELD, message=said, usage=outcome.usage), ran)
+
+
+def _recorded(outcome: Outcome, message: str, denials: Iterable[Denial]) -> Outcome:
+    return replace(outcome, value=None, message=message, denials=tuple(denials), stdout="", stderr="")
+
+
+def _blank(denial: Denial) -> Denial:
+    return Denial(denial.code, {}, _KEPT_BACK, denial.origin)
+
+
+def _quoted(denial: Denial) -> list[Any]:
+    return [dict(denial.target), denial.reason]
 
 
 def _copied(outcome: Outcome, told: list[Any]) -> Outcome:
-    value, message, stdout, stderr, targets = told
-    denials = tuple(_quoting(denial, target) for denial, target in zip(outcome.denials, targets, strict=True))
+    value, message, stdout, stderr, quoted = told
+    denials = tuple(_quoting(denial, *said) for denial, said in zip(outcome.denials, quoted, strict=True))
     return replace(outcome, value=value, message=message, stdout=stdout, stderr=stderr, denials=denials)
 
 
-def _quoting(denial: Denial, target: Mapping[str, Any]) -> Denial:
-    return denial if target == denial.target else replace(denial, target=dict(target))
+def _quoting(denial: Denial, target: Mapping[str, Any], reason: str) -> Denial:
+    return denial if [target, reason] == _quoted(denial) else replace(denial, target=dict(target), reason=reason)

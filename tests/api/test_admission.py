@@ -12,7 +12,7 @@ from sandbox import NotAdmitted, NotFound, PolicyError, Sandbox
 from sandbox.admission import Subject
 from sandbox.admission.document.load import load_admission
 from sandbox.admission.document.models import AdmissionDocument
-from sandbox.errors import Code
+from sandbox.errors import Code, GrantError
 from sandbox.host.outcome import Ending
 from tests.api.conftest import policy, reads, recorded
 from tests.support.components import files_component
@@ -133,6 +133,29 @@ async def test_a_result_that_is_blocked_never_leaves_nor_is_it_recorded(home: Pa
     alerts = recorded(home, "security_alert")
     assert [one["detail"]["content"] for one in alerts] == ["content:the bird"] * 3
     assert "sings" not in str(alerts)
+
+
+async def test_a_result_that_is_kept_back_hides_no_denial_from_the_record(home: Path) -> None:
+    async with Sandbox(home, admission=content("{pattern: canary, where: [result], action: block}")) as sandbox:
+        await sandbox.load(files_component(), policy="deny-all")
+        called = await sandbox.call("files__read", {"path": "/data/canary.txt"})
+        assert called.outcome.ending is Ending.WITHHELD
+        assert not called.outcome.denials
+        (denied,) = recorded(home, "access_denied")
+        assert denied["code"] == "filesystem_access_denied"
+        with pytest.raises(GrantError):
+            await sandbox.grant_from_denial(denied["denials"][0]["denial_id"])
+    (ended,) = recorded(home, "tool_failure")
+    assert (ended["ending"], ended["detail"]) == ("withheld", {"ran": "guest_error", "denials": 1})
+    assert "canary.txt" not in str((denied, ended))
+
+
+async def test_a_tool_that_fails_is_counted_also_where_its_result_is_kept_back(home: Path) -> None:
+    text = "content: [{pattern: '.', where: [result], action: block}]\nbudgets: {circuit_breaker: {failures: 1, pause: 1h}}"
+    async with Sandbox(home, admission=document(f"template: permissive\n{text}")) as sandbox:
+        await sandbox.load(guest("traps"))
+        assert (await sandbox.call("traps__unreachable", {})).outcome.ending is Ending.WITHHELD
+        assert "failed 1 times" in (await refused(sandbox, "traps__unreachable", {})).message
 
 
 async def test_a_secret_in_a_result_is_taken_out_of_all_of_it(home: Path) -> None:
