@@ -1,7 +1,8 @@
 """`sandbox serve`: serve components as MCP tools over HTTP, to any number of clients.
 
 Rules: this machine alone, unless told otherwise, and then only with a token; a token is read from a file or a variable and never
-from the command line. What is printed on standard output is data; the URL goes to standard error.
+from the command line; what a token may do is held to, or nothing is served. What is printed on standard output is data; the URL
+goes to standard error.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import load_all, open_sandbox
 from sandbox.cli.own import most, own_tools
 from sandbox.cli.terminal import Terminal
+from sandbox.config.configuration import Configuration
 from sandbox.errors import Code, SandboxError
 
 TOKEN_VARIABLE = "SANDBOX_TOKEN"  # noqa: S105 - the name of a variable
+
+_DOCUMENTS = ("roles", "scopes")
+"""What a token's line may say that is an admission document's to hold it to."""
 
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
@@ -77,9 +82,21 @@ def _stopped_by_signals(stop: asyncio.Event) -> list[signal.Signals]:
 
 
 def _verifier(arguments: Namespace, terminal: Terminal) -> Any:
-    """The tokens that are asked for: by the option, else `$SANDBOX_TOKEN`, else as it is configured; None where none are."""
-    tokens = importlib.import_module("sandbox.server.http.tokens")
+    """The tokens that are asked for, None where none are. Raises SandboxError where what one may do would not be held to."""
     configuration = configuration_of(arguments)
+    verifier = _asked_for(arguments, configuration, terminal)
+    if verifier is None or configuration.admission is not None:
+        return verifier
+    for name, claims in verifier.claims.items():
+        if said := [each for each in _DOCUMENTS if each in claims]:
+            told = f"the token `{name}` has `{said[0]}=`, which nothing holds it to without an admission document"
+            raise SandboxError(told, help=f"configure one, `admission: /path/admission.yaml`, or take `{said[0]}=` away")
+    return verifier
+
+
+def _asked_for(arguments: Namespace, configuration: Configuration, terminal: Terminal) -> Any:
+    """The tokens by the option, else by `$SANDBOX_TOKEN`, else as it is configured."""
+    tokens = importlib.import_module("sandbox.server.http.tokens")
     variable = TOKEN_VARIABLE if TOKEN_VARIABLE in os.environ else configuration.token_variable
     if arguments.token_file is not None and TOKEN_VARIABLE in os.environ:
         raise _usage(f"both {TOKEN_VARIABLE} and `--token-file` are given", "give one of them")

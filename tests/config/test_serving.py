@@ -92,6 +92,19 @@ async def test_tokens_from_the_configured_variable_are_asked_for_and_must_be_the
     assert await verifier.verify_token("a-token-that-nobody-has-got") is None
 
 
+@pytest.mark.parametrize("said", ["scopes=tools:read", "roles=reader"])
+def test_what_a_token_may_do_is_held_to_or_nothing_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """Without an admission document its scopes and its roles would say nothing; whose tenant it is, budgets ask too."""
+    monkeypatch.setenv("SANDBOX_TOKEN", f"ann {TOKEN} tenant=acme\nbob {TOKEN}-of-bob {said}")
+    word = said.partition("=")[0]
+    with pytest.raises(SandboxError, match=f"the token `bob` has `{word}=`, which nothing holds it to") as refused:
+        _verifier(configured(tmp_path, "{}", token_file=None), Terminal())
+    assert "admission: " in str(refused.value.help)
+    assert _verifier(configured(tmp_path, "admission: strict", token_file=None), Terminal()) is not None
+    monkeypatch.setenv("SANDBOX_TOKEN", f"ann {TOKEN} tenant=acme")
+    assert _verifier(configured(tmp_path, "{}", token_file=None), Terminal()) is not None
+
+
 @pytest.mark.parametrize(("text", "most"), [("grants: {lasting_in_client: true}", "lasting"), ("isolation: default", "session")])
 async def test_an_answer_in_a_client_holds_for_its_session_unless_configured_otherwise(
     tmp_path: Path, text: str, most: str
