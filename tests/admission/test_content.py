@@ -150,6 +150,8 @@ def test_secrets_of_this_host_are_found_by_their_value() -> None:
         (["123-45", "x"], ["123-45", "x"]),
         ([4111, 1111, 1111, 1111], ["[REDACTED:CARD_NUMBER]"]),
         ([1, 2.5, True], [1, 2.5, True]),
+        (["4111", 1111, 1111, 1111], ["[REDACTED:CARD_NUMBER]"]),
+        (["4111", 1111, None, {"n": 1}, "1111", 1111], ["[REDACTED:CARD_NUMBER]", None, {"n": 1}]),
         ("ann@example.com and 4111-1111-1111-1111", "[REDACTED:MAIL_ADDRESS] and [REDACTED:CARD_NUMBER]"),
     ],
 )
@@ -168,6 +170,13 @@ def test_the_stricter_of_two_lines_wins() -> None:
     lines = "{pattern: x, where: [result], action: redact}, {pattern: y, where: [result], action: block}"
     assert inspected(lines, "x").value == "[REDACTED:X]"
     assert inspected(lines, "x y").effect is DENY
+
+
+def test_a_command_in_pieces_is_found_whatever_lies_between_them() -> None:
+    line = "{use: destructive-commands, where: [arguments], action: block}"
+    for command in (["rm", "-rf", "/", 1], ["rm", None, "-rf", "/"], ["rm", ["-v"], "-rf", "/"]):
+        assert effect(line, {"command": command}) is DENY, command
+    assert effect(line, {"command": ["rm", 1, None]}) is ALLOW
 
 
 def test_in_audit_mode_a_result_passes_as_it_is() -> None:
