@@ -285,7 +285,7 @@ class Sandbox(Loading, Admitted, Budgeting, Permissions, Installing, Roles, Shar
         who = Subject.local(subject) if isinstance(subject, str) else subject
         if (person := person or self._person) is None:
             return await self._dispatch.call(Call(tool, arguments, who, session, call_id, metadata))
-        async with self._inquiries.of_call(person) as ask:
+        async with self._inquiries.of_call(person, who.id) as ask:
             return await self._dispatch.call(Call(tool, arguments, who, session, call_id, metadata, ask))
 
     def loaded(self) -> tuple[LoadedComponent, ...]:

@@ -5,18 +5,20 @@ Decides whether a person is asked at all, what is shown, and what a yes is worth
 
 `put`, in order:
 1. the call's own template has somebody asked about exactly this: what a worker says is not believed
-2. the question may be put: nobody has said no to it lately, not too many wait
+2. the question may be put: nobody has said no to it lately, not too many wait, the call has not waited for too long
 3. what a yes would grant can hold here; the question is recorded, and shown with the path as the host maps it
 4. the answer: no answer is a no
 5. a yes: the same grant as was shown, or none; the running call has it from now on
 
-Rules: a yes is of exactly what was asked, reading and writing apart; for once it is of the running call alone and over with it;
-for longer, as long as the person may say so. What is too long to be read is not asked.
+Rules: one turn at a component stays free of questions, where it has more than one; a yes is of exactly what was asked, reading
+and writing apart; for once it is of the running call alone and over with it; for longer, as long as the person may say so. What
+is too long to be read is not asked.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -41,8 +43,8 @@ from sandbox.template.smallest import SmallestGrant, grant_for
 from sandbox.template.template import Access, WasiTemplate
 from sandbox.wit.types import Digest
 
-MAX_OPEN, MAX_OF_SESSION, MAX_OF_COMPONENT = 8, 4, 4
-"""Questions that may be open at a time, here, of one session and of one component: each keeps a worker waiting."""
+MAX_OPEN, MAX_OF_SUBJECT = 8, 2
+"""Questions that may be open at a time, here and of one subject: each keeps a worker waiting, and its turn at its component."""
 
 MAX_GIVEN = 100
 """Answers that one session may have given: each costs every change a look."""
@@ -121,13 +123,14 @@ class Inquiries:
     """The questions of one host that are open, and who has said no."""
 
     granting: Granting
-    open: list[Running] = field(default_factory=list)
+    open: list[tuple[Running, str]] = field(default_factory=list)
+    """Each with the subject whose call it is of."""
     declined: TTLCache[tuple[Any, ...], Literal[True]] = field(default_factory=lambda: TTLCache(1024, DECLINED_SECONDS))
 
     @asynccontextmanager
-    async def of_call(self, person: Person) -> AsyncIterator[Ask]:
+    async def of_call(self, person: Person, subject: str) -> AsyncIterator[Ask]:
         """What puts the questions of one call to a person; what was given for that call alone is over with it."""
-        inquiry = Inquiry(self, person)
+        inquiry = Inquiry(self, person, subject)
         try:
             yield inquiry.put
         finally:
@@ -141,7 +144,10 @@ class Inquiry:
 
     all: Inquiries
     person: Person
+    subject: str
     made: list[Grant] = field(default_factory=list)
+    seconds: float = field(default_factory=lambda: ANSWER_SECONDS)
+    """For how long it may still wait for answers, all its questions together."""
 
     async def put(self, call: Running, request_id: str, wanted: Denial) -> str | None:
         """Have the person asked; None for a yes, else why not. Raises HostUnavailable where it cannot be recorded."""
@@ -167,21 +173,24 @@ class Inquiry:
         inquiries, session = self.all, call.session
         if session is not None and _same(call, question) in inquiries.declined:
             raise GrantError("a person said no to exactly this in this session; it is not asked again")
-        waiting = inquiries.open
-        of_session = sum(one.session == session for one in waiting) if session is not None else 0
-        of_component = sum(one.component == call.component for one in waiting)
-        if len(waiting) >= MAX_OPEN or of_session >= MAX_OF_SESSION or of_component >= MAX_OF_COMPONENT:
-            raise GrantError(f"{len(waiting)} questions wait for an answer already")
+        if self.seconds <= 0:
+            raise GrantError("its call has waited for answers for as long as it may")
+        waiting, template = inquiries.open, call.template
+        of_subject = sum(subject == self.subject for _, subject in waiting)
+        of_component = sum(one.template.component == template.component for one, _ in waiting)
+        free = max(1, template.limits.concurrency - 1) - of_component
+        if len(waiting) >= MAX_OPEN or of_subject >= MAX_OF_SUBJECT or free <= 0:
+            raise GrantError("too many questions wait for an answer already")
         given = sum(grant.session == session for grant in inquiries.granting.held()) if session is not None else 0
         if given >= MAX_GIVEN:
             raise GrantError(f"{given} permissions were given in this session already")
 
     async def _answer(self, call: Running, record: _Record, question: Question) -> tuple[Answer, str]:
         """The answer, and what is told of a no."""
-        inquiries = self.all
-        inquiries.open.append(call)
+        inquiries, waiting, began = self.all, (call, self.subject), time.monotonic()
+        inquiries.open.append(waiting)
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self.seconds):
                 said = await self.person.ask(question)
         except TimeoutError:
             return Answer.NO, "a person was asked and did not answer in time"
@@ -189,7 +198,8 @@ class Inquiry:
             record.answered(Answer.NO, "the call ended before the answer")
             raise
         finally:
-            inquiries.open.remove(call)
+            inquiries.open.remove(waiting)
+            self.seconds -= time.monotonic() - began
         if said is Answer.NO and call.session is not None:
             inquiries.declined[_same(call, question)] = True
         if said is Answer.NO or said not in question.choices:

@@ -23,7 +23,7 @@ from sandbox.host.suspension import Why
 _LOG = logging.getLogger("sandbox")
 
 ANSWER_SECONDS = 300.0
-"""How long a person may think; then the answer is no."""
+"""How long a call may wait for people, over all its questions; then the answer is no."""
 
 LAST_RESORT_SECONDS = ANSWER_SECONDS + 30.0
 """A call that waits for longer has been forgotten, and is ended."""

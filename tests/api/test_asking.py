@@ -253,20 +253,77 @@ async def test_what_is_swapped_for_a_link_is_not_granted(folder: Path, tmp_path:
     assert sandbox.grants() == ()
 
 
-async def test_a_flood_of_questions_waits_at_nobody(sandbox: Sandbox, folder: Path) -> None:
-    """Of one component, of one session and in all only so many calls are parked; the others are refused at once."""
-    await sandbox.load(guest(READS), policy=document(folder, limits="concurrency: 16"))
-    persons = [Thinking() for _ in range(6)]
-    calls = [asyncio.create_task(called(sandbox, "a.txt", person=one.person, session="s1")) for one in persons]
-    done, waiting = await asyncio.wait(calls, timeout=2, return_when=asyncio.FIRST_EXCEPTION)
-    assert (len(done), len(waiting)) == (2, asking.MAX_OF_SESSION)
-    for call in done:
-        (denial,) = call.result().outcome.denials
-        assert denial.reason == f"{asking.MAX_OF_SESSION} questions wait for an answer already"
+async def waiting_and_refused(sandbox: Sandbox, subjects: list[str]) -> tuple[int, set[str]]:
+    """How many of the calls of these subjects wait for an answer, and why the others were refused."""
+    persons = [Thinking() for _ in subjects]
+    calls = [
+        asyncio.create_task(called(sandbox, "a.txt", person=one.person, subject=subject, session=f"s{number}"))
+        for number, (one, subject) in enumerate(zip(persons, subjects, strict=True))
+    ]
+    asked = [asyncio.create_task(one.asked.wait()) for one in persons]
+    for call, question in zip(calls, asked, strict=True):
+        await asyncio.wait({call, question}, return_when=asyncio.FIRST_COMPLETED)
+        question.cancel()
+    waiting = [call for call in calls if not call.done()]
+    refused = {denial.reason for call in calls if call.done() for denial in call.result().outcome.denials}
     for one in persons:
         one.answer.set_result(Answer.NO)
-    await asyncio.gather(*waiting)
+    await asyncio.gather(*calls)
     assert sandbox._inquiries.open == []
+    return len(waiting), refused
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "subjects", "most"),
+    [
+        (16, ["alice"] * 4, asking.MAX_OF_SUBJECT),
+        (3, ["alice", "bob", "carol"], 2),
+        (1, ["alice"], 1),
+        (16, [f"agent-{number // 2}" for number in range(asking.MAX_OPEN + 2)], asking.MAX_OPEN),
+    ],
+    ids=["of-one-subject", "of-one-component", "where-there-is-one-turn", "in-all"],
+)
+async def test_a_flood_of_questions_waits_at_nobody(
+    sandbox: Sandbox, folder: Path, concurrency: int, subjects: list[str], most: int
+) -> None:
+    """Only so many calls are parked, whatever the session; the others are ordinary denials at once."""
+    await sandbox.load(guest(READS), policy=document(folder, limits=f"concurrency: {concurrency}"))
+    waiting, refused = await waiting_and_refused(sandbox, subjects)
+    assert waiting == most
+    assert refused == ({"too many questions wait for an answer already"} if most < len(subjects) else set())
+
+
+async def test_open_questions_of_one_client_lock_nobody_out(sandbox: Sandbox, folder: Path) -> None:
+    """Alice lets every question wait that she can have; Bob's call of the same component runs."""
+    await sandbox.load(guest(READS), policy=document(folder, limits="concurrency: 2"))
+    alice = Thinking()
+    calls = [asyncio.create_task(called(sandbox, "a.txt", person=alice.person, subject="alice")) for _ in range(4)]
+    await alice.asked.wait()
+    result = await asyncio.wait_for(called(sandbox, "a.txt", subject="bob"), 10)
+    assert result.outcome.ok
+    assert sum(not call.done() for call in calls) == 1
+    alice.answer.set_result(Answer.NO)
+    await asyncio.gather(*calls)
+
+
+async def test_a_call_waits_for_so_long_in_all(sandbox: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is of the call, not of each question: who does not answer the first is not asked again."""
+    monkeypatch.setattr(asking, "ANSWER_SECONDS", 0.2)
+    await sandbox.load(guest(READS), policy=document(folder))
+    (folder / "b.txt").write_text("beta")
+    asked: list[str] = []
+
+    async def ask(question: Question) -> Answer:
+        asked.append(question.path)
+        await asyncio.Event().wait()
+        return Answer.ONCE
+
+    result = await called(sandbox, "a.txt", "b.txt", person=Person(ask), session="s1")
+    assert asked == ["/w/a.txt"]
+    assert [denial.reason for denial in result.outcome.denials] == [
+        "a person was asked and did not answer in time",
+        "its call has waited for answers for as long as it may",
+    ]
 
 
 async def test_a_worker_is_not_believed_about_what_is_asked(sandbox: Sandbox, folder: Path, tool: Any) -> None:
@@ -280,6 +337,6 @@ async def test_a_worker_is_not_believed_about_what_is_asked(sandbox: Sandbox, fo
         (f"{folder}/a.txt", []),
     ):
         wanted = Denial(Code.FILESYSTEM_ACCESS_DENIED, {"path": "/w/a.txt"}, "", None, {"host_path": host, "access": access})
-        async with sandbox._inquiries.of_call(somebody.person) as ask:
+        async with sandbox._inquiries.of_call(somebody.person, "local") as ask:
             assert await ask(Running("c", READS, "tool", template), "r", wanted) == "no rule has a person asked about it"
     assert somebody.asked == []
