@@ -12,7 +12,7 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(wildcard /etc/ssl/certs/ca-certifica
 demo: .venv/run.done ## an MCP client: allowed, refused, granted, allowed, revoked, refused
 	@$(BIN)/python docs/demo.py
 
-test: .venv/test.done ## all tests but the long ones, a file at a time on each processor; at most ten minutes
+test: .venv/test.done ## all tests but the long ones, a file at a time on each processor; some twelve minutes on two
 	$(BIN)/python -m pytest -m "not soak" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 soak: .venv/test.done ## the long tests
