@@ -4,8 +4,8 @@ Decides whose name a call carries, and which session it belongs to. Leaves wheth
 client is told to the server.
 
 Rules of a session: the client of standard input is one session, whatever the era; a handshake over HTTP opens one that ends with
-it; the era without sessions has one for each subject, as long as the server runs. The name of a session is our own: the id that
-HTTP carries is a secret of the client's and stands in no record.
+it; the era without sessions has one for each subject of a tenant, as long as the server runs. The name of a session is our own:
+the id that HTTP carries is a secret of the client's and stands in no record.
 
 The SDK keeps no list of its handshake connections: a connection's exit stack is the only place that learns of its end.
 """
@@ -119,7 +119,7 @@ class Clients:
     def without_session(self, scope: Mapping[str, Any]) -> Caller:
         """Who makes a request of the era without sessions over HTTP, by the request's scope."""
         who = who_in(scope)
-        session = hashlib.sha256(f"{self._run} {who.id}".encode()).hexdigest()[:32]
+        session = hashlib.sha256(repr((self._run, who.tenant, who.id)).encode()).hexdigest()[:32]
         self._lasting.add(session)
         return Caller(who, session, metadata_in(scope))
 
