@@ -3,9 +3,10 @@
 Pure; the gate asks before anything leaves the worker, the gateway asks again. A socket names an address, a rule mostly a host:
 what joins them is a name lookup of the same call, whose answers bind the addresses that may be dialled for the name.
 
-Rules: a `cidr` rule reaches its addresses by themselves; a `host` rule reaches an address that its name led to, in this call;
-both are held to the address rules of every request (loopback, private and link-local only by a `cidr` rule, metadata never). A
-name may be looked up where some port of it may be dialled; one refused answer refuses them all, for that port.
+Rules: a `cidr` rule reaches its addresses by themselves; a `host` rule reaches an address that its name led to, in this call; a
+deny of a name that led there wins over both; both are held to the address rules of every request (loopback, private and
+link-local only by a `cidr` rule, metadata never). A name may be looked up where some port of it may be dialled; one refused
+answer refuses them all, for that port.
 """
 
 from __future__ import annotations
@@ -35,15 +36,23 @@ class SocketDecision:
         """Whether it may be."""
         return self.decision.allowed
 
+    @property
+    def denied(self) -> bool:
+        """Whether a deny decided, and not that no rule allows it."""
+        return not self.decision.allowed and self.decision.origin is not None
+
 
 def decide_dial(rules: NetworkRules, address: Address, port: int, names: Collection[str]) -> SocketDecision:
     """May `address` be dialled at `port`; `names` led to it in this call, the newest last."""
     if not rules.reachable:
         return SocketDecision(_NO_NETWORK, _shown(address, names))
+    asked = [_by_name(rules, name, address, port) for name in names]
+    denied = next((found for found in asked if found.denied), None)
+    if denied is not None:
+        return denied
     itself = SocketDecision(rules.decide(TCP, str(address), port), str(address))
     if itself.allowed:
         return itself
-    asked = [_by_name(rules, name, address, port) for name in names]
     return next((found for found in asked if found.allowed), asked[-1] if asked else itself)
 
 

@@ -81,6 +81,15 @@ def test_a_deny_beats_the_name_and_the_range() -> None:
         assert (decided.allowed, decided.decision.origin) == (False, deny.origin)
 
 
+def test_a_deny_of_a_name_that_led_there_beats_a_range_and_another_name() -> None:
+    deny = rule("admin.example.com", effect=Effect.DENY)
+    for allow in (rule(cidr="8.8.8.0/24"), rule("*.example.com")):
+        for names in (["admin.example.com"], ["admin.example.com", "www.example.com"], ["www.example.com", "admin.example.com"]):
+            decided = decide_dial(rules(allow, deny), PUBLIC, 5432, names)
+            assert (decided.allowed, decided.decision.origin) == (False, deny.origin)
+        assert decide_dial(rules(allow, deny), PUBLIC, 5432, ["www.example.com"]).allowed
+
+
 def test_a_name_is_asked_for_where_some_port_of_it_is_open() -> None:
     deny = rule("*.example.com", ports=((1, 5432),), effect=Effect.DENY)
     wide = rule("db.example.com", ports=((1, 65535),))
