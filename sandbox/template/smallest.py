@@ -17,8 +17,9 @@ from sandbox.policy.globs import escape
 from sandbox.policy.grants import SIZES, GrantKind, make_entry
 from sandbox.policy.units import show_size
 from sandbox.policy.uris import SCHEME, static_prefix
+from sandbox.template.files import FileRules
 from sandbox.template.limits import FIELDS, show_limit
-from sandbox.template.template import Effect, FileRule, WasiTemplate
+from sandbox.template.template import Access, Effect, FileRule, WasiTemplate
 
 
 class Denied(Protocol):
@@ -66,14 +67,30 @@ def grant_for(denial: Denied, template: WasiTemplate) -> SmallestGrant | None:
         return None
 
 
-def _storage(denial: Denied, _: WasiTemplate) -> SmallestGrant | None:
+def _storage(denial: Denied, template: WasiTemplate) -> SmallestGrant | None:
     guest = str(denial.target.get("path", ""))
     host = str(denial.private.get("host_path") or guest)
     missing: Iterable[str] = denial.private.get("access") or _ACCESS.get(str(denial.target.get("operation")), ())
     access = [str(word) for word in missing]
     mount = guest if guest != host and guest.startswith("/") else None
-    entry = make_entry("storage", {"uri": f"{SCHEME}{_escaped(host)}", "access": access, "mount": mount})
+    sizes = _sizes_at(host, template) if _GROWS & set(access) else {}
+    entry = make_entry("storage", {"uri": f"{SCHEME}{_escaped(host)}", "access": access, "mount": mount, **sizes})
     return SmallestGrant("storage", entry, {"path": guest, "access": access})
+
+
+def _sizes_at(host: str, template: WasiTemplate) -> dict[str, str]:
+    """The sizes that hold at a path already: a line beside them that leaves them out would lift them."""
+    allows = [rule for rule in template.files if rule.effect is Effect.ALLOW and rule.access & (Access.WRITE | Access.CREATE)]
+    if all((rule.max_file_bytes, rule.max_total_bytes) == (None, None) for rule in allows):
+        return {}
+    there = [rule for rule in allows if FileRules((rule,)).access(host)]
+    sizes = {"max_file_size": [rule.max_file_bytes for rule in there], "max_total_size": [rule.max_total_bytes for rule in there]}
+    # Of several the largest holds, and none where one line has none.
+    return {
+        name: show_size(max(size for size in each if size is not None))
+        for name, each in sizes.items()
+        if each and None not in each
+    }
 
 
 def _network(denial: Denied, _: WasiTemplate) -> SmallestGrant | None:
@@ -137,6 +154,7 @@ def _mount(rule: FileRule, template: WasiTemplate) -> str | None:
     return str(PurePosixPath(found.guest_path, prefix.relative_to(found.host_path)))
 
 
+_GROWS = {"write", "create"}
 _ACCESS: dict[str, tuple[str, ...]] = {
     "read": ("read",),
     "list": ("read",),
