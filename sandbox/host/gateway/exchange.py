@@ -189,7 +189,7 @@ class Exchange:
         self.ending.origin = decided.origin
 
     async def _connect(self, target: Target) -> Peer:
-        self._route = self._routes.to(target)
+        self._route = self._routes.to(target, self._owner.uses.lookups)
         seconds = self._owner.caps.connect_ms / 1000
         self._upstream, self._address = await self._route.connect(target, self._owner.rules, seconds)
         self.ending.address = None if self._address is None else str(self._address)

@@ -23,7 +23,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sandbox.host.channel import Channel
@@ -39,7 +38,6 @@ from sandbox.template.wire import network_from_wire
 
 WorkerId = int | str
 _RULES_BYTES = 64 << 20
-_LOOKUPS = 128
 
 
 class Gateway:
@@ -125,7 +123,5 @@ class Gateway:
 
 async def serve(control: socket.socket, nameserver: tuple[str, int] | None) -> None:
     """Serve `control` until the server closes it."""
-    # The system's resolver blocks a thread for as long as it likes: one worker's slow names must not be everyone's.
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_LOOKUPS))
     gateway = Gateway(control, Outside(make_resolver(nameserver), trust_store()))
     await gateway.closed.wait()

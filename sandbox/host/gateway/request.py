@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import h11
 
 from sandbox.host.gateway.caps import Caps
-from sandbox.host.gateway.resolver import Resolver
+from sandbox.host.gateway.resolver import ResolverOf
 from sandbox.host.gateway.uses import Uses
 from sandbox.template.network import NetworkRules
 
@@ -34,7 +34,7 @@ class Announcement:
 class Outside:
     """What the gateway reaches the network with."""
 
-    resolve: Resolver
+    resolver_of: ResolverOf
     context: ssl.SSLContext
 
 

@@ -2,6 +2,9 @@
 
 Leaves the judgement of the addresses to the rules. Without a nameserver the system resolves (its hosts file, its search
 order); with one, nothing but that server is asked, and nothing is remembered.
+
+Rules: the system keeps a thread for as long as it likes, also when nobody waits for the answer any more: until then it counts
+among the few that its component may have, so that names which are never answered stop no other component's.
 """
 
 from __future__ import annotations
@@ -9,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import dns.asyncresolver
 import dns.exception
@@ -20,18 +25,57 @@ from sandbox.template.addresses import Address, parse_address
 Resolver = Callable[[str], Awaitable[tuple[Address, ...]]]
 """Gives every address of a name, at least one. Raises `Failed`."""
 
+LOOKUPS = 3
+"""Names of one component that the system resolves at a time."""
+
+_THREADS = 16
 _ANSWERS = 64
 
 
-def make_resolver(nameserver: tuple[str, int] | None) -> Resolver:
+class Lookups:
+    """The threads that one component has the system resolve its names in; `running` of them have not come back."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self._free = asyncio.Semaphore(LOOKUPS)
+
+    async def run(self, threads: ThreadPoolExecutor, work: Callable[[], Any]) -> Any:
+        """What `work` comes to in a thread, once there is one for this component."""
+        await self._free.acquire()
+        self.running += 1
+        loop, task = asyncio.get_running_loop(), threads.submit(work)
+
+        def over(_: Future[Any]) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._over)
+
+        task.add_done_callback(over)
+        return await asyncio.wrap_future(task)
+
+    def _over(self) -> None:
+        self.running -= 1
+        self._free.release()
+
+
+ResolverOf = Callable[[Lookups], Resolver]
+"""Gives what resolves the names of one component."""
+
+
+def make_resolver(nameserver: tuple[str, int] | None) -> ResolverOf:
     """The resolver of the system, or of one nameserver (address and port)."""
-    return _by_system if nameserver is None else _by_nameserver(*nameserver)
+    if nameserver is not None:
+        resolve = _by_nameserver(*nameserver)
+        return lambda _: resolve
+    threads = ThreadPoolExecutor(_THREADS, "lookup")
+    return lambda lookups: lambda host: _by_system(threads, lookups, host)
 
 
-async def _by_system(host: str) -> tuple[Address, ...]:
-    loop = asyncio.get_running_loop()
+async def _by_system(threads: ThreadPoolExecutor, lookups: Lookups, host: str) -> tuple[Address, ...]:
+    def ask() -> list[Any]:
+        return list(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP))
+
     try:
-        found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        found = await lookups.run(threads, ask)
     except (OSError, UnicodeError) as error:
         raise Failed(f"the name does not resolve: {error}", "the name does not resolve") from error
     return _addresses(str(entry[4][0]) for entry in found)

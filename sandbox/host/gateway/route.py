@@ -26,7 +26,7 @@ from sandbox.host.gateway.headers import Headers
 from sandbox.host.gateway.peer import READ_BYTES, Peer
 from sandbox.host.gateway.refusal import Failed, Refused, TimedOut
 from sandbox.host.gateway.request import Outside
-from sandbox.host.gateway.resolver import Resolver
+from sandbox.host.gateway.resolver import Lookups, Resolver
 from sandbox.template.addresses import Address
 from sandbox.template.network import NetworkRules
 
@@ -40,10 +40,11 @@ class Straight:
     """To one of the target's own addresses, each of them judged."""
 
     outside: Outside
+    resolve: Resolver
 
     async def connect(self, target: Target, rules: NetworkRules, seconds: float) -> tuple[Peer, Address | None]:
         """A connection that speaks with the target, and the address that was dialled."""
-        addresses = await checked_addresses(target, rules, self.outside.resolve)
+        addresses = await checked_addresses(target, rules, self.resolve)
         return await dial(target, addresses, self.outside.context, seconds)
 
     def head(self, target: Target) -> tuple[str, Headers]:
@@ -59,6 +60,7 @@ class Through:
     """Through the proxy; `login` is the secret's value, None where it is not set."""
 
     outside: Outside
+    resolve: Resolver
     proxy: Proxy
     login: str | None
 
@@ -96,11 +98,11 @@ class Through:
             if "." not in host or host.endswith(tuple(f".{name}" for name in _INSIDE)):
                 raise Refused(f"`{host}` is a name of a private network, which the proxy would look up there")
             return None
-        return (await checked_addresses(target, rules, self.outside.resolve))[0]
+        return (await checked_addresses(target, rules, self.resolve))[0]
 
     async def _dial(self, seconds: float) -> socket.socket:
         try:
-            addresses = (self.proxy.host,) if _is_address(self.proxy.host) else await self.outside.resolve(self.proxy.host)
+            addresses = (self.proxy.host,) if _is_address(self.proxy.host) else await self.resolve(self.proxy.host)
             async with asyncio.timeout(seconds):
                 return await _open(str(addresses[0]), self.proxy.port)
         except Failed as error:
@@ -154,17 +156,16 @@ class Routes:
         """Go through this proxy from now on; `login` is its secret's value."""
         self._proxy, self._login = Proxy.from_json(told), login
 
-    @property
-    def resolve(self) -> Resolver:
-        """A name to its addresses, whatever the way there."""
-        return self._outside.resolve
+    def resolver(self, lookups: Lookups) -> Resolver:
+        """A component's name to its addresses, whatever the way there."""
+        return self._outside.resolver_of(lookups)
 
-    def to(self, target: Target) -> Route:
-        """The way to a target."""
+    def to(self, target: Target, lookups: Lookups) -> Route:
+        """The way to a target of a component."""
         proxy, at = self._proxy, target.authority
         if proxy is None or not proxy.is_for(at.host, at.address):
-            return Straight(self._outside)
-        return Through(self._outside, proxy, self._login)
+            return Straight(self._outside, self.resolver(lookups))
+        return Through(self._outside, self.resolver(lookups), proxy, self._login)
 
 
 async def _open(address: str, port: int) -> socket.socket:

@@ -106,7 +106,7 @@ class Lookup(_Socket):
         most = self._owner.caps.connect_ms
         try:
             async with asyncio.timeout(most / 1000):
-                return await self._routes.resolve(name)
+                return await self._routes.resolver(self._owner.uses.lookups)(name)
         except TimeoutError as error:
             raise TimedOut(f"no answer to the lookup within {most} ms") from error
         except Failed as error:
@@ -160,7 +160,8 @@ class Tunnel(_Socket):
         self.judge_again()
         target = Target(TCP, Authority(str(address), port, address), "", "")
         seconds = self._owner.caps.connect_ms / 1000
-        self._upstream, self._address = await self._routes.to(target).connect(target, self._owner.rules, seconds)
+        route = self._routes.to(target, self._owner.uses.lookups)
+        self._upstream, self._address = await route.connect(target, self._owner.rules, seconds)
         self.ending.address = str(address)
         # The rules may have changed while it was on the way.
         self.judge_again()

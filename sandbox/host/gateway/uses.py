@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from sandbox.host.gateway.caps import Caps
 from sandbox.host.gateway.refusal import Limited
+from sandbox.host.gateway.resolver import Lookups
 from sandbox.policy.units import show_requests
 from sandbox.template.template import HttpLimits
 
@@ -59,9 +60,10 @@ class Taken:
 
 
 class Uses:
-    """The counts of one component, by line."""
+    """The counts of one component, by line, and its lookups."""
 
     def __init__(self) -> None:
+        self.lookups = Lookups()
         self._lines: dict[str, _Used] = {}
 
     def take(self, choices: Sequence[tuple[HttpLimits, ...]], now: float) -> Taken:
@@ -87,7 +89,7 @@ class Uses:
         """Whether nothing here would refuse anything: then it may be forgotten."""
         for used in self._lines.values():
             used.forget_before(now)
-        return not any(used.began or used.on_the_way for used in self._lines.values())
+        return not self.lookups.running and not any(used.began or used.on_the_way for used in self._lines.values())
 
     def _full(self, limits: Iterable[HttpLimits], now: float) -> Limited | None:
         """The limit that has no room, as the refusal."""
