@@ -1,54 +1,96 @@
 """What the admission document says of what is no call of a component: which tools are listed, who reads, who changes what holds.
 
-Decides nothing by itself: it is the same document that decides calls, asked in the same way.
+Decides nothing by itself: it is the same document that decides calls, asked in the same way, as its file is now. Rules: a call of
+one of the host's own tools is refused where calls are stopped, counts as a call does, and what it is given is not recorded before
+it is admitted; a refusal is recorded, and followed by its signal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from sandbox.admission import Authorizer, CallRequest, Decision, Ruling, Subject, new_request_id
 from sandbox.admission.denied import not_admitted
+from sandbox.admission.spending.refusing import Refusal
 from sandbox.admission.usage import UNKNOWN
 from sandbox.admission.words import Method
+from sandbox.audit import Redactor
+from sandbox.changes.attempts import arguments_digest, secrets_in
+from sandbox.changes.signals import Signals
 from sandbox.components import Components
-from sandbox.in_force.metering import Metering
-from sandbox.state import Clock
+from sandbox.dispatch import Dispatch
+from sandbox.errors import Code, NotAdmitted
+from sandbox.host.outcome import Ending, Outcome
+from sandbox.in_force.admitting import Admitting
+from sandbox.in_force.in_use import InUse
 
 
 class Admitted:
     """What `Sandbox` offers to an edge beside calls."""
 
-    _clock: Clock
+    _admitting: Admitting
     _components: Components
-    _metering: Metering
+    _dispatch: Dispatch
+    _signals: Signals
 
     def _authorizer(self) -> Authorizer:
         raise NotImplementedError
 
-    def shows(self, subject: Subject, tool: str) -> bool:
-        """Whether a list of tools shows this one to the subject: it has the scopes, and a role that may call it."""
-        return self._authorizer().shows(self._components.assigned.given(subject), tool)
+    async def shown_to(self, subject: Subject) -> Callable[[str], bool]:
+        """Whether a list of tools shows one to the subject, by its name: it has the scopes, and a role that may call it."""
+        await self._admitting.refresh()
+        return partial(self._authorizer().shows, self._components.assigned.given(subject))
 
-    def permit(self, subject: Subject, method: Method) -> None:
+    async def permit(self, subject: Subject, method: Method) -> None:
         """Raise NotAdmitted where the subject lacks a scope that the method needs."""
-        if missing := self._authorizer().lacks(subject, method):
-            told = f"`{method.value}` needs {', '.join(f'`{scope}`' for scope in missing)}, which the subject lacks"
-            raise not_admitted(Decision(Ruling.DENY, tuple(f"scope:{scope}" for scope in missing), told))
-
-    def permit_own(
-        self, tool: str, arguments: Mapping[str, Any], subject: Subject, session: str | None, *, changes: bool
-    ) -> None:
-        """Raise NotAdmitted where a call of one of the host's own tools is denied; `changes` is whether it changes what holds."""
-        authorizer = self._authorizer()
-        if authorizer.ruleset is None:
-            return
-        self.permit(subject, Method.GRANTS if changes else Method.READ)
-        request = CallRequest(
-            new_request_id(), self._components.assigned.given(subject), tool, session=session, arguments=arguments
-        )
-        now = self._clock()
-        decision = authorizer.evaluate(request, self._metering.seen(request, now) if authorizer.needs_usage else UNKNOWN, now)
-        if not decision.allowed:
+        await self._admitting.refresh()
+        if (decision := self._lacking(subject, method)) is not None:
             raise not_admitted(decision)
+
+    async def permit_own(
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        subject: Subject,
+        session: str | None,
+        *,
+        changes: bool,
+        counted: bool = True,
+    ) -> None:
+        """Raise NotAdmitted where a call of one of the host's own tools is denied; `changes` is whether it changes what holds.
+
+        `counted` is False where it is the same call once more, after an answer. Raises SandboxError for arguments that JSON
+        cannot carry, HostUnavailable where the state does not answer.
+        """
+        dispatch = self._dispatch
+        await dispatch.refresh()
+        self._components.stops.refuse(session)
+        who, digest = self._components.assigned.given(subject), arguments_digest(arguments)
+        request = CallRequest(new_request_id(), who, tool, session=session, arguments=arguments, arguments_digest=digest)
+        authorizer, now = dispatch.authorizer, dispatch.clock()
+        decision = self._lacking(subject, Method.GRANTS if changes else Method.READ)
+        if decision is None:
+            seen = dispatch.metering.seen(request, now) if authorizer.needs_usage else UNKNOWN
+            decision = authorizer.evaluate(request, seen, now)
+        if not decision.allowed:
+            raise await self._refused(request, decision)
+        reservation = dispatch.metering.reserve(request, now) if counted else None
+        if isinstance(reservation, Refusal):
+            raise await self._refused(request, authorizer.signalled(reservation), reservation.code)
+        # It uses nothing that is known only at its end.
+        dispatch.metering.settle(reservation, Outcome(Ending.CANCELLED))
+
+    def _lacking(self, subject: Subject, method: Method) -> Decision | None:
+        missing = self._authorizer().lacks(subject, method)
+        if not missing:
+            return None
+        told = f"`{method.value}` needs {', '.join(f'`{scope}`' for scope in missing)}, which the subject lacks"
+        return Decision(Ruling.DENY, tuple(f"scope:{scope}" for scope in missing), told)
+
+    async def _refused(self, request: CallRequest, decision: Decision, code: Code | None = None) -> NotAdmitted:
+        """The error of one that is not admitted; it is recorded first."""
+        await self._signals.refused(request, decision)
+        self._dispatch.recording.refused(request, decision, code, InUse(Redactor(secrets_in(request.arguments))))
+        return not_admitted(decision, code)

@@ -61,19 +61,24 @@ class Attempt:
 
 def begin(log: AuditLog, tool: str, arguments: Mapping[str, Any], *, subject: str, session: str | None) -> Attempt:
     """Record that somebody uses a tool of the host's own. Raises SandboxError for arguments that JSON cannot carry."""
-    try:
-        digest = digest_of(canonical_json(arguments))
-    except (ValueError, TypeError) as error:
-        raise SandboxError(f"the arguments are not JSON: {error}", code=Code.INVALID_ARGUMENTS) from None
+    digest = arguments_digest(arguments)
     named = arguments.get("component_id")
     component = named if isinstance(named, str) else None
-    attempt = Attempt(log, new_request_id(), tool, subject, session, digest, component, Redactor(_secrets(arguments)))
+    attempt = Attempt(log, new_request_id(), tool, subject, session, digest, component, Redactor(secrets_in(arguments)))
     attempt._write(EventType.TOOL_INVOKE, arguments=arguments)
     return attempt
 
 
-def _secrets(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """A variable's value may be one."""
+def arguments_digest(arguments: Mapping[str, Any]) -> str:
+    """The digest of arguments in their one form. Raises SandboxError for those that JSON cannot carry."""
+    try:
+        return digest_of(canonical_json(arguments))
+    except (ValueError, TypeError) as error:
+        raise SandboxError(f"the arguments are not JSON: {error}", code=Code.INVALID_ARGUMENTS) from None
+
+
+def secrets_in(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What of the arguments must not be recorded: a variable's value may be a secret."""
     inner = arguments.get("details")
     parts = [arguments, *([inner] if isinstance(inner, Mapping) else [])]
     pairs = ((str(part.get("key", "")), part.get("value")) for part in parts)

@@ -1,15 +1,15 @@
 """What clients may read beside the tools: each component's description and policy, and the end of the record.
 
 Decides what a resource is called and what of it leaves this host. Leaves what a policy says to `sandbox.in_force.views`, and
-who may read at all to the transport.
+who may read at all to the admission document.
 
     sandbox://record                        the last entries of the record
     sandbox://components/NAME               the component: its tools and what it says of itself
     sandbox://components/NAME/policy        the rules in force for this session, each with the line that it comes from
     sandbox://components/NAME/record        the last entries of the record about it
 
-Rules: a reader sees the entries of his own calls and of nobody's, never of another subject's; no value of a variable; a
-component's own words are marked as such. A resource that is not there is -32602 with its URI.
+Rules: a reader sees the entries of his own calls and of nobody's, never of another subject's; no value of a variable, and no text
+of a document that was refused; a component's own words are marked as such. A resource that is not there is -32602 with its URI.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import mcp.types as t
 from mcp import MCPError
 
 from sandbox.api import Sandbox
+from sandbox.audit import EventType
 from sandbox.components import LoadedComponent
 from sandbox.errors import NotFound
 from sandbox.server.clients import Caller
@@ -43,6 +44,8 @@ ENTRIES = 100
 JSON = "application/json"
 UNTRUSTED = "titles, descriptions and schemas are the component author's words, cleaned and cut; nobody vouches for them"
 
+_FILES = ("file", "admission")
+"""What of a record's detail may be a file of the operator's."""
 _URI = re.compile(r"sandbox://components/(?P<component>[^/?#]+)(?P<part>|/policy|/record)")
 _SHOWN = {
     COMPONENT: ("what the component {} offers", "Its tools and, in its author's words, what they do"),
@@ -160,12 +163,14 @@ def _without_value(grant: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_places(record: dict[str, Any]) -> dict[str, Any]:
-    """A record for a client: where a component or its policy lies here is the operator's; a policy goes by its last name."""
+    """A record for a client: where a component or a document lies here is the operator's; a document goes by its last name."""
+    if record.get("event") == EventType.POLICY_REFUSED.value:
+        record = {**record, "reason": None}
     detail = record.get("detail")
     if not isinstance(detail, dict):
         return record
-    shown = {key: value for key, value in detail.items() if key not in {"path", "source"}}
-    return {**record, "detail": shown | ({"file": Path(str(shown["file"])).name} if "file" in shown else {})}
+    names = {key: Path(str(detail[key])).name for key in _FILES if key in detail}
+    return {**record, "detail": {key: value for key, value in detail.items() if key not in {"path", "source"}} | names}
 
 
 def _listed(uri: str) -> t.Resource:

@@ -136,8 +136,8 @@ class SandboxServer(Server[Any]):
         return None if self._list is None else self._list.input_schema(name)
 
     async def _list_tools(self, ctx: Context, params: t.PaginatedRequestParams | None) -> t.ListToolsResult:
-        tools, who = await self._tools(), self.clients.caller(ctx).who
-        return tools.page(cursor_in(params), lambda name: self.sandbox.shows(who, name))
+        tools = await self._tools()
+        return tools.page(cursor_in(params), await self.sandbox.shown_to(self.clients.caller(ctx).who))
 
     async def _called(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """A plain call of a component's tool, without the SDK's models of its request and result; the rest as ever.
@@ -242,24 +242,29 @@ class SandboxServer(Server[Any]):
     def _doing(self, component: str) -> str:
         return "loading" if self.sandbox.awaits_loading(component) else "calling"
 
-    async def _list_resources(self, ctx: Context, params: t.PaginatedRequestParams | None) -> t.ListResourcesResult:  # noqa: ARG002 - the SDK's signature
-        await self._tools()
-        return self.resources.page(cursor_in(params))
-
-    async def _list_templates(self, ctx: Context, params: t.PaginatedRequestParams | None) -> t.ListResourceTemplatesResult:  # noqa: ARG002 - the SDK's signature
-        return self.resources.templates(cursor_in(params))
-
-    async def _read_resource(self, ctx: Context, params: t.ReadResourceRequestParams) -> t.ReadResourceResult:
+    async def _reader(self, ctx: Context) -> Caller:
+        """Who reads resources, or asks which there are. Raises MCPError where he may not."""
         await self._tools()
         caller = self.clients.caller(ctx)
         try:
-            self.sandbox.permit(caller.who, Method.READ)
+            await self.sandbox.permit(caller.who, Method.READ)
         except NotAdmitted as error:
             raise MCPError(t.INVALID_REQUEST, error.message, error.to_json()) from None
-        return self.resources.read(params.uri, caller)
+        return caller
+
+    async def _list_resources(self, ctx: Context, params: t.PaginatedRequestParams | None) -> t.ListResourcesResult:
+        await self._reader(ctx)
+        return self.resources.page(cursor_in(params))
+
+    async def _list_templates(self, ctx: Context, params: t.PaginatedRequestParams | None) -> t.ListResourceTemplatesResult:
+        await self._reader(ctx)
+        return self.resources.templates(cursor_in(params))
+
+    async def _read_resource(self, ctx: Context, params: t.ReadResourceRequestParams) -> t.ReadResourceResult:
+        return self.resources.read(params.uri, await self._reader(ctx))
 
     async def _subscribe(self, ctx: Context, params: t.SubscribeRequestParams) -> t.EmptyResult:
-        await self._tools()
+        await self._reader(ctx)
         if not self.resources.exists(params.uri):
             raise not_found(params.uri)
         self.clients.watch(ctx, params.uri)
@@ -269,10 +274,10 @@ class SandboxServer(Server[Any]):
         self.clients.client(ctx).watched.discard(params.uri)
         return t.EmptyResult()
 
-    async def _complete(self, ctx: Context, params: t.CompleteRequestParams) -> t.CompleteResult:  # noqa: ARG002 - the SDK's signature
+    async def _complete(self, ctx: Context, params: t.CompleteRequestParams) -> t.CompleteResult:
         if not isinstance(params.ref, t.ResourceTemplateReference):
             raise MCPError(t.INVALID_PARAMS, "there are no prompts here")
-        await self._tools()
+        await self._reader(ctx)
         found = self.resources.complete(params.ref.uri, params.argument.name, params.argument.value)
         return t.CompleteResult(completion=found)
 

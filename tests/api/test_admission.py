@@ -12,6 +12,7 @@ from sandbox import NotAdmitted, NotFound, PolicyError, Sandbox
 from sandbox.admission import Subject
 from sandbox.admission.document.load import load_admission
 from sandbox.admission.document.models import AdmissionDocument
+from sandbox.admission.words import Method
 from sandbox.errors import Code, GrantError
 from sandbox.host.outcome import Ending
 from tests.api.conftest import policy, reads, recorded
@@ -264,3 +265,59 @@ async def test_no_policy_may_give_a_component_the_document(home: Path, tmp_path:
             await sandbox.load(files_component(), policy=given, name="files")
     async with Sandbox(home) as sandbox:
         await sandbox.load(files_component(), policy=given, name="files")
+
+
+# The host's own tools.
+
+
+async def own(sandbox: Sandbox, arguments: dict[str, Any] | None = None) -> None:
+    await sandbox.permit_own("load_component", arguments or {}, Subject.local("ann"), "s1", changes=True)
+
+
+async def test_the_hosts_own_tools_go_by_the_file_as_it_is_now(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "admission.yaml"
+    permissive, strict = 'version: "1.0"\ntemplate: permissive\n', 'version: "1.0"\nroles: {none: {permissions: []}}\n'
+    unscoped = Subject("eve", scopes=("prompts:read",))
+    file.write_text(permissive)
+    async with Sandbox(home, admission=file) as sandbox:
+        await own(sandbox)
+        assert (await sandbox.shown_to(Subject.local("ann")))(ECHO)
+        file.write_text(strict)
+        with pytest.raises(NotAdmitted):
+            await own(sandbox)
+        file.write_text(permissive)
+        await own(sandbox)
+        file.write_text(strict)
+        assert not (await sandbox.shown_to(Subject.local("ann")))(ECHO)
+        file.write_text('version: "1.0"\ntemplate: audit\n')
+        await sandbox.permit(unscoped, Method.READ)
+        file.write_text(permissive)
+        with pytest.raises(NotAdmitted, match="resources:read"):
+            await sandbox.permit(unscoped, Method.READ)
+
+
+async def test_the_hosts_own_tools_are_stopped_and_counted_as_calls_are(home: Path) -> None:
+    text = "template: permissive\nrates: [{tool: '*', limit: 2/min}]\nsignals: {on_rate_limit: SIGSTOP}"
+    async with Sandbox(home, admission=document(text)) as sandbox:
+        await own(sandbox)
+        await sandbox.stop_calls(reason="an accident")
+        with pytest.raises(NotAdmitted, match="an accident"):
+            await own(sandbox)
+        await sandbox.resume_calls()
+        await own(sandbox)
+        with pytest.raises(NotAdmitted) as found:
+            await own(sandbox)
+        assert found.value.code is Code.RATE_LIMIT_EXCEEDED
+        await sandbox.permit_own("load_component", {}, Subject.local("ann"), "s1", changes=True, counted=False)
+    (refused,) = recorded(home, "rate_limit_exceeded")
+    assert refused["tool"] == "load_component"
+
+
+async def test_what_may_not_be_given_to_the_hosts_own_tools_is_not_recorded(home: Path) -> None:
+    lines = "{use: destructive-commands, where: [arguments], action: block}"
+    async with Sandbox(home, admission=content(lines)) as sandbox:
+        with pytest.raises(NotAdmitted):
+            await own(sandbox, {"path": "rm -rf / # canary"})
+    (denied,) = recorded(home, "access_denied")
+    assert (denied["subject"], denied["rules"]) == ("ann", ["content:destructive-commands"])
+    assert "canary" not in str(recorded(home))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import mcp.types as t
 import pytest
 import pytest_asyncio
 from mcp import Client, MCPError
@@ -110,6 +111,50 @@ async def test_what_is_not_listed_is_denied_when_it_is_called(guarded: tuple[Ser
             assert told["code"] == "access_denied", told
     denied = [one for one in records(guarded[1] / "audit") if one["event"] == "access_denied" and one["subject"] == "ann"]
     assert {"prints__print"} <= {one["tool"] for one in denied}
+
+
+async def test_who_may_not_read_is_not_told_what_there_is_to_read(guarded: tuple[Served, Path]) -> None:
+    reference = t.ResourceTemplateReference(type="ref/resource", uri="sandbox://components/{component}")
+    async with client(guarded, "eve", "legacy") as eve, client(guarded, "max", "legacy") as admin:
+        asking: tuple[Callable[[Client], Awaitable[object]], ...] = (
+            lambda one: one.list_resources(),
+            lambda one: one.list_resource_templates(),
+            lambda one: one.complete(reference, {"name": "component", "value": ""}),
+            lambda one: one.subscribe_resource("sandbox://record"),
+        )
+        for asks in asking:
+            with pytest.raises(MCPError, match="resources:read"):
+                await asks(eve)
+            await asks(admin)
+
+
+async def test_the_record_says_nothing_of_the_operators_files(tmp_path: Path) -> None:
+    file = tmp_path / "admission.yaml"
+    file.write_text('version: "1.0"\ntemplate: permissive\n')
+    async with (
+        Sandbox(tmp_path / "home", admission=file) as sandbox,
+        served(sandbox) as front,
+        connected(front.url, "legacy") as reader,
+    ):
+        file.write_text('version: "1.0"\nhunter2: the operators\n')
+        told = {one["event"]: one for one in await read(reader.client, "sandbox://record")}
+    assert told["policy_refused"]["detail"]["admission"] == "admission.yaml"
+    assert told["policy_loaded"]["detail"]["admission"] == "admission.yaml"
+    assert "hunter2" not in str(told)
+    assert str(tmp_path) not in str(told)
+
+
+@modes
+async def test_what_may_not_go_in_is_not_on_record_of_the_hosts_own_tools_either(tmp_path: Path, mode: Mode) -> None:
+    document = 'version: "1.0"\ntemplate: permissive\ncontent: [{use: destructive-commands, where: [arguments], action: block}]\n'
+    async with (
+        Sandbox(tmp_path / "home", admission=load_admission(document, file="admission.yaml")) as sandbox,
+        served(sandbox, own=BuiltinTools(sandbox)) as front,
+        connected(front.url, mode) as one,
+    ):
+        told = body(await one.client.call_tool("load_component", {"path": "rm -rf / # canary"}))
+    assert told["code"] == "access_denied"
+    assert "canary" not in str(list(records(tmp_path / "home" / "audit")))
 
 
 async def test_a_role_does_not_replace_a_scope(guarded: tuple[Served, Path]) -> None:

@@ -4,12 +4,13 @@ Decides in which order that happens. Leaves what a tool does to `sandbox.server.
 `sandbox.server.builtin.asking`.
 
     1. find     the tool that the name means, in whatever spelling
-    2. record   the attempt, with the arguments as they came: no record, nothing is done
-    3. read     the arguments, in the listed shape or the existing ecosystem's
-    4. work     the answer, or a question
-    5. ask      the person at the client; in the era without sessions the call ends here, and comes again with the answer
-    6. do       what was asked about, if it is still the same
-    7. record   what became of it
+    2. decide   may this subject do that now; after an answer once more
+    3. record   the attempt, with the arguments as they came: no record, nothing is done
+    4. read     the arguments, in the listed shape or the existing ecosystem's
+    5. work     the answer, or a question
+    6. ask      the person at the client; in the era without sessions the call ends here, and comes again with the answer
+    7. do       what was asked about, if it is still the same
+    8. record   what became of it
 
 Rule: whatever goes wrong is a tool error with its code, as of any tool; nothing of the host's own failures reaches a client.
 """
@@ -18,15 +19,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import mcp.types as t
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from sandbox.admission import canonical_json, digest_of
 from sandbox.api import Sandbox
-from sandbox.changes.attempts import Attempt
+from sandbox.changes.attempts import Attempt, arguments_digest
 from sandbox.errors import Code, HostUnavailable, SandboxError
 from sandbox.policy.grants import Lifetime
 from sandbox.server.builtin.arguments import read
@@ -78,13 +78,13 @@ class BuiltinTools:
     ) -> Done | t.InputRequiredResult:
         arguments = params.arguments or {}
         if modern and params.request_state is not None:
-            asked = (own.name, _digest(arguments), caller.subject, caller.session)
-            return await self._resumed(params, asked, lambda: self._permit(own, arguments, caller))
+            asked = (own.name, arguments_digest(arguments), caller.subject, caller.session)
+            return await self._resumed(params, asked, lambda: self._permit(own, arguments, caller, counted=False))
+        await self._permit(own, arguments, caller)
         attempt = self._sandbox.attempt(own.name, arguments, subject=caller.subject, session=caller.session)
         with _Recorded(attempt):
             # Over HTTP the era without sessions has no connection whose end could be one.
             leaves = not modern or ctx.request is None
-            self._permit(own, arguments, caller)
             asked = read(own.takes, arguments)
             asked = as_meant(asked) if "details" in arguments else asked
             done = await self._work.do(own, asked, caller, leaves=leaves)
@@ -96,15 +96,16 @@ class BuiltinTools:
                 return answer
             return await _done(attempt, done, answer)
 
-    def _permit(self, own: Own, arguments: Mapping[str, Any], caller: Caller) -> None:
+    async def _permit(self, own: Own, arguments: Mapping[str, Any], caller: Caller, *, counted: bool = True) -> None:
         changes = not own.hints.read_only_hint
-        self._sandbox.permit_own(own.name, arguments, caller.who, caller.session, changes=changes)
+        asked = (own.name, arguments, caller.who, caller.session)
+        await self._sandbox.permit_own(*asked, changes=changes, counted=counted)
 
-    async def _resumed(self, params: t.CallToolRequestParams, asked: Asked, permit: Callable[[], None]) -> Done:
+    async def _resumed(self, params: t.CallToolRequestParams, asked: Asked, permit: Callable[[], Awaitable[None]]) -> Done:
         found, answer = self._asking.answered(params.request_state or "", params.input_responses, asked)
         with _Recorded(found.attempt):
             # Who asked may have lost the right to it while somebody was asked.
-            permit()
+            await permit()
             return await _done(found.attempt, found.question, answer)
 
 
@@ -132,13 +133,6 @@ class _Recorded:
             self._attempt.failed(Code.UNAVAILABLE, type(error).__name__)
         elif error is not None:
             self._attempt.failed(Code.CANCELLED, "the caller went away")
-
-
-def _digest(arguments: Mapping[str, Any]) -> str:
-    try:
-        return digest_of(canonical_json(arguments))
-    except (ValueError, TypeError) as error:
-        raise SandboxError(f"the arguments are not JSON: {error}", code=Code.INVALID_ARGUMENTS) from None
 
 
 def _failed(error: SandboxError, *, structured: bool) -> t.CallToolResult:
