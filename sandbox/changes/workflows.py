@@ -1,7 +1,8 @@
 """Load and unload documents for several components (`scope: workflow`), in every process of a home, until they are unloaded.
 
-Decides that a document may not be loaded which would take its policy from a component that it does not name, or which gives one
-that it names more than the ceiling allows: who loads it is told, line by line. What it gives is `sandbox.in_force.shared`.
+Decides which bytes a document gives to: those that carry its names when it is loaded; and that a document may not be loaded which
+would take its policy from a component that it does not name, or which gives one that it names more than the ceiling allows: who
+loads it is told, line by line. What it gives is `sandbox.in_force.shared`.
 
 `load` and `unload`, in order: 1. record it  2. keep it in the store  3. have the other processes look, and look here: what is
 taken away stops the calls that run.
@@ -40,8 +41,9 @@ class Workflows:
         text = read_policy_file(file).decode("utf-8", "surrogateescape")
         workflow = load_workflow(text, file=file.name)
         changes, store = self.granting.changes, self.granting.store
-        stored = StoredWorkflow(name, file.name, text, who, self.granting.clock())
+        uris = tuple(dict.fromkeys(entry.uri for entry in workflow.shared.permissions.storage.allow))
         async with changes.lock:
+            stored = StoredWorkflow(name, file.name, text, who, self.granting.clock(), self._holders(workflow), uris)
             self._refuse_what_cannot_hold(stored, workflow)
             since = store.generation()
             store.put_workflow(stored, before_commit=lambda: self._record(EventType.POLICY_LOADED, stored, workflow))
@@ -69,7 +71,7 @@ class Workflows:
 
     def _refuse_what_cannot_hold(self, stored: StoredWorkflow, workflow: Workflow) -> None:
         around = self.granting.changes.around
-        others = [one.stored for one in around.shared.held() if one.stored.name != stored.name]
+        others = [one for one in self.granting.store.workflows() if one.name != stored.name]
         trying = replace(around, shared=Shared(lambda: (*others, stored), environment=around.environment))
         problems = tuple(dict.fromkeys(self._problems(around, trying, stored, workflow)))
         if problems:
@@ -89,6 +91,18 @@ class Workflows:
                 if one.grant.origin in ours and name in workflow.components:
                     place = one.grant.id.rpartition(f" {stored.name}:")[2]
                     yield Problem(f"{stored.file}:{place}", "shared_permissions", f"for `{name}`: {one.why}", one.help)
+
+    def _holders(self, workflow: Workflow) -> tuple[tuple[str, Digest], ...]:
+        return tuple((name, digest) for name in workflow.components for digest in sorted(self._carrying(name)))
+
+    def _carrying(self, name: str) -> set[Digest]:
+        """What the name stands for now: here, in the registry, else what was loaded last. No update that nobody accepted."""
+        store, loaded = self.granting.store, self.granting.changes.components.loaded.get(name)
+        row, found = store.installed_one(name), set() if loaded is None else {loaded.digest}
+        if row is not None:
+            return found | {row.digest} if row.accepted else found - {row.digest}
+        remembered = None if found else store.component(name)
+        return found if remembered is None else {remembered.digest}
 
     def _accepted(self) -> Iterator[tuple[str, Digest, Accepted]]:
         """Every component that something was accepted for, and those that are loaded here."""
@@ -110,7 +124,11 @@ class Workflows:
 
     def _record(self, kind: EventType, stored: StoredWorkflow, workflow: Workflow | None = None) -> None:
         told: dict[str, Any] = {"workflow": stored.name}
-        told |= {"unloaded": True} if workflow is None else {"components": list(workflow.components), "policy": stored.text}
+        if workflow is None:
+            told |= {"unloaded": True}
+        else:
+            holders = Held(stored, workflow).holders()
+            told |= {"components": list(workflow.components), "holders": holders, "policy": stored.text}
         event = Event(kind, new_request_id(), subject=stored.who, detail=told)
         self.granting.log.append(event, Redactor(), sync=True)
 

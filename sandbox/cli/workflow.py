@@ -45,11 +45,13 @@ async def _run(arguments: Namespace, terminal: Terminal) -> int:
 async def _load(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
     (file,) = arguments.words
     workflow, receipt = await sandbox.load_workflow(Path(file), name=arguments.name, who=getpass.getuser())
-    name = next(one.stored.name for one in sandbox.workflows() if one.workflow == workflow)
+    held = next(one for one in sandbox.workflows() if one.workflow == workflow)
+    name = held.stored.name
     if terminal.json:
-        terminal.data({"name": name, "components": list(workflow.components), **receipt.to_json()})
+        terminal.data({"name": name, "components": list(workflow.components), "holders": _holders(held), **receipt.to_json()})
         return Exit.OK
     terminal.line(f"loaded: {name}, for {', '.join(workflow.components)}")
+    _tell_holders(held, terminal)
     _tell(receipt, terminal)
     return Exit.OK
 
@@ -71,9 +73,20 @@ async def _list(_: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
         return Exit.OK
     for one in sandbox.workflows():
         terminal.line(f"{one.stored.name}  for {', '.join(one.workflow.components)}  ({one.stored.file}, by {one.stored.who})")
+        _tell_holders(one, terminal)
         for section, effect, entry in one.workflow.entries():
             terminal.line(f"  {effect} {section}  {' '.join(f'{key}={value}' for key, value in entry.plain().items())}")
     return Exit.OK
+
+
+def _tell_holders(held: Held, terminal: Terminal) -> None:
+    for name, digests in _holders(held).items():
+        nothing = f"nothing: no component had that name; once it is there, load `{held.stored.file}` again"
+        terminal.line(f"  {name}: {', '.join(digests) or nothing}")
+
+
+def _holders(held: Held) -> dict[str, list[str]]:
+    return {name: [f"sha256:{digest}" for digest in digests] for name, digests in held.holders().items()}
 
 
 def _tell(receipt: Receipt, terminal: Terminal) -> None:
@@ -90,6 +103,7 @@ def _shown(one: Held) -> dict[str, object]:
         "name": stored.name,
         "file": stored.file,
         "components": list(one.workflow.components),
+        "holders": _holders(one),
         "entries": entries,
         "who": stored.who,
         "at": stored.at,

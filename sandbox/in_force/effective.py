@@ -36,6 +36,9 @@ from sandbox.template.place import Kind
 from sandbox.template.template import WasiTemplate
 from sandbox.wit.types import Digest
 
+OTHER_BYTES = "when the workflow was loaded, this component was not the one of that name"
+OTHER_BYTES_HELP = "`sandbox workflow load FILE` once more gives it to the components that carry the names then"
+
 
 @dataclass(frozen=True, slots=True)
 class Around:
@@ -116,6 +119,7 @@ def compile_effective(
     if accepted.problems:
         return replace(_empty(accepted, digest), problems=accepted.problems)
     grants = (*around.shared.grants_of(name, digest), *grants)
+    withheld = tuple(LeftOut(grant, OTHER_BYTES, OTHER_BYTES_HELP) for grant in around.shared.withheld_from(name, digest))
     left: dict[str, LeftOut] = {}
     while True:
         tried = tuple(grant for grant in grants if grant.id not in left)
@@ -128,7 +132,8 @@ def compile_effective(
         else:
             blamed = _blamed(tried, _narrowed(effective.warnings))
             if not blamed:
-                return replace(effective, left_out=tuple(one for one in left.values() if one.grant.holds(now)))
+                holding = (one for one in left.values() if one.grant.holds(now))
+                return replace(effective, left_out=(*holding, *withheld))
         left |= blamed
 
 

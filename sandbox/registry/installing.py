@@ -14,6 +14,7 @@ from sandbox.components import Loaded, LoadedComponent
 from sandbox.errors import Code, NotFound, SandboxError
 from sandbox.in_force.accepted import Accepted, Given
 from sandbox.in_force.views import PolicyView, view_of
+from sandbox.policy.grants import Grant
 from sandbox.receipt import Receipt
 from sandbox.registry.inspection import ComponentView, Inspection, State
 from sandbox.registry.planning import Acceptance
@@ -90,6 +91,16 @@ class Installing:
     def held_unasked(self, name: str, digest: Digest) -> Accepted:
         """The document that holds for these bytes under that name where nobody accepts another one. Raises PolicyError."""
         return self._kept().registry.planning.unasked(name, digest)
+
+    def granted_unasked(self, name: str, digest: Digest) -> tuple[Grant, ...]:
+        """What holds for these bytes under that name beside a document: grants, and what workflows share with them.
+
+        Each is held to the ceiling all the same. Those of a session are left out.
+        """
+        granting = self._kept().granting
+        stored = granting.store.grants(granting.clock(), component=name, digest=digest)
+        lasting = (grant for grant in stored if grant.session is None)
+        return (*granting.changes.around.shared.grants_of(name, digest), *lasting)
 
     async def unload(self, name: str) -> Receipt:
         """Take a component away, here and in every server that serves what is installed; its running calls are stopped.

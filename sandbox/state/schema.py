@@ -96,7 +96,12 @@ CREATE TABLE workflows (
 ) STRICT;
 """
 
-STEPS = (_FIRST, _INSTALLED, _LIFETIMES, _BY_DIGEST, _SEALS, _LISTINGS, _ROLES, _BUDGETS, _WORKFLOWS)
+_HOLDERS = """
+ALTER TABLE workflows ADD COLUMN holders TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE workflows ADD COLUMN uris TEXT NOT NULL DEFAULT '[]';
+"""
+
+STEPS = (_FIRST, _INSTALLED, _LIFETIMES, _BY_DIGEST, _SEALS, _LISTINGS, _ROLES, _BUDGETS, _WORKFLOWS, _HOLDERS)
 """From an empty file to the schema of today: a store of version n takes the steps after the n-th. A step is never changed."""
 
 VERSION = len(STEPS)

@@ -5,23 +5,32 @@ Decides nothing: what they give is `sandbox.in_force.shared`. Sealed, and raises
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+import json
+import sqlite3
+from dataclasses import dataclass
 
 from sandbox.errors import SandboxError
 from sandbox.state.tables import BeforeCommit, Tables, nothing
+from sandbox.wit.types import Digest
 
 MAX_WORKFLOWS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class StoredWorkflow:
-    """A document for several components: its name, the file it was read from, its text, who accepted it and when."""
+    """A document for several components: its name, the file it was read from, its text, who accepted it and when.
+
+    `holders` are the names in it with the digests that carried them when it was loaded: it gives to no other. `uris` are the
+    places that it shares, kept beside the text for a version that reads that no more.
+    """
 
     name: str
     file: str
     text: str
     who: str
     at: float
+    holders: tuple[tuple[str, Digest], ...] = ()
+    uris: tuple[str, ...] = ()
 
 
 class StoredWorkflows:
@@ -32,7 +41,7 @@ class StoredWorkflows:
     def put_workflow(self, given: StoredWorkflow, *, before_commit: BeforeCommit = nothing) -> None:
         """Keep a document, in place of the one of that name. Raises SandboxError for more than are kept."""
         with self._tables.changing(given.at) as db:
-            db.execute("INSERT OR REPLACE INTO workflows VALUES (?, ?, ?, ?, ?)", astuple(given))
+            db.execute("INSERT OR REPLACE INTO workflows VALUES (?, ?, ?, ?, ?, ?, ?)", _row(given))
             (count,) = db.execute("SELECT count(*) FROM workflows").fetchone()
             if count > MAX_WORKFLOWS:
                 raise SandboxError(
@@ -45,8 +54,18 @@ class StoredWorkflows:
         with self._tables.changing(now) as db:
             rows = db.execute("DELETE FROM workflows WHERE name = ? RETURNING *", (name,)).fetchall()
             before_commit()
-        return StoredWorkflow(*rows[0]) if rows else None
+        return _of(rows[0]) if rows else None
 
     def workflows(self) -> tuple[StoredWorkflow, ...]:
         """Every document that holds, by name."""
-        return tuple(StoredWorkflow(*row) for row in self._tables.trusting("SELECT * FROM workflows ORDER BY name"))
+        return tuple(map(_of, self._tables.trusting("SELECT * FROM workflows ORDER BY name")))
+
+
+def _row(given: StoredWorkflow) -> tuple[object, ...]:
+    return given.name, given.file, given.text, given.who, given.at, json.dumps(given.holders), json.dumps(given.uris)
+
+
+def _of(row: sqlite3.Row) -> StoredWorkflow:
+    name, file, text, who, at, holders, uris = row
+    held = tuple((other, Digest(digest)) for other, digest in json.loads(holders))
+    return StoredWorkflow(name, file, text, who, at, held, tuple(json.loads(uris)))

@@ -13,6 +13,7 @@ from sandbox.api import Sandbox
 from sandbox.errors import GrantError, NotFound, PolicyError
 from sandbox.policy.load import load_policy
 from sandbox.result import CallResult
+from sandbox.state.workflows import StoredWorkflow
 from tests.support.guests import guest
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -127,10 +128,68 @@ async def test_what_is_shared_stays_inside_the_ceiling(home: Home) -> None:
     assert home.sandbox.workflows() == ()
 
 
-async def test_it_is_there_for_who_comes_later_and_after_a_restart(home: Home) -> None:
+async def test_a_name_alone_gives_nothing(home: Home, tmp_path: Path) -> None:
+    """What is shared is given to the bytes that carried the name when it was loaded; what is denied, to whatever carries it."""
+    await home.sandbox.load_workflow(home.document("one"))
+    assert await home.reads("one")
+    await home.sandbox.unload("one")
+    try:
+        await home.sandbox.load(_other_bytes(tmp_path), policy=NOTHING, name="one")
+        assert not await home.reads("one")
+        view = home.sandbox.get_policy("one")
+        assert view.rules == home.sandbox.get_policy("other").rules
+        (left,) = view.left_out
+        assert (left.grant.id, left.why) == (
+            "of the workflow team:6:7",
+            "when the workflow was loaded, this component was not the one of that name",
+        )
+        await home.sandbox.load_workflow(home.document("one"))
+        assert await home.reads("one")
+        assert home.sandbox.get_policy("one").left_out == ()
+    finally:
+        await home.sandbox.unload("one")
+        await home.sandbox.load(guest("escape_traversal"), policy=NOTHING, name="one")
+    assert not await home.reads("one"), "the first bytes carry it no more"
+
+
+async def test_what_is_denied_is_denied_to_whatever_carries_the_name(home: Home) -> None:
+    file = home.document("later")
+    text = 'version: "2.0"\nscope: workflow\ncomponents: [later]\nshared_permissions:\n  network:\n'
+    file.write_text(f"{text}    deny:\n      - {{host: a.example.com}}\n")
+    await home.sandbox.load_workflow(file)
+    await home.sandbox.load(guest("escape_traversal"), policy=NOTHING, name="later")
+    view = home.sandbox.get_policy("later")
+    assert [grant.id for grant in view.grants] == ["of the workflow team:7:9"]
+    await home.sandbox.unload("later")
+
+
+async def test_a_workflow_that_no_longer_reads_keeps_its_folders_closed(home: Home) -> None:
+    """It gives nothing; nobody else is given them either, and where they are not known, nothing of the host."""
+    store = home.sandbox._opened().store
+    for uris, closed in (((f"fs://{home.place}/**",), home.place), (("of another version",), home.folder / "elsewhere")):
+        store.put_workflow(StoredWorkflow("old", "old.yaml", "version: later", "somebody", 1.0, uris=uris))
+        try:
+            assert home.sandbox.workflows() == ()
+            with pytest.raises((GrantError, PolicyError), match="what other components share"):
+                await home.sandbox.grant_storage_permission("other", f"fs://{closed}/**", ["read"], mount="/w")
+        finally:
+            await home.sandbox.unload_workflow("old")
+    await home.sandbox.grant_storage_permission("other", f"fs://{home.place}/**", ["read"], mount="/w")
+
+
+def _other_bytes(folder: Path) -> Path:
+    """The same component with an empty custom section more: another digest."""
+    made = folder / "other.wasm"
+    made.write_bytes(guest("escape_traversal").read_bytes() + bytes((0, 2, 1, 0x78)))
+    return made
+
+
+async def test_who_comes_later_waits_for_it_to_be_loaded_again_and_a_restart_changes_nothing(home: Home) -> None:
     """A component may be named before it is loaded; the store remembers, and another process goes by it."""
     await home.sandbox.load_workflow(home.document("late"))
     await home.sandbox.load(guest("escape_traversal"), policy=NOTHING, name="late")
+    assert not await home.reads("late")
+    await home.sandbox.load_workflow(home.document("late"))
     assert await home.reads("late")
     async with Sandbox(home.folder / "home", spares=0) as second:
         await second.load(guest("escape_traversal"), policy=NOTHING, name="late")

@@ -41,13 +41,18 @@ def told(*words: str, folder: Path) -> Any:
 def test_a_workflow_is_checked_loaded_listed_and_unloaded(folder: Path) -> None:
     file = str(folder / "team.yaml")
     assert told("workflow", "check", file, folder=folder)["components"] == ["files", "other"]
-    assert told("workflow", "load", file, folder=folder)["name"] == "team"
+    loaded = told("workflow", "load", file, folder=folder)
+    digest = told("policy", "get", "files", folder=folder)["digest"]
+    assert (loaded["name"], loaded["holders"]) == ("team", {"files": [f"sha256:{digest}"], "other": []})
     (held,) = told("workflow", "list", folder=folder)
     assert (held["name"], held["file"], held["components"]) == ("team", "team.yaml", ["files", "other"])
     (entry,) = held["entries"]
     assert (entry["section"], entry["effect"], entry["access"]) == ("storage", "allow", ["read"])
     listed = sandbox("workflow", "list", folder=folder).stdout
     assert listed.startswith("team  for files, other  (team.yaml, by ")
+    assert held["holders"] == loaded["holders"]
+    assert f"  files: sha256:{digest}\n" in listed
+    assert "  other: nothing: no component had that name; once it is there, load `team.yaml` again\n" in listed
     assert told("workflow", "unload", "team", folder=folder)["name"] == "team"
     assert told("workflow", "list", folder=folder) == []
 

@@ -19,13 +19,14 @@ from sandbox.api import Sandbox
 from sandbox.components import LoadedComponent
 from sandbox.errors import ComponentError, GrantError, SandboxError
 from sandbox.in_force.accepted import DEFAULTS, NOBODY, Accepted
+from sandbox.policy.grants import Grant
 from sandbox.registry.inspection import Inspection
 from sandbox.server.builtin.arguments import Load
 from sandbox.server.builtin.asking import Question
 from sandbox.server.builtin.questions import about_component, digest
 from sandbox.wit.docs import clean
 
-MAX_TOOLS_SHOWN = 40
+MAX_TOOLS_SHOWN = MAX_GRANTS_SHOWN = 40
 _log = logging.getLogger(__name__)
 
 
@@ -52,7 +53,8 @@ async def ask_to_load(sandbox: Sandbox, asked: Load, who: str) -> Question:
         )
         return _loaded(sandbox, made, command if found.asked is not None else None)
 
-    return Question(_question(found, sandbox.held_unasked(found.name, found.digest)), load, command, same)
+    under, granted = sandbox.held_unasked(found.name, found.digest), sandbox.granted_unasked(found.name, found.digest)
+    return Question(_question(found, under, granted), load, command, same)
 
 
 def ask_to_unload(sandbox: Sandbox, name: str) -> Question:
@@ -95,7 +97,7 @@ async def _inspected(sandbox: Sandbox, asked: Load) -> Inspection:
         raise ComponentError("there is no component that can be loaded", help="the server's log says more") from error
 
 
-def _question(found: Inspection, under: Accepted) -> str:
+def _question(found: Inspection, under: Accepted, granted: tuple[Grant, ...]) -> str:
     facts = {"Name": found.name, "Component": digest(found.digest), "From": found.source, "Size": f"{found.size} bytes"}
     names = [tool.name for tool in found.tools]
     lines = [f"Tools: {_listed(names)}"]
@@ -104,11 +106,23 @@ def _question(found: Inspection, under: Accepted) -> str:
     lines += [f"DOUBT: {clean(doubt, 300).text}" for doubt in found.doubts]
     asks = () if found.asked is None else found.asked.lines
     goes_by = _goes_by(under)
-    given = "is granted nothing of it now" if goes_by is None else "a yes accepts nothing of it"
+    given = "is granted nothing of it now" if goes_by is None and not granted else "a yes accepts nothing of it"
     lines += [f"It asks for this, and {given}:"] if asks else ["It asks for no permission."]
     lines += [f"  {one.line} ({one.standing} the ceiling)" for one in asks]
     lines += [] if goes_by is None else [f"It goes by {goes_by}."]
+    lines += ["To these very bytes was given before, and holds at once inside the ceiling:"] if granted else []
+    lines += [f"  {_line(grant)}" for grant in granted[:MAX_GRANTS_SHOWN]]
+    lines += [f"  and {len(granted) - MAX_GRANTS_SHOWN} more"] if len(granted) > MAX_GRANTS_SHOWN else []
     return about_component("load", facts, lines)
+
+
+def _line(grant: Grant) -> str:
+    entry = " ".join(f"{key}={_word(value)}" for key, value in grant.entry.items() if key != "value")
+    return clean(f"{grant.effect} {grant.kind} {entry} (grant {grant.id})", 300).text
+
+
+def _word(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _listed(names: list[str]) -> str:
@@ -126,7 +140,9 @@ def _goes_by(accepted: Accepted) -> str | None:
 
 def _loaded(sandbox: Sandbox, made: LoadedComponent, command: str | None) -> dict[str, Any]:
     goes_by = _goes_by(sandbox.accepted_policy(made.name))
-    note = "list the tools again; " + ("nothing is granted to it" if goes_by is None else f"it goes by {goes_by}")
+    granted = len(sandbox.granted_unasked(made.name, made.digest))
+    nothing = f"{granted} grants of before hold for it" if granted else "nothing is granted to it"
+    note = "list the tools again; " + (nothing if goes_by is None else f"it goes by {goes_by}")
     accept = f"; what it asks for is accepted in a terminal: `{command} --accept`" if command is not None else ""
     return {
         "component_id": made.name,

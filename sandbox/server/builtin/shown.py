@@ -59,7 +59,7 @@ def policy(view: PolicyView) -> dict[str, Any]:
         "rules": [{"origin": note.origin, "line": note.line, "enforced_by": note.enforced_by} for note in view.rules],
         "grants": [grant(one) for one in view.grants],
         "problems": list(view.problems),
-        "warnings": list(view.warnings),
+        "warnings": [*view.warnings, *(one.told for one in view.left_out)],
     }
 
 

@@ -127,6 +127,37 @@ async def test_a_default_that_holds_for_what_is_loaded_is_said(
 
 
 @modes
+async def test_what_was_given_to_these_bytes_before_is_said(scene: Scene, mode: Mode, tmp_path: Path) -> None:
+    """A workflow and a grant hold at once for the bytes that they were given to; a workflow gives to no others."""
+    name = f"shared-{mode}"
+    component, workflow = tmp_path / f"{name}.wasm", tmp_path / "team.yaml"
+    component.write_bytes(files_component().read_bytes())
+    head = f'version: "2.0"\nscope: workflow\ncomponents: [{name}]\nshared_permissions:\n'
+    workflow.write_text(f'{head}  storage:\n    - {{uri: "fs://{scene.folder}/**", access: [read], mount: /team}}\n')
+    workflow.chmod(0o600)
+    given = f"allow storage uri=fs://{scene.folder}/** access=read mount=/team (grant of the workflow team:6:7)"
+    person = Person(YES)
+    async with scene.agent(mode, person) as agent:
+        await scene.sandbox.load_workflow(workflow)
+        try:
+            done = await agent.call("load_component", path=str(component))
+            assert done["note"].startswith("list the tools again; nothing is granted to it")
+            (warning,) = (await agent.call("get_policy", component_id=name))["warnings"]
+            assert warning.startswith("the grant `of the workflow team:6:7` gives nothing here: when the workflow was loaded")
+            await scene.sandbox.load_workflow(workflow)
+            await scene.sandbox.unload(name)
+            done = await agent.call("load_component", path=str(component))
+            assert done["note"].startswith("list the tools again; 1 grants of before hold for it")
+        finally:
+            await scene.sandbox.unload_workflow("team")
+            await scene.sandbox.unload(name)
+    before, after = person.seen
+    assert "was given before" not in before
+    assert "To these very bytes was given before, and holds at once inside the ceiling:" in after
+    assert given in after
+
+
+@modes
 async def test_the_file_that_was_shown_is_the_one_that_is_loaded(scene: Scene, mode: Mode, tmp_path: Path) -> None:
     component = tmp_path / "swapped.wasm"
     component.write_bytes(guest("traps").read_bytes())
