@@ -17,9 +17,10 @@ from sandbox.changes.asking import Answer, Question
 from sandbox.cli.asking import heard, said
 from sandbox.cli.confirming import yes
 from sandbox.wit.types import Digest
+from tests.cli.test_serve import post
 from tests.support.commands import sandbox
 from tests.support.components import files_component
-from tests.support.serving import program
+from tests.support.serving import HANDSHAKE, program
 
 SECONDS = 30
 
@@ -114,6 +115,50 @@ def test_once_is_once_and_shows_the_path_of_the_host(folder: Path) -> None:
     assert f"  which is {folder}/w/a.txt\r\n" in shown
     assert "[o]nce · [u]ntil revoked · [n]o (no answer is a no): " in shown
     assert json.loads(sandbox("permission", "list", "--json", folder=folder).stdout) == []
+
+
+def shown_until(ours: int, word: str) -> str:
+    """What a terminal shows, until a word stands there."""
+    shown, until = "", time.monotonic() + SECONDS
+    while word not in shown:
+        readable, _, _ = select.select([ours], [], [], max(0.0, until - time.monotonic()))
+        assert readable, shown
+        shown += os.read(ours, 4096).decode()
+    return shown
+
+
+def test_a_server_asks_in_its_own_terminal_where_a_client_cannot_ask(folder: Path) -> None:
+    """The clients declare no dialogue; a call waits meanwhile."""
+    _, _, component, *policy, _, _ = words(folder)
+    ours, theirs = pty.openpty()
+    command = [program(), "serve", component, *policy, "--home", str(folder / "home"), "--port", "0"]
+    with (
+        subprocess.Popen(command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, start_new_session=True) as process,
+        ThreadPoolExecutor(1) as client,
+    ):
+        os.close(theirs)
+        try:
+            port = int(shown_until(ours, "/mcp").partition("serving at ")[2].split(":")[2].split("/")[0])
+            for typed, text in (("n\n", "a person was asked and did not allow it"), ("o\n", "alpha")):
+                answer = client.submit(read_over_http, port)
+                shown = shown_until(ours, "no answer is a no")
+                assert f"wants to read:\r\n  /w/a.txt\r\n  which is {folder}/w/a.txt\r\n" in shown
+                assert not answer.done()
+                os.write(ours, typed.encode())
+                assert text in answer.result(SECONDS)
+        finally:
+            process.terminate()
+            process.wait(SECONDS)
+            os.close(ours)
+
+
+def read_over_http(port: int) -> str:
+    """What a client of its own session is answered that cannot ask anybody."""
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HANDSHAKE}
+    session = {"Mcp-Session-Id": post(port, hello)[1]["mcp-session-id"]}
+    post(port, {"jsonrpc": "2.0", "method": "notifications/initialized"}, **session)
+    asked = {"name": "files__read", "arguments": {"path": "/w/a.txt"}}
+    return post(port, {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": asked}, **session)[2].decode()
 
 
 def test_until_revoked_holds_without_a_terminal_too(folder: Path) -> None:
