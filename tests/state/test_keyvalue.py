@@ -7,6 +7,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 
 from sandbox.errors import Code, HostUnavailable
 from sandbox.state import keyvalue
@@ -82,6 +83,33 @@ def test_keys_come_in_their_order_and_in_pages(values: KeyValues, monkeypatch: p
         assert len(page) <= 2
         found += page
     assert found == sorted(names, key=str.encode)
+
+
+def test_a_listing_is_of_one_bucket_and_of_what_is_there(values: KeyValues) -> None:
+    for bucket, key in (("b", "k"), ("b", "gone"), ("b", ""), ("bk", "2"), ("", "1:bk"), ("b\U0010ffff", "k"), ("1:b", "k")):
+        values.set("a", bucket, key, b"")
+    values.set("other", "b", "theirs", b"")
+    values.set("a", "b", "k", b"again")
+    assert values.delete("a", "b", "gone")
+    assert values.keys("a", "b") == ("", "k")
+    assert values.keys("a", "") == ("1:bk",)
+    assert values.keys("a", "b", after="k") == ()
+    values.forget("a")
+    assert values.keys("a", "b") == ()
+    assert values.keys("other", "b") == ("theirs",)
+
+
+@pytest.mark.parametrize("place", ["redis"], indirect=True)
+def test_a_page_of_keys_costs_a_page(place: Place, values: KeyValues, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a component keeps, the server sends no more than is listed: else a listing would hold up everybody's host."""
+    monkeypatch.setattr(keyvalue, "MOST_LISTED", 2)
+    assert place.server is not None
+    with redis.Redis(unix_socket_path=str(place.server.socket), password=place.server.password or None) as looker:
+        for number in range(200):
+            values.set("a", "b", f"{number:03}" + "k" * 900, b"")
+        before = looker.info("stats")["total_net_output_bytes"]
+        assert len(values.keys("a", "b", after="100")) == 2
+        assert looker.info("stats")["total_net_output_bytes"] - before < 50_000, "they are 180,000 bytes in all"
 
 
 def test_any_bytes_come_back_as_they_were(values: KeyValues) -> None:

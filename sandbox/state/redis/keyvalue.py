@@ -1,20 +1,22 @@
 """What components keep between calls, on a Redis or Valkey server: the same for every host that shares it.
 
-Decides what `sandbox.state.keyvalue` decides, in the server's own steps: a component's keys are one hash, what they count stands
-beside the values, and what would be too much is refused by the step that would make it.
+Decides what `sandbox.state.keyvalue` decides, in the server's own steps: a component's values are one hash, their names in
+their order a sorted set, so that a page of them costs a page; what they count stands beside them, and what would be too much is
+refused by the step that would make it.
 """
 
 from __future__ import annotations
-
-import json
 
 from sandbox.state import keyvalue
 from sandbox.state.keyvalue import Size, counted, refuse_what_is_too_long, refuse_what_is_too_much
 from sandbox.state.redis.link import Link
 
 _PREFIX = "{sandbox}:kept"
+_BEHIND = b"\xff"
+"""Behind every key: no text has this byte."""
 
-# KEYS: the values, the sizes. A value's field is its bucket and key; what it counts follows from the lengths of both.
+# KEYS: the values, the sizes, the names. A value's field, and its name, is its bucket and key; what it counts follows from the
+# lengths of both.
 _SET = """
 local before = redis.call('HSTRLEN', KEYS[1], ARGV[2])
 local there = redis.call('HEXISTS', KEYS[1], ARGV[2])
@@ -23,16 +25,18 @@ local held = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or '0')
 local bytes = held + tonumber(ARGV[4]) - there * (tonumber(ARGV[4]) - #ARGV[3] + before)
 if (keys > tonumber(ARGV[5]) and there == 0) or (bytes > tonumber(ARGV[6]) and bytes > held) then return {keys, bytes} end
 redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+redis.call('ZADD', KEYS[3], 0, ARGV[2])
 redis.call('HSET', KEYS[2], ARGV[1], bytes)
 return {}
 """
 _DELETE = """
 local before = redis.call('HSTRLEN', KEYS[1], ARGV[2])
 if redis.call('HDEL', KEYS[1], ARGV[2]) == 0 then return 0 end
+redis.call('ZREM', KEYS[3], ARGV[2])
 redis.call('HINCRBY', KEYS[2], ARGV[1], -(tonumber(ARGV[3]) + before))
 return 1
 """
-_FORGET = "redis.call('DEL', KEYS[1]) redis.call('HDEL', KEYS[2], ARGV[1])"
+_FORGET = "redis.call('DEL', KEYS[1], KEYS[3]) redis.call('HDEL', KEYS[2], ARGV[1])"
 
 
 class RedisKeyValues:
@@ -68,10 +72,11 @@ class RedisKeyValues:
 
     def keys(self, component: str, bucket: str, *, after: str | None = None) -> tuple[str, ...]:
         """Keys in their order."""
-        found = map(json.loads, self._link.ask(lambda client: client.hkeys(_values(component))))
-        mine = sorted((key for where, key in found if where == bucket), key=str.encode)
-        start = b"" if after is None else after.encode()
-        return tuple(key for key in mine if after is None or key.encode() > start)[: keyvalue.MOST_LISTED]
+        start, most = _field(bucket, ""), keyvalue.MOST_LISTED
+        first = b"[" + start if after is None else b"(" + _field(bucket, after)
+        last = b"(" + start + _BEHIND
+        found = self._link.ask(lambda client: client.zrangebylex(_keys(component)[2], first, last, 0, most))
+        return tuple(name[len(start) :].decode() for name in found)
 
     def size(self, component: str) -> Size:
         """How much a component keeps."""
@@ -88,8 +93,10 @@ def _values(component: str) -> str:
 
 
 def _keys(component: str) -> list[str]:
-    return [_values(component), f"{_PREFIX}:sizes"]
+    return [_values(component), f"{_PREFIX}:sizes", f"{_PREFIX}:names:{component}"]
 
 
-def _field(bucket: str, key: str) -> str:
-    return json.dumps([bucket, key])
+def _field(bucket: str, key: str) -> bytes:
+    """The bucket, after its length, and the key: of one bucket they are in the order of the keys, and nobody else's between."""
+    where = bucket.encode()
+    return b"%d:%b%b" % (len(where), where, key.encode())
