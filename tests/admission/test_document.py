@@ -235,7 +235,8 @@ def test_the_sterner_signal_and_the_stricter_template_hold() -> None:
     document, said = merged(below, "signals: {on_violation: SIGSTOP, on_warning: SIGSTOP}")
     assert (document.signals.on_violation, document.signals.on_warning) == (Signal.SIGKILL, Signal.SIGSTOP)
     assert (document.default, said) == (Template.STRICT, [])
-    assert merged("template: permissive", "template: strict")[0].default is Template.STRICT
+    for two in (("template: permissive", "template: strict"), ("template: strict", "template: permissive")):
+        assert merged(*two)[0].default is Template.STRICT
 
 
 def test_a_copy_that_says_something_else_was_not_read_from_that_text() -> None:
