@@ -19,6 +19,7 @@ from sandbox.api import Sandbox
 from sandbox.components import LoadedComponent
 from sandbox.errors import ComponentError, GrantError, SandboxError
 from sandbox.in_force.accepted import DEFAULTS, NOBODY, Accepted
+from sandbox.policy.effect import Effect
 from sandbox.policy.grants import Grant
 from sandbox.registry.inspection import Inspection
 from sandbox.server.builtin.arguments import Load
@@ -85,7 +86,10 @@ def _of_url(sandbox: Sandbox, asked: Load, who: str, command: str, same: str) ->
         return _loaded(sandbox, made, command)
 
     facts = {"From": asked.path, "SHA-256": asked.digest or "as the URL says", "Name": asked.name or "as its file"}
-    note = "It is fetched after a yes, which accepts no permission. An update that changed has no tools before it is accepted."
+    note = (
+        "It is fetched after a yes, which accepts no permission; what was given before to these very bytes holds again. "
+        "An update that changed has no tools before it is accepted."
+    )
     return Question(about_component("load", facts, [note]), load, command, same)
 
 
@@ -110,7 +114,7 @@ def _question(found: Inspection, under: Accepted, granted: tuple[Grant, ...]) ->
     lines += [f"It asks for this, and {given}:"] if asks else ["It asks for no permission."]
     lines += [f"  {one.line} ({one.standing} the ceiling)" for one in asks]
     lines += [] if goes_by is None else [f"It goes by {goes_by}."]
-    lines += ["To these very bytes was given before, and holds at once inside the ceiling:"] if granted else []
+    lines += ["Given before to these very bytes or to that name, this holds at once, inside the ceiling:"] if granted else []
     lines += [f"  {_line(grant)}" for grant in granted[:MAX_GRANTS_SHOWN]]
     lines += [f"  and {len(granted) - MAX_GRANTS_SHOWN} more"] if len(granted) > MAX_GRANTS_SHOWN else []
     return about_component("load", facts, lines)
@@ -140,8 +144,8 @@ def _goes_by(accepted: Accepted) -> str | None:
 
 def _loaded(sandbox: Sandbox, made: LoadedComponent, command: str | None) -> dict[str, Any]:
     goes_by = _goes_by(sandbox.accepted_policy(made.name))
-    granted = len(sandbox.granted_unasked(made.name, made.digest))
-    nothing = f"{granted} grants of before hold for it" if granted else "nothing is granted to it"
+    granted = sum(grant.effect is Effect.ALLOW for grant in sandbox.granted_unasked(made.name, made.digest))
+    nothing = f"what was granted to it before holds again, {granted} in all" if granted else "nothing is granted to it"
     note = "list the tools again; " + (nothing if goes_by is None else f"it goes by {goes_by}")
     accept = f"; what it asks for is accepted in a terminal: `{command} --accept`" if command is not None else ""
     return {

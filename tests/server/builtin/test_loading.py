@@ -147,13 +147,13 @@ async def test_what_was_given_to_these_bytes_before_is_said(scene: Scene, mode: 
             await scene.sandbox.load_workflow(workflow)
             await scene.sandbox.unload(name)
             done = await agent.call("load_component", path=str(component))
-            assert done["note"].startswith("list the tools again; 1 grants of before hold for it")
+            assert done["note"].startswith("list the tools again; what was granted to it before holds again, 1 in all")
         finally:
             await scene.sandbox.unload_workflow("team")
             await scene.sandbox.unload(name)
     before, after = person.seen
-    assert "was given before" not in before
-    assert "To these very bytes was given before, and holds at once inside the ceiling:" in after
+    assert "holds at once" not in before
+    assert "this holds at once, inside the ceiling:" in after
     assert given in after
 
 
