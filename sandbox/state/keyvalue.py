@@ -28,7 +28,8 @@ MAX_BYTES = 8 << 20
 OVERHEAD_BYTES = 64
 """What each key counts beside its own bytes, so that empty ones are not free."""
 MAX_KEYS = 10_000
-MOST_LISTED = 1_000
+MOST_LISTED = 200
+"""Keys of a page, about as many of the longest as are told at a time (`sandbox.in_force.keeping`): the host waits for it."""
 
 _KEPT = """
 CREATE TABLE IF NOT EXISTS kept (
