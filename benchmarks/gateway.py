@@ -23,7 +23,7 @@ from wasmtime.component import Component, Linker
 
 from sandbox.host.engine import make_engine
 from sandbox.host.gates.gates import Gates
-from sandbox.host.gates.native import passthrough_text, tunnel_text
+from sandbox.host.gates.native.passthrough import passthrough_text, tunnel_text
 from sandbox.host.worker.egress import WorkerEgress
 from sandbox.template.template import WasiTemplate
 from tests.host.gateway.driver import Gateway, rule, running

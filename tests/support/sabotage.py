@@ -21,9 +21,12 @@ from typing import Any
 from wasmtime import WasiConfig
 from wasmtime.component import Linker
 
-from sandbox.host.gates import config, filesystem, http, logging, lookup, sockets, tcp
+from sandbox.host.gates import config, http, logging
+from sandbox.host.gates.filesystem import gate as filesystem
 from sandbox.host.gates.gates import Gates
-from sandbox.host.gates.interface import Definitions
+from sandbox.host.gates.native.interface import Definitions
+from sandbox.host.gates.sockets import gate as sockets
+from sandbox.host.gates.sockets import lookup, tcp
 from sandbox.host.worker.confine import Lockdown
 from sandbox.template.network import NetworkDecision
 from sandbox.template.sockets import SocketDecision

@@ -11,14 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sandbox.host.gates.native import Native
+from sandbox.host.gates.native.passthrough import Native
 
 if TYPE_CHECKING:
     from wasmtime import Store
 
-    from sandbox.host.gates.descriptors import Files
-    from sandbox.host.gates.gates import Bound
-    from sandbox.host.gates.native import Passthrough
+    from sandbox.host.gates.bound import Bound
+    from sandbox.host.gates.native.passthrough import Passthrough
     from sandbox.host.outcome import Denial
 
 REPORTS = 100
@@ -33,7 +32,7 @@ class Call:
     passthrough: Passthrough
     tunnels: Passthrough
     bound: Bound
-    files: Files | None = None
+    files: Any = None
     """The filesystem gate's records, once a guest has touched it."""
     http: Any = None
     """The HTTP gate's own state."""

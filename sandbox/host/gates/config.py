@@ -5,10 +5,10 @@ No policy field grants a value, so every key is absent; an interface that answer
 
 from __future__ import annotations
 
-from sandbox.host.gates import values
 from sandbox.host.gates.call import Call
-from sandbox.host.gates.interface import Handler, Interface
-from sandbox.host.gates.native import Passthrough
+from sandbox.host.gates.native import values
+from sandbox.host.gates.native.interface import Handler, Interface
+from sandbox.host.gates.native.passthrough import Passthrough
 
 # A version before 1.0 with a suffix is only compatible with itself, so each that is in use is named.
 NAMES = (

@@ -15,19 +15,22 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from wasmtime import Engine, Store, WasiConfig
 from wasmtime.component import Component, Instance, Linker
 
-from sandbox.host.gates import config, filesystem, http, keyvalue, logging, sockets
+from sandbox.host.gates import config, http, keyvalue, logging
+from sandbox.host.gates.bound import Bound, nobody, nothing_kept
 from sandbox.host.gates.call import Call
 from sandbox.host.gates.egress import Egress
-from sandbox.host.gates.interface import Definitions
-from sandbox.host.gates.mounts import Mounts
-from sandbox.host.gates.native import Passthrough
-from sandbox.host.gates.sizes import Sizes
+from sandbox.host.gates.filesystem import gate as filesystem
+from sandbox.host.gates.filesystem.mounts import Mounts
+from sandbox.host.gates.filesystem.sizes import Sizes
+from sandbox.host.gates.native.interface import Definitions
+from sandbox.host.gates.native.passthrough import Passthrough
+from sandbox.host.gates.sockets import gate as sockets
 from sandbox.host.outcome import Denial
 from sandbox.template.files import FileRules
 from sandbox.template.network import NetworkRules
@@ -38,43 +41,6 @@ PREPARE_TOUCHED_WASI = 86
 
 # Of one store; `memory_size` is of each memory, so the number of memories is bounded too (RLIMIT_DATA holds the sum).
 INSTANCES, TABLES, MEMORIES, TABLE_ELEMENTS = 256, 64, 16, 1_000_000
-
-
-NOBODY = "nobody could be asked"
-
-
-def _nowhere(denial: Denial) -> None:
-    raise RuntimeError(f"a denial before any template: {denial.target}")
-
-
-def _nobody(_wanted: Denial) -> str:
-    return NOBODY
-
-
-def _nothing_kept(_asked: dict[str, Any]) -> dict[str, Any]:
-    return {"failed": "there is no store"}
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """The template that this process serves, ready to judge by."""
-
-    template: WasiTemplate = field(default_factory=WasiTemplate)
-    rules: FileRules = field(default_factory=lambda: FileRules(()))
-    mounts: Mounts = field(default_factory=lambda: Mounts(()))
-    descriptors: tuple[int, ...] = ()
-    """The pinned directory of each preopen, in the template's order."""
-    network: NetworkRules = field(default_factory=lambda: NetworkRules(()))
-    egress: Egress | None = None
-    report: Callable[[Denial], None] = _nowhere
-    ask: Callable[[Denial], str | None] = _nobody
-    """Have a person asked about what would be denied, and wait: None for a yes, else why not."""
-    keep: Callable[[dict[str, Any]], dict[str, Any]] = _nothing_kept
-    """Have the host do something with what the component keeps, and wait for its answer."""
-    log: int | None = None
-    """Where a guest's log lines go, or None."""
-    sizes: Sizes | None = None
-    """The bounds of what may be stored, or None where no rule has any."""
 
 
 @dataclass(slots=True)
@@ -153,8 +119,8 @@ class Gates:
         egress: Egress | None,
         report: Callable[[Denial], None],
         *,
-        ask: Callable[[Denial], str | None] = _nobody,
-        keep: Callable[[dict[str, Any]], dict[str, Any]] = _nothing_kept,
+        ask: Callable[[Denial], str | None] = nobody,
+        keep: Callable[[dict[str, Any]], dict[str, Any]] = nothing_kept,
         log: int | None = None,
         sizes: Sizes | None = None,
     ) -> None:

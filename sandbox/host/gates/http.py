@@ -14,11 +14,11 @@ import re
 from dataclasses import dataclass
 
 from sandbox.errors import Code
-from sandbox.host.gates import ffi, values
 from sandbox.host.gates.call import Call
 from sandbox.host.gates.egress import NUMBERS, Egress
-from sandbox.host.gates.interface import Interface
-from sandbox.host.gates.native import Native, Passthrough, check
+from sandbox.host.gates.native import ffi, values
+from sandbox.host.gates.native.interface import Interface
+from sandbox.host.gates.native.passthrough import Native, Passthrough, check
 from sandbox.host.outcome import Denial
 from sandbox.template.authority import DEFAULT_PORTS, Authority, AuthorityError, normalise_authority
 from sandbox.template.network import NetworkDecision

@@ -19,11 +19,11 @@ from typing import Any
 from wasmtime.component import ResourceType
 
 from sandbox.errors import Code
-from sandbox.host.gates import ffi, values
 from sandbox.host.gates.call import Call
-from sandbox.host.gates.handles import Handles
-from sandbox.host.gates.interface import Handler, Interface
-from sandbox.host.gates.native import Passthrough
+from sandbox.host.gates.native import ffi, values
+from sandbox.host.gates.native.handles import Handles
+from sandbox.host.gates.native.interface import Handler, Interface
+from sandbox.host.gates.native.passthrough import Passthrough
 from sandbox.host.gates.pace import Pace
 from sandbox.host.outcome import Denial
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 
-from sandbox.host.gates import ffi, values
 from sandbox.host.gates.call import Call
-from sandbox.host.gates.interface import Handler, Interface
-from sandbox.host.gates.native import Passthrough
+from sandbox.host.gates.native import ffi, values
+from sandbox.host.gates.native.interface import Handler, Interface
+from sandbox.host.gates.native.passthrough import Passthrough
 
 NAMES = ("wasi:logging/logging@0.1.0-draft", "wasi:logging/logging")
 LINE = 8192

@@ -33,7 +33,7 @@ def limit_memory(data_bytes: int) -> None:
 def limit_files(length: int) -> None:
     """Bound the length of every file that is written: the write beyond it fails, the signal with it is ignored.
 
-    The soft limit may be lowered and raised again below it, as the files that are open demand (`gates/sizes.py`).
+    The soft limit may be lowered and raised again below it, as the files that are open demand (`gates/filesystem/sizes.py`).
     """
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     _set(resource.RLIMIT_FSIZE, length)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from sandbox.host.gates.size_rules import longest_file
+from sandbox.host.gates.filesystem.size_rules import longest_file
 from sandbox.host.layers import (
     capabilities,
     descriptors,

@@ -32,7 +32,8 @@ from wasmtime import Engine, WasiConfig
 from wasmtime.component import Component
 
 from sandbox.host import wire
-from sandbox.host.gates import Gates, Prepared, sizes
+from sandbox.host.gates import Gates, Prepared
+from sandbox.host.gates.filesystem import sizes
 from sandbox.host.layers import libc
 from sandbox.host.measure import bounded
 from sandbox.host.outcome import Denial, Ending

@@ -14,8 +14,8 @@ from wasmtime.component import Component
 from sandbox.errors import Code
 from sandbox.host.engine import make_engine
 from sandbox.host.gates import Gates, Prepared, passthrough_text, tunnel_text
-from sandbox.host.gates.answers import Error
-from sandbox.host.gates.sizes import Sizes
+from sandbox.host.gates.filesystem.answers import Error
+from sandbox.host.gates.filesystem.sizes import Sizes
 from sandbox.host.measure import bounded
 from sandbox.host.outcome import Denial
 from sandbox.template.template import Access, Effect, FileRule, Limits, Preopen, WasiTemplate

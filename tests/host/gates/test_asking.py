@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.host.gates.answers import Error
-from sandbox.host.gates.asking import QUESTIONS, SWAPPED, TOO_MANY
+from sandbox.host.gates.filesystem.answers import Error
+from sandbox.host.gates.filesystem.asking import QUESTIONS, SWAPPED, TOO_MANY
 from sandbox.host.outcome import Denial
 from tests.host.gates.conftest import (
     CREATE,

@@ -15,10 +15,11 @@ from wasmtime import Engine, WasiConfig, WasmtimeError
 from wasmtime.component import Component
 
 from sandbox.errors import Code
-from sandbox.host.gates import PREPARE_TOUCHED_WASI, Gates, passthrough_text, paths, probe_text, tunnel_text
-from sandbox.host.gates.answers import Error
+from sandbox.host.gates import PREPARE_TOUCHED_WASI, Gates, passthrough_text, probe_text, tunnel_text
 from sandbox.host.gates.call import REPORTS
-from sandbox.host.gates.descriptors import Files
+from sandbox.host.gates.filesystem import paths
+from sandbox.host.gates.filesystem.answers import Error
+from sandbox.host.gates.filesystem.descriptors import Files
 from sandbox.template.template import Limits, WasiTemplate
 from tests.host.gates.conftest import DENIED, FOLLOW, GUESTS, O_DIRECTORY, Start, allow, refused
 

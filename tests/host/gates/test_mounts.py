@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.host.gates.answers import Error
-from sandbox.host.gates.mounts import Mounts, normal
+from sandbox.host.gates.filesystem.answers import Error
+from sandbox.host.gates.filesystem.mounts import Mounts, normal
 from sandbox.template.template import Preopen
 from tests.host.gates.conftest import DENIED, FOLDER, FOLLOW, O_CREATE, O_DIRECTORY, Start, allow, deny, refused
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.host.gates.answers import Error
+from sandbox.host.gates.filesystem.answers import Error
 from tests.host.gates.conftest import CREATE, DELETE, DENIED, FOLLOW, O_CREATE, READ, WRITE, Start, allow, deny, refused
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.host.gates.answers import Error
+from sandbox.host.gates.filesystem.answers import Error
 from sandbox.template.template import Access
 from tests.host.gates.conftest import (
     CREATE,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import Code
-from sandbox.host.gates.answers import Error
+from sandbox.host.gates.filesystem.answers import Error
 from sandbox.host.measure import BLOCK, Tree
 from tests.host.gates.conftest import O_CREATE, O_TRUNCATE, Guest, Start, refused, sized
 

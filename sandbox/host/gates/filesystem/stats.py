@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import stat
 
-from sandbox.host.gates import ffi, values
-from sandbox.host.gates.values import Name, Ok, Slot, number, some
+from sandbox.host.gates.native import ffi, values
+from sandbox.host.gates.native.values import Name, Ok, Slot, number, some
 
 _TYPES = {
     stat.S_IFBLK: "block-device",

@@ -16,7 +16,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sandbox.errors import Code
-from sandbox.host.gates.stats import identity
+from sandbox.host.gates.filesystem.stats import identity
 from sandbox.host.outcome import Denial
 from sandbox.template.template import Access
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 
-from sandbox.host.gates import ffi, values
-from sandbox.host.gates.socket_state import LOOKUP, Lookup, Method, Network, SocketError, Sockets, address_value, error_of
-from sandbox.host.gates.tunnel import ACCEPTED, open_lookup
+from sandbox.host.gates.native import ffi, values
+from sandbox.host.gates.sockets.state import LOOKUP, Lookup, Method, Network, SocketError, Sockets, address_value, error_of
+from sandbox.host.gates.sockets.tunnel import ACCEPTED, open_lookup
 from sandbox.template.addresses import Address, parse_address
 from sandbox.template.authority import AuthorityError
 from sandbox.template.network import NetworkDecision

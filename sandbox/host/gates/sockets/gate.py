@@ -12,11 +12,12 @@ from __future__ import annotations
 from wasmtime.component import ResourceType
 
 from sandbox.errors import Code
-from sandbox.host.gates import lookup, tcp, values
 from sandbox.host.gates.call import Call
-from sandbox.host.gates.interface import Destructor, Handler, Interface
-from sandbox.host.gates.native import Passthrough
-from sandbox.host.gates.socket_state import LOOKUP, NETWORK, TCP, Lookup, Method, Network, Socket, SocketError, Sockets, answer
+from sandbox.host.gates.native import values
+from sandbox.host.gates.native.interface import Destructor, Handler, Interface
+from sandbox.host.gates.native.passthrough import Passthrough
+from sandbox.host.gates.sockets import lookup, tcp
+from sandbox.host.gates.sockets.state import LOOKUP, NETWORK, TCP, Lookup, Method, Network, Socket, SocketError, Sockets, answer
 from sandbox.host.outcome import Denial
 
 VERSION = "0.2.12"

@@ -25,9 +25,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from sandbox.errors import Code
-from sandbox.host.gates.answers import Error, Refusal
-from sandbox.host.gates.size_rules import FILE_BYTES, Place, SizeRules
-from sandbox.host.gates.stats import identity
+from sandbox.host.gates.filesystem.answers import Error, Refusal
+from sandbox.host.gates.filesystem.size_rules import FILE_BYTES, Place, SizeRules
+from sandbox.host.gates.filesystem.stats import identity
 from sandbox.host.measure import BLOCK, Tree, cost, cost_of, whole
 from sandbox.host.outcome import Denial
 from sandbox.host.units import size as spelled

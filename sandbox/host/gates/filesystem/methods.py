@@ -14,14 +14,15 @@ import os
 import stat
 from collections.abc import Callable
 
-from sandbox.host.gates import answers, ffi, values
-from sandbox.host.gates.answers import Error, Refusal
-from sandbox.host.gates.descriptors import Files, Listing, Node, join
-from sandbox.host.gates.native import check
-from sandbox.host.gates.natives import Frame
-from sandbox.host.gates.paths import set_times_of
-from sandbox.host.gates.sizes import Sizes
-from sandbox.host.gates.stats import type_name, write_hash, write_stat, write_virtual
+from sandbox.host.gates.filesystem import answers
+from sandbox.host.gates.filesystem.answers import Error, Refusal
+from sandbox.host.gates.filesystem.descriptors import Files, Listing, Node, join
+from sandbox.host.gates.filesystem.natives import Frame
+from sandbox.host.gates.filesystem.paths import set_times_of
+from sandbox.host.gates.filesystem.sizes import Sizes
+from sandbox.host.gates.filesystem.stats import type_name, write_hash, write_stat, write_virtual
+from sandbox.host.gates.native import ffi, values
+from sandbox.host.gates.native.passthrough import check
 from sandbox.template.template import Access
 
 Method = Callable[[Files, int, int], None]

@@ -13,11 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.host.gates import ffi, values
 from sandbox.host.gates.call import Call
 from sandbox.host.gates.egress import NUMBERS, Egress
-from sandbox.host.gates.native import Native
-from sandbox.host.gates.values import Case, Handle, Ok
+from sandbox.host.gates.native import ffi, values
+from sandbox.host.gates.native.passthrough import Native
+from sandbox.host.gates.native.values import Case, Handle, Ok
 from sandbox.template.sockets import LOOKUP, TCP
 
 _NEVER = 24 * 3600 * 10**9

@@ -16,11 +16,11 @@ import os
 import stat
 from dataclasses import dataclass
 
-from sandbox.host.gates import ffi, values
-from sandbox.host.gates.answers import Error, Refusal
-from sandbox.host.gates.descriptors import Files, Node
-from sandbox.host.gates.resolver import HELD, Walk
-from sandbox.host.gates.stats import identity
+from sandbox.host.gates.filesystem.answers import Error, Refusal
+from sandbox.host.gates.filesystem.descriptors import Files, Node
+from sandbox.host.gates.filesystem.resolver import HELD, Walk
+from sandbox.host.gates.filesystem.stats import identity
+from sandbox.host.gates.native import ffi, values
 from sandbox.host.measure import cost_of
 from sandbox.template.template import Access
 

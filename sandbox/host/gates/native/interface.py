@@ -18,8 +18,8 @@ from typing import Any, Protocol
 from wasmtime import WasmtimeError
 from wasmtime.component import Linker, LinkerInstance, ResourceType
 
-from sandbox.host.gates import ffi
-from sandbox.host.gates.native import Trap
+from sandbox.host.gates.native import ffi
+from sandbox.host.gates.native.passthrough import Trap
 
 
 class Current(Protocol):

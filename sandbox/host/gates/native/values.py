@@ -15,7 +15,7 @@ from ctypes import c_bool, c_uint8, c_uint16, c_uint32, c_uint64, string_at
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sandbox.host.gates import ffi
+from sandbox.host.gates.native import ffi
 
 _u8 = c_uint8.from_address
 _u64 = c_uint64.from_address

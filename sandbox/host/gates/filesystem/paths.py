@@ -20,12 +20,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sandbox.host.gates import answers, ffi, values
-from sandbox.host.gates.answers import Error, Refusal
-from sandbox.host.gates.descriptors import Files, Node
-from sandbox.host.gates.opening import follows
-from sandbox.host.gates.resolver import LINKS, Walk
-from sandbox.host.gates.stats import identity, write_hash, write_stat, write_virtual
+from sandbox.host.gates.filesystem import answers
+from sandbox.host.gates.filesystem.answers import Error, Refusal
+from sandbox.host.gates.filesystem.descriptors import Files, Node
+from sandbox.host.gates.filesystem.opening import follows
+from sandbox.host.gates.filesystem.resolver import LINKS, Walk
+from sandbox.host.gates.filesystem.stats import identity, write_hash, write_stat, write_virtual
+from sandbox.host.gates.native import ffi, values
 from sandbox.template.template import Access
 
 _READ, _WRITE, _CREATE, _DELETE = (int(bit) for bit in (Access.READ, Access.WRITE, Access.CREATE, Access.DELETE))

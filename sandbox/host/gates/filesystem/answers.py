@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 from enum import IntEnum
 
-from sandbox.host.gates import ffi, values
-from sandbox.host.gates.values import Err, Name, Ok, Slot
+from sandbox.host.gates.native import ffi, values
+from sandbox.host.gates.native.values import Err, Name, Ok, Slot
 
 
 class Error(IntEnum):

@@ -17,7 +17,7 @@ from wasmtime import Engine, Store, StoreContext
 from wasmtime.component import Component, FuncType, Linker, OptionType, OwnType, ResourceType, ResultType
 from wasmtime.component._component import ExportIndex  # the package does not export it by name
 
-from sandbox.host.gates import ffi, values
+from sandbox.host.gates.native import ffi, values
 
 FILE = Path(__file__).with_name("passthrough.wat")
 

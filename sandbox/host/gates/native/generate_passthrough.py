@@ -1,7 +1,7 @@
 """Write `passthrough.wat` and `tunnel.wat`: the components through which a gate reaches Wasmtime's own implementation of WASI.
 
-    wasm-tools component wit DIR --json | python -m sandbox.host.gates.generate_passthrough > passthrough.wat
-    wasm-tools component wit DIR --json | python -m sandbox.host.gates.generate_passthrough tunnel > tunnel.wat
+    wasm-tools component wit DIR --json | python -m sandbox.host.gates.native.generate_passthrough > passthrough.wat
+    wasm-tools component wit DIR --json | python -m sandbox.host.gates.native.generate_passthrough tunnel > tunnel.wat
 
 `DIR` holds WASI's WIT of one version and a world that imports what `IMPORTED` names for it. No product code runs this: the text
 is kept in the repository, and nothing in it comes from a component. They are two, since a store that touches no socket should
@@ -55,7 +55,7 @@ LEFT_OUT = {
     "passthrough": ("[method]outgoing-request.body", "[method]outgoing-request.headers"),
     "tunnel": ("[method]outgoing-request.headers",),
 }
-COMMAND = "wasm-tools component wit DIR --json | python -m sandbox.host.gates.generate_passthrough"
+COMMAND = "wasm-tools component wit DIR --json | python -m sandbox.host.gates.native.generate_passthrough"
 HEADER = """;; Do not edit: `{command}` writes this.
 ;; DIR holds the WIT of WASI {version} and `world passthrough {{ {world} }}`.
 """

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from wasmtime.component import ResourceType
 
-from sandbox.host.gates import answers, methods, opening, paths
-from sandbox.host.gates.answers import Refusal
 from sandbox.host.gates.call import Call
-from sandbox.host.gates.descriptors import DESCRIPTOR, DIRECTORY_ENTRY_STREAM, Files
-from sandbox.host.gates.interface import Handler, Interface
-from sandbox.host.gates.methods import Method
-from sandbox.host.gates.native import Passthrough
+from sandbox.host.gates.filesystem import answers, methods, opening, paths
+from sandbox.host.gates.filesystem.answers import Refusal
+from sandbox.host.gates.filesystem.descriptors import DESCRIPTOR, DIRECTORY_ENTRY_STREAM, Files
+from sandbox.host.gates.filesystem.methods import Method
+from sandbox.host.gates.native.interface import Handler, Interface
+from sandbox.host.gates.native.passthrough import Passthrough
 
 VERSION = "0.2.12"
 _DESCRIPTOR: dict[str, Method] = {
@@ -65,7 +65,8 @@ def close(call: Call) -> None:
 def _files(call: Call) -> Files:
     if call.files is None:
         call.files = Files(call)
-    return call.files
+    files: Files = call.files
+    return files
 
 
 def _answered(method: Method) -> Handler:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from ctypes import byref, c_size_t
 from typing import TypeVar
 
-from sandbox.host.gates import ffi, values
-from sandbox.host.gates.native import Trap, check
+from sandbox.host.gates.native import ffi, values
+from sandbox.host.gates.native.passthrough import Trap, check
 
 MOST = 10_000
 """How many handles of ours a guest may hold of the interfaces that count here."""

@@ -16,11 +16,11 @@ import os
 from ctypes import c_uint8, c_uint32, c_uint64, memmove
 from resource import RLIMIT_NOFILE, getrlimit
 
-from sandbox.host.gates import ffi, values
-from sandbox.host.gates.answers import Refusal
-from sandbox.host.gates.native import Native, Passthrough
-from sandbox.host.gates.stats import identity
-from sandbox.host.gates.values import Slot
+from sandbox.host.gates.filesystem.answers import Refusal
+from sandbox.host.gates.filesystem.stats import identity
+from sandbox.host.gates.native import ffi, values
+from sandbox.host.gates.native.passthrough import Native, Passthrough
+from sandbox.host.gates.native.values import Slot
 
 ROOM = 4096
 """The longest path, in bytes, from a mount's folder to a file."""

@@ -19,15 +19,15 @@ from ctypes import addressof, byref, c_size_t, c_uint8, c_uint64, memmove
 from dataclasses import dataclass
 
 from sandbox.errors import Code
-from sandbox.host.gates import ffi, values
-from sandbox.host.gates.answers import Error, Refusal
-from sandbox.host.gates.asking import Answers
 from sandbox.host.gates.call import Call
-from sandbox.host.gates.mounts import Mount, below, normal
-from sandbox.host.gates.native import Native, Trap, check
-from sandbox.host.gates.natives import Opener
+from sandbox.host.gates.filesystem.answers import Error, Refusal
+from sandbox.host.gates.filesystem.asking import Answers
+from sandbox.host.gates.filesystem.mounts import Mount, below, normal
+from sandbox.host.gates.filesystem.natives import Opener
+from sandbox.host.gates.filesystem.stats import identity
+from sandbox.host.gates.native import ffi, values
+from sandbox.host.gates.native.passthrough import Native, Trap, check
 from sandbox.host.gates.pace import Pace
-from sandbox.host.gates.stats import identity
 from sandbox.host.outcome import Denial
 from sandbox.template.template import Access
 

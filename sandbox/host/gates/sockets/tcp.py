@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
-from sandbox.host.gates import ffi, values
-from sandbox.host.gates.socket_state import (
+from sandbox.host.gates.native import ffi, values
+from sandbox.host.gates.sockets.state import (
     TCP,
     Method,
     Network,
@@ -24,7 +24,7 @@ from sandbox.host.gates.socket_state import (
     read_address,
     socket_address_value,
 )
-from sandbox.host.gates.tunnel import ACCEPTED, open_tunnel
+from sandbox.host.gates.sockets.tunnel import ACCEPTED, open_tunnel
 from sandbox.template.addresses import Address
 from sandbox.template.network import NetworkDecision
 from sandbox.template.sockets import SocketDecision, decide_dial

@@ -12,11 +12,11 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from sandbox.errors import Code
-from sandbox.host.gates import ffi, values
 from sandbox.host.gates.call import Call
 from sandbox.host.gates.egress import Egress
-from sandbox.host.gates.handles import Handles
-from sandbox.host.gates.tunnel import Tunnel
+from sandbox.host.gates.native import ffi, values
+from sandbox.host.gates.native.handles import Handles
+from sandbox.host.gates.sockets.tunnel import Tunnel
 from sandbox.host.outcome import Denial
 from sandbox.template.addresses import Address
 from sandbox.template.sockets import TCP as SCHEME

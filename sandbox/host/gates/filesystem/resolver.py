@@ -21,10 +21,10 @@ import posixpath
 import stat
 from types import TracebackType
 
-from sandbox.host.gates.answers import Error, Refusal
-from sandbox.host.gates.asking import there
-from sandbox.host.gates.descriptors import Files, Node, join
-from sandbox.host.gates.mounts import normal
+from sandbox.host.gates.filesystem.answers import Error, Refusal
+from sandbox.host.gates.filesystem.asking import there
+from sandbox.host.gates.filesystem.descriptors import Files, Node, join
+from sandbox.host.gates.filesystem.mounts import normal
 from sandbox.template.template import Access
 
 LINKS, PATH, STEPS, DEPTH = 40, 4096, 1024, 128
