@@ -18,6 +18,7 @@ STAGES = (
     ("policy",),
     ("template",),
     ("config",),
+    ("telemetry",),
     ("admission",),
     ("host",),
     ("audit",),
