@@ -25,7 +25,6 @@ from uuid import uuid4
 import mcp.types as t
 from mcp import MCPError
 from mcp.server import ServerRequestContext
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.connection import Connection
 from mcp.server.session import ServerSession
 from mcp.server.subscriptions import (
@@ -38,11 +37,9 @@ from mcp.server.subscriptions import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from sandbox.admission.subject import NOTHING, Subject, nothing
+from sandbox.server.http.identity import who_in
 
 Context = ServerRequestContext[Any, Any]
-
-LOCAL = "local"
-"""The subject of who needs no token: whoever started this process, or whoever reaches a loopback port."""
 
 MAX_SUBSCRIPTIONS = 1000
 """Resources that one handshake client may watch."""
@@ -89,6 +86,10 @@ class Client:
         """The name of the token that opened the session, or `local`."""
         return self.who.id
 
+    def is_of(self, who: Subject) -> bool:
+        """Whether the session is this subject's."""
+        return (self.who.id, self.who.tenant) == (who.id, who.tenant)
+
     def silent(self) -> bool:
         """Whether the SDK has heard nothing of it for a while."""
         return time.monotonic() - self.heard_at > SILENT_SECONDS
@@ -110,7 +111,9 @@ class Clients:
         """Who makes this request."""
         if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             client = self.client(ctx)
-            return Caller(client.who, client.session, _told(ctx))
+            # The session's subject, with the rights of the token that came with this request: a later one may have others.
+            who = client.who if ctx.request is None else who_in(ctx.request.scope)
+            return Caller(who, client.session, _told(ctx))
         if ctx.request is not None:
             return self.without_session(ctx.request.scope)
         self._lasting.add(self._run)
@@ -190,31 +193,10 @@ async def _in_time(telling: Awaitable[None]) -> None:
         await asyncio.wait_for(telling, SEND_SECONDS)
 
 
-def subject_of(ctx: Context) -> str:
-    """The name of the token that came with a request over HTTP."""
-    return subject_in(ctx.request.scope) if ctx.request is not None else LOCAL
-
-
-def subject_in(scope: Mapping[str, Any]) -> str:
-    """The name of the token that a request's scope has."""
-    return who_in(scope).id
-
-
-def who_in(scope: Mapping[str, Any]) -> Subject:
-    """Whom the token that a request's scope has stands for: roles, tenant and further claims are what the token's maker says."""
-    user = scope.get("user")
-    if not isinstance(user, AuthenticatedUser):
-        return Subject.local(LOCAL)
-    token = user.access_token
-    claims = token.claims or {}
-    roles, tenant = claims.get("roles"), claims.get("tenant")
-    return Subject(
-        token.subject or token.client_id,
-        roles=tuple(role for role in roles if isinstance(role, str)) if isinstance(roles, list | tuple) else (),
-        tenant=tenant if isinstance(tenant, str) else None,
-        scopes=tuple(token.scopes),
-        claims=claims,
-    )
+def principal_of(ctx: Context) -> str:
+    """Who makes this request, in one word: what is sealed for one subject of a tenant opens for no other."""
+    who = Subject.local() if ctx.request is None else who_in(ctx.request.scope)
+    return repr((who.tenant, who.id))
 
 
 def metadata_in(scope: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -38,7 +38,7 @@ from sandbox.host.output import hearing
 from sandbox.policy.grants import Lifetime
 from sandbox.server.announcing import Announcer
 from sandbox.server.calls import Shown, call_tool, unknown_tool
-from sandbox.server.clients import Caller, Client, Clients, Context, subject_of
+from sandbox.server.clients import Caller, Client, Clients, Context, principal_of
 from sandbox.server.hearing import UNASKED, Lines, Log, least_of, log_of, progress, tell, tell_line
 from sandbox.server.own_tools import Answer, NoTools, OwnTools
 from sandbox.server.pages import cursor_in
@@ -98,7 +98,7 @@ class SandboxServer(Server[Any]):
                 on_subscriptions_listen=self.clients.listen,
             )
         # What a person must be asked is sealed on its way through the client, and bound to who asked.
-        security = RequestStateSecurity(keys=[secrets.token_bytes(32)], bind_principal=subject_of)
+        security = RequestStateSecurity(keys=[secrets.token_bytes(32)], bind_principal=principal_of)
         sealed = RequestStateBoundary(security, default_audience=self.name)
         # In place of the SDK's tracing, which costs 0.1 ms a message and goes nowhere.
         self.middleware = [_contained, self._called, sealed]

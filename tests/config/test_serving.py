@@ -20,6 +20,7 @@ from sandbox.cli.own import own_tools
 from sandbox.cli.serve import _verifier
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import SandboxError
+from sandbox.server.http.identity import Refused, Why
 from tests.support.guests import guest
 from tests.support.serving import SECONDS, program
 
@@ -88,8 +89,8 @@ async def test_tokens_from_the_configured_variable_are_asked_for_and_must_be_the
         _verifier(arguments, Terminal())
     monkeypatch.setenv("TOKENS_OF_MINE", f"alice {TOKEN}")
     verifier = _verifier(arguments, Terminal())
-    assert (await verifier.verify_token(TOKEN)).subject == "alice"
-    assert await verifier.verify_token("a-token-that-nobody-has-got") is None
+    assert (await verifier.verify(TOKEN)).who.id == "alice"
+    assert await verifier.verify("a-token-that-nobody-has-got") == Refused(Why.UNKNOWN)
 
 
 @pytest.mark.parametrize("said", ["scopes=tools:read", "roles=reader"])

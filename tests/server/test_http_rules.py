@@ -8,6 +8,7 @@ import pytest
 
 from sandbox.admission.subject import TOKEN_SCOPES
 from sandbox.errors import SandboxError
+from sandbox.server.http.identity import Identity, Refused, Why
 from sandbox.server.http.names import Names, named
 from sandbox.server.http.tokens import tokens_in_file, tokens_of
 
@@ -38,11 +39,11 @@ async def test_a_token_is_known_by_its_name_alone() -> None:
     tokens = tokens_of(f"# comment\nalice {GOOD}\n\n{GOOD}-too\n", "tokens")
     assert GOOD not in repr(tokens)
     for token, subject in ((GOOD, "alice"), (f"{GOOD}-too", "token")):
-        found = await tokens.verify_token(token)
-        assert found is not None
-        assert (found.subject, found.token) == (subject, "")
+        found = await tokens.verify(token)
+        assert isinstance(found, Identity)
+        assert (found.who.id, found.access_token.token) == (subject, "")
     for wrong in ("", GOOD[:-1], f"{GOOD} ", GOOD.upper(), "\udcff" * 20):
-        assert await tokens.verify_token(wrong) is None
+        assert await tokens.verify(wrong) == Refused(Why.UNKNOWN)
 
 
 @pytest.mark.parametrize(
@@ -64,10 +65,10 @@ def test_what_a_tokens_line_says_wrongly_is_refused(further: str, said: str) -> 
 
 
 async def test_a_token_without_scopes_has_all_but_admin() -> None:
-    found = await tokens_of(f"ann {GOOD} roles=a", "tokens").verify_token(GOOD)
-    assert found is not None
-    assert tuple(found.scopes) == TOKEN_SCOPES
-    assert found.claims == {"roles": ("a",)}
+    found = await tokens_of(f"ann {GOOD} roles=a", "tokens").verify(GOOD)
+    assert isinstance(found, Identity)
+    assert found.who.scopes == TOKEN_SCOPES
+    assert (found.who.roles, found.who.claims) == (("a",), {"roles": ("a",)})
 
 
 async def test_a_file_that_is_not_there_gets_a_token_that_nobody_else_can_read(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ async def test_a_file_that_is_not_there_gets_a_token_that_nobody_else_can_read(t
     tokens, made = tokens_in_file(path)
     assert (made, path.stat().st_mode & 0o777) == (True, 0o600)
     assert len(path.read_text().strip()) == 43
-    assert await tokens.verify_token(path.read_text().strip()) is not None
+    assert isinstance(await tokens.verify(path.read_text().strip()), Identity)
     assert tokens_in_file(path) == (tokens, False)
 
 

@@ -23,13 +23,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import mcp.types as t
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from mcp.server.auth.provider import TokenVerifier
 from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.server.http.answers import Answer, Header, refused, told
 from sandbox.server.http.connections import MAX_HEAD_BYTES
+from sandbox.server.http.identity import Identity, Verifier
 from sandbox.server.http.names import METRICS, OWN_PATHS, Names
 from sandbox.server.http.plain import PlainCalls
 from sandbox.server.http.request import Request
@@ -53,7 +52,7 @@ class Rules:
 
     path: str = "/mcp"
     names: Names = field(default_factory=Names)
-    verifier: TokenVerifier | None = None
+    verifier: Verifier | None = None
 
 
 class Front:
@@ -110,11 +109,11 @@ class Front:
         scheme, _, token = credentials[0].partition(" ")
         found = None
         if len(credentials) == 1 and scheme.lower() == "bearer":
-            found = await self._rules.verifier.verify_token(token.strip(" "))
-        if found is None:
+            found = await self._rules.verifier.verify(token.strip(" "))
+        if not isinstance(found, Identity):
             _log.warning("a request from %s has a token that is none", request.peer)
             return Answer(401, "this token is not one of this server's", (_WRONG,))
-        request.scope["user"] = AuthenticatedUser(found)
+        request.scope["user"] = found
         return None
 
     def _by_its_path(self, request: Request) -> Answer | None:

@@ -26,8 +26,9 @@ from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.inbound import InboundModernRoute, classify_inbound_request, find_duplicated_routing_header
 from starlette.types import Receive, Send
 
-from sandbox.server.clients import Caller, Client, metadata_in, subject_in
+from sandbox.server.clients import Caller, Client, metadata_in
 from sandbox.server.http.answers import Header
+from sandbox.server.http.identity import subject_of
 from sandbox.server.http.request import Request
 from sandbox.server.server import SandboxServer
 from sandbox.server.tools import Listed
@@ -99,7 +100,7 @@ class PlainCalls:
     def _own_session(self, request: Request) -> str | None:
         session = request.one(b"mcp-session-id") or ""
         client = self.server.clients.with_session(session)
-        return session if client is not None and client.subject == _subject(request) else None
+        return session if client is not None and client.is_of(subject_of(request)) else None
 
     def _plain(self, request: Request, message: t.JSONRPCRequest) -> _Call | None:
         params = message.params
@@ -136,13 +137,13 @@ class PlainCalls:
         versions = request.all(b"mcp-protocol-version")
         if len(versions) > 1 or (versions and versions[0] != client.version):
             return None
-        return Caller(client.who, client.session, metadata_in(request.scope)), client.version, client
+        return Caller(subject_of(request), client.session, metadata_in(request.scope)), client.version, client
 
     def _known(self, request: Request) -> Client | None:
         sessions = request.all(b"mcp-session-id")
         client = self.server.clients.with_session(sessions[0]) if len(sessions) == 1 else None
         # The SDK ends a session that it hears nothing of: now and then it has a call.
-        if client is None or client.subject != _subject(request) or client.silent():
+        if client is None or not client.is_of(subject_of(request)) or client.silent():
             return None
         return client
 
@@ -187,10 +188,6 @@ class PlainCalls:
         events = [*told, task.result()] if task.done() else []
         body = b"".join(b"event: message\ndata: " + _json(event) + b"\n\n" for event in events)
         return await send({"type": "http.response.body", "body": body})
-
-
-def _subject(request: Request) -> str:
-    return subject_in(request.scope)
 
 
 def _failed(request_id: t.RequestId, code: int, message: str) -> dict[str, Any]:

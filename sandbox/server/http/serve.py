@@ -20,12 +20,12 @@ from functools import partial
 from ipaddress import ip_address
 
 import uvicorn
-from mcp.server.auth.provider import TokenVerifier
 from starlette.types import Receive, Scope, Send
 
 from sandbox.errors import Code, HostUnavailable, SandboxError
 from sandbox.server.http.connections import IDLE_SECONDS, MAX_HEAD_BYTES, GuardedProtocol
 from sandbox.server.http.front import Front, Rules
+from sandbox.server.http.identity import Verifier
 from sandbox.server.http.metrics import exposition
 from sandbox.server.http.names import LOOPBACK, Names, named
 from sandbox.server.http.plain import PlainCalls
@@ -44,7 +44,7 @@ class Listening:
     host: str = "127.0.0.1"
     port: int = 8787
     path: str = "/mcp"
-    verifier: TokenVerifier | None = None
+    verifier: Verifier | None = None
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
 

@@ -1,7 +1,6 @@
 """Bearer tokens that the operator made: each has a name, and the name is the subject of its calls.
 
-Decides whether a token is one of them. Where a token is asked for at all is `sandbox.server.http.front`; a verifier of another
-kind (one that reads signed tokens) takes the place of `StaticTokens` there.
+Decides whether a token is one of them. Where a token is asked for at all is `sandbox.server.http.front`.
 
 Rules: a token comes from a file or the environment, never from a command line, where every user of the machine reads it; a file
 that others may read is refused; only digests are kept; every token is compared in the same time, whether or not one fits.
@@ -20,11 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mcp.server.auth.provider import AccessToken
-
-from sandbox.admission.subject import TOKEN_SCOPES
+from sandbox.admission.subject import TOKEN_SCOPES, Subject
 from sandbox.errors import SandboxError
 from sandbox.policy.refusal import one_of, quoted
+from sandbox.server.http.identity import Identity, Refused, Why
 
 SHORTEST = 20
 """Characters of a token. One that we make has 43, of 256 random bits."""
@@ -48,16 +46,23 @@ class StaticTokens:
 
     digests: tuple[tuple[str, bytes], ...] = field(repr=False)
     claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    _identities: dict[str, Identity] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    async def verify_token(self, token: str) -> AccessToken | None:
-        """The name behind a token, as the SDK's `TokenVerifier` says it; None where there is none."""
+    def __post_init__(self) -> None:
+        for name, _ in self.digests:
+            self._identities[name] = Identity(_subject(name, self.claims.get(name, {})))
+
+    async def verify(self, token: str) -> Identity | Refused:
+        """Whom a token stands for: its name, with what its line says behind it."""
         asked = _digest(token)
         found = [name for name, digest in self.digests if hmac.compare_digest(digest, asked)]
-        if not found:
-            return None
-        claims = dict(self.claims.get(found[0], {}))
-        scopes = list(claims.pop("scopes", TOKEN_SCOPES))
-        return AccessToken(token="", client_id=found[0], subject=found[0], scopes=scopes, claims=claims)
+        return self._identities[found[0]] if found else Refused(Why.UNKNOWN)
+
+
+def _subject(name: str, said: Mapping[str, Any]) -> Subject:
+    scopes = said.get("scopes", TOKEN_SCOPES)
+    claims = {key: value for key, value in said.items() if key != "scopes"}
+    return Subject(name, roles=said.get("roles", ()), tenant=said.get("tenant"), scopes=scopes, claims=claims)
 
 
 def tokens_of(text: str, source: str) -> StaticTokens:
