@@ -55,7 +55,7 @@ class Artefacts:
         """Open the cache and read the host's own components."""
         await asyncio.to_thread(self._cache.open)
         # Not by the package's own name: naming it would import it, and the engine with it.
-        gates = resources.files("sandbox.host").joinpath("gates")
+        gates = resources.files("sandbox.host").joinpath("gates", "native")
         texts = [gates.joinpath(name).read_bytes() for name in _OWN]
         self._own = tuple(Source(Digest(hashlib.sha256(text).hexdigest()), text, describe=False) for text in texts)
 
