@@ -18,6 +18,7 @@ from sandbox.admission.looking_back.asked import ASKED, told_of
 from sandbox.admission.spending.refusing import Warned
 from sandbox.admission.spending.reserving import Reservation
 from sandbox.audit import AuditLog, Event, EventType, Redactor
+from sandbox.audit.asked import asked
 from sandbox.components import Loaded
 from sandbox.config.spending import Metric
 from sandbox.errors import Code, SandboxError
@@ -53,7 +54,7 @@ class Attempt:
 
     def event(self, kind: EventType, **told: Any) -> Event:
         """Something that happened in it."""
-        return Event(kind, **_who(self.request), grants=self.grants, **told)
+        return Event(kind, **asked(self.request), grants=self.grants, **told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,12 @@ class Recording:
             # What may not go in is not written down either.
             kept_out = any(rule.startswith("content:") for rule in decision.rules)
             told |= {**({} if kept_out else {"arguments": request.arguments}), **self._asked(request)}
-        self.log.append(Event(kind, **told, **_who(request)), Redactor() if shown is None else shown.redactor)
+        self.log.append(Event(kind, **told, **asked(request)), Redactor() if shown is None else shown.redactor)
 
     def lost(self, request: CallRequest, error: SandboxError) -> None:
         """Nothing can be decided without the state: that is a refusal, and on record as one."""
         told: dict[str, Any] = {"decision": "deny", "code": error.code.value, "reason": error.message}
-        self.log.append(Event(EventType.ACCESS_DENIED, **told, **_who(request)), Redactor())
+        self.log.append(Event(EventType.ACCESS_DENIED, **told, **asked(request)), Redactor())
 
     def noticed(self, attempt: Attempt, kind: EventType, told: Mapping[str, Any]) -> None:
         """What an admission document found in a result."""
@@ -130,19 +131,6 @@ class Recording:
 
     def _asked(self, request: CallRequest) -> dict[str, Any]:
         return {"detail": {ASKED: told_of(request)}} if self.asks_again() else {}
-
-
-def _who(request: CallRequest) -> dict[str, Any]:
-    return {
-        "audit_id": request.request_id,
-        "subject": request.subject_id or None,
-        "session": request.session or None,
-        "component": request.component or None,
-        "digest": request.digest or None,
-        "tool": request.tool or None,
-        "arguments_digest": request.arguments_digest or None,
-        "generation": request.generation or None,
-    }
 
 
 def _spent(reservation: Reservation | None) -> dict[str, int]:

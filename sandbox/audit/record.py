@@ -110,7 +110,11 @@ class Event:
     type: EventType
     audit_id: str
     subject: str | None = None
+    tenant: str | None = None
     session: str | None = None
+    trace_id: str | None = None
+    address: str | None = None
+    user_agent: str | None = None
     component: str | None = None
     digest: str | None = None
     tool: str | None = None
@@ -144,7 +148,10 @@ def body(event: Event, *, now: float, source: str, redactor: Redactor) -> dict[s
     hidden: set[str] = set()
     return {
         "subject": _named(event.subject, redactor, hidden),
+        "tenant": _named(event.tenant, redactor, hidden),
         "session": _named(event.session, redactor, hidden),
+        "address": _named(event.address, redactor, hidden),
+        "user_agent": _named(event.user_agent, redactor, hidden),
         "component": _named(event.component, redactor, hidden),
         "tool": _named(event.tool, redactor, hidden),
         "reason": _named(event.reason, redactor, hidden),
@@ -169,6 +176,7 @@ def body(event: Event, *, now: float, source: str, redactor: Redactor) -> dict[s
         "redactions": sorted(hidden),
         "rules": event.rules,
         "source": source,
+        "trace_id": event.trace_id,
         "usage": event.usage,
     }
 

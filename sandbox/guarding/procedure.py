@@ -27,6 +27,7 @@ from sandbox.admission.spending.refusing import Refusal
 from sandbox.admission.spending.reserving import A_TOOL_CALL, Amounts, Budgets, Reservation
 from sandbox.admission.usage import UNKNOWN
 from sandbox.audit import AuditLog, Event, EventType
+from sandbox.audit.asked import asked
 from sandbox.config.spending import Metric
 from sandbox.errors import Code, NotAdmitted
 from sandbox.redaction.redact import Redactor
@@ -130,17 +131,9 @@ class Guard:
             return
         if decision is not None:
             told = {"reason": decision.reason, **told, "decision": decision.effect.value, "rules": decision.rules}
-        event = Event(
-            kind,
-            request.request_id,
-            subject=request.subject_id,
-            session=request.session,
-            tool=request.tool or request.action or None,
-            arguments_digest=request.arguments_digest or None,
-            detail={"resource": request.resource.name} if request.resource.name else {},
-            **told,
-        )
-        self.log.append(event, self.redactor)
+        told |= asked(request) | {"tool": request.tool or request.action or None}
+        detail = {"resource": request.resource.name} if request.resource.name else {}
+        self.log.append(Event(kind, detail=detail, **told), self.redactor)
 
 
 def digest_of_arguments(arguments: Any) -> str:
