@@ -36,8 +36,9 @@ from mcp.server.subscriptions import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from sandbox.admission.subject import NOTHING, Subject, nothing
+from sandbox.admission.subject import Subject, nothing
 from sandbox.server.http.identity import who_in
+from sandbox.telemetry.context import TRACEPARENT, TRACESTATE, read_context
 
 Context = ServerRequestContext[Any, Any]
 
@@ -50,7 +51,7 @@ SEND_SECONDS = 5.0
 """How long one client that does not read may keep the others from hearing of a change."""
 
 _STATE = "sandbox"
-_TOLD = {b"user-agent": "user_agent", b"traceparent": "trace"}
+_TOLD = {b"user-agent": "user_agent", b"traceparent": "trace", b"tracestate": "trace_state"}
 _log = logging.getLogger(__name__)
 
 
@@ -115,16 +116,16 @@ class Clients:
             who = client.who if ctx.request is None else who_in(ctx.request.scope)
             return Caller(who, client.session, _told(ctx))
         if ctx.request is not None:
-            return self.without_session(ctx.request.scope)
+            return self.without_session(ctx.request.scope, ctx.params)
         self._lasting.add(self._run)
-        return Caller(Subject.local(), self._run)
+        return Caller(Subject.local(), self._run, _told(ctx))
 
-    def without_session(self, scope: Mapping[str, Any]) -> Caller:
-        """Who makes a request of the era without sessions over HTTP, by the request's scope."""
+    def without_session(self, scope: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> Caller:
+        """Who makes a request of the era without sessions over HTTP, by the request's scope and its parameters."""
         who = who_in(scope)
         session = hashlib.sha256(repr((self._run, who.tenant, who.id)).encode()).hexdigest()[:32]
         self._lasting.add(session)
-        return Caller(who, session, metadata_in(scope))
+        return Caller(who, session, metadata_in(scope, params))
 
     def with_session(self, session_id: str) -> Client | None:
         """The handshake client of a session over HTTP, by the id that only it knows; None before it may be written to."""
@@ -199,12 +200,19 @@ def principal_of(ctx: Context) -> str:
     return repr((who.tenant, who.id))
 
 
-def metadata_in(scope: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a request over HTTP says of itself: the address that it comes from, its user agent, its trace."""
+def metadata_in(scope: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """What a request says of itself: its trace, and over HTTP the address that it comes from and its user agent.
+
+    The trace is the one of its `_meta` (SEP-414), where it has one, else that of its head.
+    """
     told = {name: value.decode("latin-1") for key, value in scope.get("headers", ()) if (name := _TOLD.get(key)) is not None}
-    peer = scope.get("client")
-    return {**told, "address": peer[0]} if peer else told
+    if peer := scope.get("client"):
+        told["address"] = peer[0]
+    meta = None if params is None else params.get("_meta")
+    if isinstance(meta, Mapping) and read_context(meta.get(TRACEPARENT)) is not None:
+        told |= {"trace": meta[TRACEPARENT], "trace_state": meta.get(TRACESTATE)}
+    return told
 
 
 def _told(ctx: Context) -> Mapping[str, Any]:
-    return NOTHING if ctx.request is None else metadata_in(ctx.request.scope)
+    return metadata_in({} if ctx.request is None else ctx.request.scope, ctx.params)

@@ -116,7 +116,7 @@ class PlainCalls:
             or _ASKS_MORE & meta.keys()
         ):
             return None
-        known = self._modern(request, message) if request.one(b"mcp-session-id") is None else self._handshake(request, meta)
+        known = self._modern(request, message) if request.one(b"mcp-session-id") is None else self._handshake(request, params)
         return None if known is None else _Call(listed, arguments, *known)
 
     def _modern(self, request: Request, message: t.JSONRPCRequest) -> tuple[Caller, str, None] | None:
@@ -128,16 +128,16 @@ class PlainCalls:
         route = classify_inbound_request({"method": message.method, "params": message.params}, headers=headers)
         if not isinstance(route, InboundModernRoute):
             return None
-        return self.server.clients.without_session(request.scope), route.protocol_version, None
+        return self.server.clients.without_session(request.scope, message.params), route.protocol_version, None
 
-    def _handshake(self, request: Request, meta: dict[str, Any]) -> tuple[Caller, str, Client] | None:
+    def _handshake(self, request: Request, params: dict[str, Any]) -> tuple[Caller, str, Client] | None:
         client = self._known(request)
-        if client is None or t.PROTOCOL_VERSION_META_KEY in meta:
+        if client is None or t.PROTOCOL_VERSION_META_KEY in params.get("_meta", {}):
             return None
         versions = request.all(b"mcp-protocol-version")
         if len(versions) > 1 or (versions and versions[0] != client.version):
             return None
-        return Caller(subject_of(request), client.session, metadata_in(request.scope)), client.version, client
+        return Caller(subject_of(request), client.session, metadata_in(request.scope, params)), client.version, client
 
     def _known(self, request: Request) -> Client | None:
         sessions = request.all(b"mcp-session-id")
