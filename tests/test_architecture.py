@@ -13,12 +13,12 @@ ROOT = Path(__file__).resolve().parents[1]
 # From left to right; those of one group know each other. The empty name is the package's own file.
 STAGES = (
     ("errors",),
+    ("telemetry",),
     ("redaction",),
     ("wit",),
     ("policy",),
     ("template",),
     ("config",),
-    ("telemetry",),
     ("admission",),
     ("host",),
     ("audit",),

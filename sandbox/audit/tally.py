@@ -9,30 +9,14 @@ bounded by the components of this host; of one call's denials those are counted 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 
 from sandbox.audit.record import Event, EventType
-
-BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""The upper bounds of the durations' histogram, in seconds; above the last one there is one more."""
+from sandbox.telemetry.durations import STEPS_S, Durations
 
 _ENDS = frozenset({EventType.TOOL_SUCCESS, EventType.TOOL_FAILURE})
 _DECIDED = frozenset({EventType.TOOL_INVOKE, EventType.ACCESS_DENIED, EventType.RATE_LIMIT_EXCEEDED, EventType.BUDGET_EXCEEDED})
-
-
-@dataclass(slots=True)
-class Durations:
-    """How long the calls of one component took: how many fell below each of `BUCKETS_S`, and their sum."""
-
-    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
-    seconds: float = 0.0
-
-    def add(self, seconds: float) -> None:
-        """One more call."""
-        self.buckets[bisect_left(BUCKETS_S, seconds)] += 1
-        self.seconds += seconds
 
 
 @dataclass(slots=True)
@@ -47,6 +31,8 @@ class Tally:
     ends: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Of calls, by component and how they ended."""
     durations: dict[str, Durations] = field(default_factory=dict)
+    written: Durations = field(default_factory=lambda: Durations(STEPS_S))
+    """How long a record took until it was written."""
 
     def count(self, event: Event) -> None:
         """Count a record that was written."""

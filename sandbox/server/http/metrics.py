@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sandbox.audit.tally import BUCKETS_S, Durations
 from sandbox.figures import Figures
+from sandbox.telemetry.durations import Durations
 from sandbox.template.cache import CacheMetrics
 
 _Labels = TypeVar("_Labels", bound=tuple[str, ...])
@@ -93,7 +93,7 @@ def _durations(durations: Mapping[str, Durations]) -> HistogramMetricFamily:
     )
     for component, took in sorted(durations.items()):
         below, buckets = 0, []
-        for bound, count in zip((*map(str, BUCKETS_S), "+Inf"), took.buckets, strict=True):
+        for bound, count in zip((*map(str, took.bounds), "+Inf"), took.buckets, strict=True):
             below += count
             buckets.append((bound, below))
         family.add_metric((component,), buckets, took.seconds)
