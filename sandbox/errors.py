@@ -37,6 +37,8 @@ class Code(StrEnum):
     TOOL_NOT_FOUND = "tool_not_found"
     GRANT_REFUSED = "grant_refused"
     GRANT_NOT_FOUND = "grant_not_found"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
     INVALID_ARGUMENTS = "invalid_arguments"
     GUEST_ERROR = "guest_error"
     TRAPPED = "trapped"
@@ -48,6 +50,9 @@ class Code(StrEnum):
     # Codes of a call that would go on under another admission, or later.
     ACCESS_DENIED = "access_denied"
     APPROVAL_REQUIRED = "approval_required"
+    APPROVAL_NOT_FOUND = "approval_not_found"
+    NOT_YOURS_TO_ANSWER = "not_yours_to_answer"
+    NO_LONGER_PENDING = "no_longer_pending"
     STOPPED = "stopped"
     CONTENT_WITHHELD = "content_withheld"
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
@@ -166,6 +171,21 @@ class NotAdmitted(SandboxError):  # noqa: N818 - it reads as the sentence it is
         """The error with the `rules` that decided and `retry_after_s`, where there are any."""
         wait = {} if self.retry_after_s is None else {"retry_after_s": self.retry_after_s}
         return {**super().to_json(), **({"rules": list(self.rules)} if self.rules else {}), **wait}
+
+
+class ApprovalPending(NotAdmitted):
+    """A call waits for a person's approval; made again after a yes, it runs. `approval` is the id, `command` what answers it."""
+
+    code = Code.APPROVAL_REQUIRED
+
+    def __init__(self, message: str, approval: str, *, rules: tuple[str, ...] = ()) -> None:
+        self.approval, self.command = approval, f"sandbox approvals approve {approval}"
+        help_ = f"show the person at the terminal this `command`, and make the call again after it: {self.command}"
+        super().__init__(message, help=help_, rules=rules)
+
+    def to_json(self) -> dict[str, Any]:
+        """The error with the `approval` that is pending, and the `command`."""
+        return {**super().to_json(), "approval": self.approval, "command": self.command}
 
 
 class HostUnavailable(SandboxError):  # noqa: N818 - it reads as the sentence it is

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.admission import new_request_id
-from sandbox.admission.spending.budgets import Whose, named_anywhere, parse_whose, run_gate
+from sandbox.admission.spending.budgets import Whose, named_anywhere, own_key, parse_whose, run_gate, whose_key
 from sandbox.admission.spending.counting import Shut, key_of
 from sandbox.admission.spending.lines import Calendar
 from sandbox.admission.spending.periods import milliseconds
@@ -85,7 +85,9 @@ class Budgeting:
         async with opened.changes.lock:
             since, told = opened.store.generation(), {"whose": str(named)}
             record = lambda: _record(opened, EventType.BUDGET_DROPPED, told, who)  # noqa: E731 - said once, called by the store
-            gone = opened.store.drop_budget(str(named), opened.clock(), before_commit=record)
+            now, keys = opened.clock(), (str(named), *([own_key(named.name)] if named.kind == "runs" else []))
+            dropped = [opened.store.drop_budget(key, now, before_commit=record) for key in keys]
+            gone = next((one for one in dropped if one is not None), None)
             if gone is None:
                 raise NotFound(f"no budget was set for {named.told}", help="`sandbox budget show` lists those that are")
             telling = opened.tell_others(since)
@@ -100,7 +102,7 @@ class Budgeting:
             return ()
         terms, now = budgets.terms, opened.clock()
         named = tuple(map(parse_whose, whose)) or tuple(
-            dict.fromkeys((*named_anywhere(terms.maxima, terms.budgets), *map(parse_whose, terms.was_set)))
+            dict.fromkeys((*named_anywhere(terms.maxima, terms.budgets), *map(whose_key, terms.was_set)))
         )
         return tuple(standing for each in named for standing in _standing(budgets, each, now))
 

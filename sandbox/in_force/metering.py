@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -70,6 +70,8 @@ class Metering:
         self._counts: UsageStore | None = None
         self._made_of: object = self
         self._was_set: dict[str, Budget] | None = None
+        self.set_by: Mapping[str, str] = {}
+        """Who set the budgets that were set when the store was last read, by their keys."""
         self._last_set: dict[str, Budget] | None = None
         self._budgets: Budgets | None = None
         self._settling: Budgets | None = None
@@ -108,11 +110,13 @@ class Metering:
 
     def _set_now(self) -> dict[str, Budget]:
         try:
-            return {one.whose: Budget.model_validate_json(one.text) for one in self._store.budgets()}
+            rows = self._store.budgets()
         except StoreChangedError:
             if self._last_set is None:
                 raise
             return self._last_set
+        self.set_by = {one.whose: one.who for one in rows}
+        return {one.whose: Budget.model_validate_json(one.text) for one in rows}
 
     def seen(self, request: CallRequest, now: float) -> Seen:
         """What a condition may look at before a request."""

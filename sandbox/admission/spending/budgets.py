@@ -22,6 +22,8 @@ KINDS = ("users", "tenants", "components", "runs")
 _SINGULAR = {"users": "user", "tenants": "tenant", "components": "component", "runs": "run"}
 DEFAULT_RUN = "default"
 MAX_NAME = 256
+OWN = "own"
+"""What the key of a budget begins with that an application set for a run of its own: it holds beside every other."""
 NONE_SET: Mapping[str, Budget] = {}
 
 
@@ -61,6 +63,17 @@ def parse_whose(text: str) -> Whose:
         help_ = "write `global`, `users/NAME`, `tenants/NAME`, `components/NAME` or `runs/NAME`"
         raise SandboxError(f"{quoted(text)} has no budget", help=help_, code=Code.INVALID_ARGUMENTS)
     return Whose(kind, name)
+
+
+def whose_key(key: str) -> Whose:
+    """Whose budget was set under a key: one that an application set is its run's."""
+    kind, _, name = key.partition("/")
+    return Whose("runs", name) if kind == OWN else parse_whose(key)
+
+
+def own_key(run: str) -> str:
+    """The key of the budget that an application sets for a run of its own."""
+    return f"{OWN}/{run}"
 
 
 def named_anywhere(*sections: BudgetSection | None) -> tuple[Whose, ...]:
@@ -181,6 +194,8 @@ def _in_force(
     """The budgets of somebody; what another has taken the place of is still counted, for when it holds again."""
     if (found := named_in(maxima, whose)) is not None:
         yield *found, Holds.REFUSES
+    if whose.kind == "runs" and (own := was_set.get(own_key(whose.name))) is not None:
+        yield f"own budget of {whose}", own, Holds.REFUSES
     operators = was_set.get(str(whose))
     if operators is not None:
         yield f"budget set {whose}", operators, Holds.REFUSES

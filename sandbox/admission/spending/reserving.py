@@ -37,6 +37,7 @@ A_TOOL_CALL: Amounts = {Metric.REQUESTS: 1, Metric.TOOL_CALLS: 1}
 A_MODEL_CALL: Amounts = {Metric.REQUESTS: 1, Metric.LLM_CALLS: 1}
 NOTHING: Amounts = {}
 _KEPT_BOUNDS = 4096
+_NO_PRICES = PriceList()
 
 
 @dataclass(slots=True)
@@ -102,8 +103,12 @@ class Budgets:
         there = [label for (label, _), held in zip(labels, found[len(lines) :], strict=True) if held]
         return usage_of(dict(zip(lines, found, strict=False)), there, terms.prices.call_micros(request.tool))
 
-    def reserve(self, request: CallRequest, now: float, estimate: Amounts = A_TOOL_CALL) -> Reservation | Refusal:
-        """Take what a call needs, or say why it may not run.
+    def reserve(
+        self, request: CallRequest, now: float, estimate: Amounts = A_TOOL_CALL, *, once: Sequence[Line] = (), priced: bool = True
+    ) -> Reservation | Refusal:
+        """Take what a call needs, or say why it may not run. Of each line of `once` one is taken in the same step.
+
+        What is not `priced` is no call: it costs what is estimated.
 
         Raises HostUnavailable where the store does not answer, SandboxError for an amount that is none.
         """
@@ -111,17 +116,19 @@ class Budgets:
             whole(**{metric.value: amount for metric, amount in estimate.items()})
         terms, now_ms = self.terms, milliseconds(now)
         bounds = self._bounds(whose_of(request))
-        cost = terms.prices.call_micros(request.tool) + estimate.get(Metric.COST, 0)
-        amounts = {**estimate, Metric.COST: cost}
+        prices = terms.prices if priced else _NO_PRICES
+        amounts = _estimated(prices, request, estimate)
         if (over := over_cap(bounds.caps, amounts)) is not None:
             return over
-        asked = [(line, _asked(line, amounts)) for line in self._lines(request, bounds)]
-        asked = [(line, amount) for line, amount in asked if amount or line.metric in MEASURED]
         together = terms.never_together if terms.blocks else ()
-        asked += meeting_lines(request.session, terms.labels_of(request), together)
+        asked = [
+            *((line, 1) for line in once),
+            *self._asked(request, bounds, amounts),
+            *meeting_lines(request.session, terms.labels_of(request), together),
+        ]
         gates = self._gates(request, bounds)
         if not asked and not gates:
-            return Reservation(request, bounds, prices=terms.prices)
+            return Reservation(request, bounds, prices=prices)
         answer = self.store.take([line.claim(amount, now_ms) for line, amount in asked], gates, now_ms)
         match answer:
             case Shut():
@@ -131,7 +138,7 @@ class Budgets:
             case Taken():
                 held = [_Held(line, slot, amount) for (line, amount), slot in zip(asked, answer.slots, strict=True)]
                 warnings = warned([one.line for one in held], answer.held, [one.amount for one in held])
-                return Reservation(request, bounds, held, warnings, answer.trials, terms.prices)
+                return Reservation(request, bounds, held, warnings, answer.trials, prices)
 
     def charge(self, reservation: Reservation, used: Amounts, now: float) -> Refusal | None:
         """Take what a call has used so far beyond what it has taken; why it has to stop, or None.
@@ -190,10 +197,25 @@ class Budgets:
             reservation.settled = True
             self.store.add([one.line.change(one.slot, -one.amount) for one in reservation.held], milliseconds(now))
 
+    def has_room(self, request: CallRequest, now: float, estimate: Amounts) -> bool:
+        """Whether `reserve` would take this, which is not priced, as far as a look tells: others take meanwhile."""
+        bounds, now_ms = self._bounds(whose_of(request)), milliseconds(now)
+        amounts = _estimated(_NO_PRICES, request, estimate)
+        shut = {gate.name for gate in self.store.gates() if gate.until_ms is None or gate.until_ms > now_ms}
+        if over_cap(bounds.caps, amounts) is not None or not shut.isdisjoint(gate.name for gate in self._gates(request, bounds)):
+            return False
+        claims = [line.claim(amount, now_ms) for line, amount in self._asked(request, bounds, amounts)]
+        held = self.store.held(claims)
+        return all(one.limit is None or there + one.amount <= one.limit for one, there in zip(claims, held, strict=True))
+
     def standing(self, several: Iterable[Whose], now: float) -> tuple[tuple[Line, int], ...]:
         """Every limit of the budgets of these, with what is taken of it."""
         lines = [line for line in self._bounds(tuple(several)).lines.values() if line.limit is not None]
         return tuple(zip(lines, self.store.held([line.claim(0, milliseconds(now)) for line in lines]), strict=True))
+
+    def _asked(self, request: CallRequest, bounds: Bounds, amounts: Amounts) -> list[tuple[Line, int]]:
+        asked = ((line, _asked(line, amounts)) for line in self._lines(request, bounds))
+        return [(line, amount) for line, amount in asked if amount or line.metric in MEASURED]
 
     def _lines(self, request: CallRequest, bounds: Bounds) -> list[Line]:
         rates = rates_of(self.terms.rates, request, self.terms.actions_of)
@@ -244,6 +266,10 @@ class Budgets:
         if failed >= breaker.failures or gate in reservation.trials:
             why = f"the tool `{tool}` failed {failed} times within {breaker.within}"
             self.store.shut(Shut(gate, now_ms + parse_time(breaker.pause), why, now_ms))
+
+
+def _estimated(prices: PriceList, request: CallRequest, estimate: Amounts) -> dict[Metric, int]:
+    return {**estimate, Metric.COST: prices.call_micros(request.tool) + estimate.get(Metric.COST, 0)}
 
 
 def _asked(line: Line, amounts: Amounts) -> int:
