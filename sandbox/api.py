@@ -24,13 +24,16 @@ from sandbox.admission.subject import NOTHING
 from sandbox.audit import AuditLog
 from sandbox.audit.tail import tail
 from sandbox.changes.admitted import Admitted
+from sandbox.changes.answering import Answering
 from sandbox.changes.applying import Changes
+from sandbox.changes.approving import Approvals
 from sandbox.changes.asking import Inquiries, Person
 from sandbox.changes.budgeting import Budgeting
 from sandbox.changes.explaining import Explaining
 from sandbox.changes.granting import Granting
 from sandbox.changes.permissions import Permissions
 from sandbox.changes.roles import Roles
+from sandbox.changes.runs import Runs
 from sandbox.changes.signalling import Signalling
 from sandbox.changes.signals import Signals
 from sandbox.changes.stopping import Stopping
@@ -65,6 +68,7 @@ from sandbox.remote import answers
 from sandbox.result import CallResult
 from sandbox.state import Clock, Home, open_store, state_of
 from sandbox.state.clock import record_a_clock_set_back
+from sandbox.state.hidden import Hidden
 from sandbox.state.opening import open_key_values
 from sandbox.state.secrets import SecretStore
 from sandbox.state.usage import open_usage
@@ -78,7 +82,9 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("sandbox")
 
 
-class Sandbox(Loading, Admitted, Budgeting, Permissions, Installing, Roles, Sharing, Signalling, Workshop, Explaining):
+class Sandbox(
+    Loading, Admitted, Answering, Budgeting, Permissions, Installing, Roles, Runs, Sharing, Signalling, Workshop, Explaining
+):
     """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
 
     `home` is where state, record, cache and data lie; `state` says where grants are kept, as the configuration does, or `memory`.
@@ -186,6 +192,14 @@ class Sandbox(Loading, Admitted, Budgeting, Permissions, Installing, Roles, Shar
         self._listeners.append(self._metering.renew)
         self._keeping = Keeping(lambda: open_key_values(self._state, self._home, self._environment))
         authorizer = self._admitting.authorizer
+        self._approvals = Approvals(
+            store=self._store,
+            authorizer=authorizer,
+            log=self._log,
+            clock=self._clock,
+            hidden=Hidden.here_alone() if self._state.kind == "memory" else Hidden.by_user(self._environment),
+            given=self._components.assigned.given,
+        )
         self._dispatch = Dispatch(
             components=self._components,
             authorizer=authorizer,
@@ -199,6 +213,7 @@ class Sandbox(Loading, Admitted, Budgeting, Permissions, Installing, Roles, Shar
             why_not=self._changes.why_not,
             signalled=self._signals.refused,
             metering=self._metering,
+            approvals=self._approvals,
         )
         self._open = True
         record_a_clock_set_back(self._clock, self._log)
@@ -286,7 +301,7 @@ class Sandbox(Loading, Admitted, Budgeting, Permissions, Installing, Roles, Shar
         if (person := person or self._person) is None:
             return await self._dispatch.call(Call(tool, arguments, who, session, call_id, metadata))
         async with self._inquiries.of_call(person, who.id) as ask:
-            return await self._dispatch.call(Call(tool, arguments, who, session, call_id, metadata, ask))
+            return await self._dispatch.call(Call(tool, arguments, who, session, call_id, metadata, ask, person))
 
     def loaded(self) -> tuple[LoadedComponent, ...]:
         """Every component whose tools are shown, by name."""
@@ -395,6 +410,10 @@ class Sandbox(Loading, Admitted, Budgeting, Permissions, Installing, Roles, Shar
     def _kept(self) -> Kept:
         self._require_open()
         return Kept(self._registry, self._standing, self._granting)
+
+    def _approving(self) -> Approvals:
+        self._require_open()
+        return self._approvals
 
     def _authorizer(self) -> Authorizer:
         return self._admitting.authorizer

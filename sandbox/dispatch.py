@@ -3,16 +3,18 @@
     1. find     the tool and its component, by what the store says now
     2. spell    the arguments in their one form: what is decided about is what runs
     3. decide   may this subject make this call now, under the template that holds now, with the secrets of now
-    4. reserve  what it may use of its budgets and rates; what does not begin gives it back
-    5. count    one use of each grant that counts its uses; where one is gone, from 1 again without it
-    6. record   the attempt with its decision: no record, no call
-    7. invoke   the host, with the admission and the template, and charge it what it uses while it runs
-    8. keep     its denials, so that a person can grant from one
-    9. settle   what it used, whatever its end was
-   10. record   the denials, and the outcome, whatever it was
-   11. answer   with the outcome, and the body that says what is missing
+    4. approve  where a person has to: wait for the answer, and go from 1 again with it
+    5. reserve  what it may use of its budgets and rates; what does not begin gives it back
+    6. count    one use of each grant that counts its uses, and of the approval; where one is gone, from 1 again without it
+    7. record   the attempt with its decision: no record, no call
+    8. invoke   the host, with the admission and the template, and charge it what it uses while it runs
+    9. keep     its denials, so that a person can grant from one
+   10. settle   what it used, whatever its end was
+   11. record   the denials, and the outcome, whatever it was
+   12. answer   with the outcome, and the body that says what is missing
 
-Rule: between 3 and 7 nothing is awaited but the host, so a revoke finds a call either undecided or running.
+Rule: between 3 and 8 nothing is awaited but the host, so a revoke finds a call either undecided or running; after the wait of 4
+all begins anew.
 """
 
 from __future__ import annotations
@@ -30,16 +32,18 @@ from sandbox.admission import (
     Decision,
     Ruling,
     Subject,
+    Verdict,
     canonical_json,
     digest_of,
     new_request_id,
 )
+from sandbox.admission.approval import Approval
 from sandbox.admission.denied import STOPPED, not_admitted
 from sandbox.admission.spending.refusing import Refusal, Warned
 from sandbox.admission.subject import nothing
 from sandbox.admission.usage import UNKNOWN
 from sandbox.components import Components, Loaded, Running
-from sandbox.errors import Code, NotFound, SandboxError
+from sandbox.errors import Code, NotAdmitted, NotFound, SandboxError
 from sandbox.host.ending import CalledOff
 from sandbox.host.outcome import Denial, Ending, Outcome
 from sandbox.host.output import heard_here
@@ -80,12 +84,25 @@ class Invoker(Protocol):
         """
 
 
+class Approving(Protocol):
+    """What of approvals a call needs: `sandbox.changes.approving.Approvals`."""
+
+    def standing(self, request: CallRequest, decision: Decision) -> Approval | None:
+        """One that was approved, of exactly this request, and is not used yet."""
+
+    def use(self, approval: Approval, request: CallRequest) -> Approval | None:
+        """Use it up; None where another call was first."""
+
+    async def answered(self, request: CallRequest, decision: Decision, person: Any, *, again: bool) -> None:
+        """Wait until somebody has approved the request; raises NotAdmitted where nobody has. `person` is the client's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What somebody asks for. `session` and `subject` are the edge's word for who asks, `metadata` what it says of itself.
 
     `ask` has a person asked about what an ask rule keeps back, given the running call, its request id and what it wants: None for
-    a yes, else why not. Without it nobody can be asked.
+    a yes, else why not. Without it nobody can be asked. `person` is who is asked to approve the call, where somebody is there.
     """
 
     tool: str
@@ -95,6 +112,7 @@ class Call:
     call_id: str
     metadata: Mapping[str, Any] = field(default_factory=nothing)
     ask: Callable[[Running, str, Denial], Awaitable[str | None]] | None = None
+    person: Any = None
 
 
 @dataclass(slots=True)
@@ -115,6 +133,7 @@ class Dispatch:
     keeping: Keeping
     why_not: Callable[[Loaded, SmallestGrant], str | None]
     metering: Metering
+    approvals: Approving
     signalled: Callable[[CallRequest, Decision], Awaitable[None]] | None = None
     """Sends what a refusal asks for: a signal to the calls of its session."""
 
@@ -162,6 +181,7 @@ class Dispatch:
         return CallResult(outcome, attempt.request.request_id, body, attempt.grants, warnings)
 
     async def _admitted(self, call: Call) -> Attempt:
+        waited = False
         while True:
             await self.refresh()
             if call.call_id in self.components.running:
@@ -172,8 +192,14 @@ class Dispatch:
                 raise self._refused(request, call, Decision(Ruling.DENY, STOPPED, said_of(stop)), found)
             now = self.clock()
             seen = self.metering.seen(request, now) if self.authorizer.needs_usage else UNKNOWN
-            verdict = self.authorizer.admit(request, seen, now=now)
-            if found is None or verdict.admission is None:
+            verdict, approval = self.authorizer.admit(request, seen, now=now), None
+            if found is not None and verdict.decision.effect is Ruling.REQUIRE_APPROVAL:
+                approval = self.approvals.standing(request, verdict.decision)
+                if approval is None:
+                    await self._approved(request, call, verdict.decision, found, again=waited)
+                    waited = True
+                    continue
+            if found is None or (verdict.admission is None and approval is None):
                 await self._signal(request, verdict.decision)
                 raise self._refused(request, call, verdict.decision, found)
             component, tool = found
@@ -185,16 +211,36 @@ class Dispatch:
             try:
                 effective = component.effective_for(call.session)
                 if not effective.counted or self.store.take_uses(effective.counted, now):
-                    grants = tuple(grant.id for grant in effective.grants)
-                    in_use = self.secrets.of_call(effective.secrets, effective.redactor)
-                    given = (component, tool, effective.template, in_use, grants, now, reservation)
-                    attempt = Attempt(request, verdict.admission, *given)
-                    self.recording.begun(attempt)
-                    return attempt
+                    if approval is not None:
+                        verdict = self._by_approval(request, verdict, approval, now)
+                    if verdict.admission is not None:
+                        grants = tuple(grant.id for grant in effective.grants)
+                        in_use = self.secrets.of_call(effective.secrets, effective.redactor)
+                        given = (component, tool, effective.template, in_use, grants, now, reservation)
+                        attempt = Attempt(request, verdict.admission, *given)
+                        self.recording.begun(attempt)
+                        return attempt
             except BaseException:
                 self.metering.release(reservation)
                 raise
             self.metering.release(reservation)
+
+    async def _approved(
+        self, request: CallRequest, call: Call, decision: Decision, found: tuple[Loaded, Tool], *, again: bool
+    ) -> None:
+        """Wait until somebody has approved the call. Raises NotAdmitted where nobody has, which is recorded first."""
+        if not again:
+            await self._signal(request, decision)
+        try:
+            await self.approvals.answered(request, decision, call.person, again=again)
+        except NotAdmitted as error:
+            self._refused(request, call, decision, found)
+            raise error from None
+
+    def _by_approval(self, request: CallRequest, verdict: Verdict, approval: Approval, now: float) -> Verdict:
+        """The admission by an approval, which is used up in the same step; the verdict as it was where it is gone."""
+        used = self.approvals.use(approval, request)
+        return verdict if used is None else self.authorizer.approved(request, verdict.decision, used, now)
 
     def _request(self, call: Call, found: tuple[Loaded, Tool] | None) -> CallRequest:
         try:

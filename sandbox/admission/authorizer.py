@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from sandbox.admission.approval import RULE as APPROVED_BY
+from sandbox.admission.approval import Approval, State, bound_of
 from sandbox.admission.decision import Decision, Ruling
 from sandbox.admission.request import CallRequest, RequestId
 from sandbox.admission.subject import Subject
@@ -149,6 +151,23 @@ class Authorizer:
         now = self._clock() if now is None else now
         decision = self.evaluate(request, usage, now)
         return Verdict(decision, Admission(request, decision, now, key=_KEY) if decision.allowed else None)
+
+    def approved(self, request: CallRequest, decision: Decision, approval: Approval, now: float) -> Verdict:
+        """The admission of a request that needed an approval, by one of exactly it that this call has used up."""
+        ruleset = self.ruleset
+        if ruleset is None or approval.state is not State.USED or approval.used_by != request.request_id:
+            raise TypeError("an approval is used by the call that it admits")
+        if approval.bound != bound_of(request, decision, ruleset.identity):
+            raise TypeError("an approval is of one request, and of no other")
+        who = " and ".join(f"`{yes.who}`" for yes in approval.yeses)
+        rules = (*decision.rules, f"{APPROVED_BY}{approval.id}")
+        allowed = replace(decision, effect=Ruling.ALLOW, rules=rules, reason=f"{decision.reason}: approved by {who}", signal=None)
+        return Verdict(allowed, Admission(request, allowed, now, key=_KEY))
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether the document may have a person asked to approve a call."""
+        return self.ruleset is not None and self.ruleset.may_ask
 
     def signalled(self, refusal: Refusal) -> Decision:
         """What a budget or a rate refuses, with the signal that follows it."""

@@ -21,8 +21,8 @@ class Ruling(StrEnum):
 class Constraints:
     """What the deciding rules attach to their answer, merged to the stricter; None and empty are no constraint.
 
-    `approver_roles`: one approver of each; `retention_s`: the record is kept at least so long; `duties`: words that only
-    the caller understands.
+    `approver_roles`: one approver of each; `four_eyes`: two different people; `retention_s`: the record is kept at least so
+    long; `duties`: words that only the caller understands.
     """
 
     approver_roles: tuple[str, ...] = ()
@@ -30,6 +30,7 @@ class Constraints:
     retention_s: float | None = None
     log_level: str | None = None
     duties: tuple[str, ...] = ()
+    four_eyes: bool = False
 
 
 NO_CONSTRAINTS = Constraints()

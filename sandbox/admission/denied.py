@@ -10,6 +10,7 @@ from typing import Any
 from sandbox.admission.decision import Decision, Ruling
 from sandbox.errors import Code, NotAdmitted
 
+_NOBODY = "nobody can be asked about this one: approvals are of the calls of components, and of what an application guards"
 STOPPED = ("stopped",)
 """What a decision names as its rule where a stop decided."""
 
@@ -20,6 +21,6 @@ def not_admitted(decision: Decision, code: Code | None = None) -> NotAdmitted:
     if decision.rules == STOPPED:
         said = {"code": Code.STOPPED, "help": "`sandbox resume` lets calls run again"}
     elif decision.effect is Ruling.REQUIRE_APPROVAL:
-        said = {"code": Code.APPROVAL_REQUIRED, "help": "somebody has to approve it, which this version cannot ask for yet"}
+        said = {"code": Code.APPROVAL_REQUIRED, "help": _NOBODY}
     reason, wait = f"the call is not admitted: {decision.reason}", decision.retry_after_s
     return NotAdmitted(reason, retry_after_s=wait, rules=decision.rules, **said)

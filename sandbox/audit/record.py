@@ -69,8 +69,16 @@ class EventType(StrEnum):
     BUDGET_SET = "budget_set"
     BUDGET_DROPPED = "budget_dropped"
     BUDGET_REOPENED = "budget_reopened"
+    AUTH_SUCCESS = "auth_success"
+    AUTH_FAILURE = "auth_failure"
     SECURITY_ALERT = "security_alert"
     PROMPT_INJECTION = "prompt_injection"
+    APPROVAL_REQUESTED = "approval_requested"
+    APPROVAL_APPROVED = "approval_approved"
+    APPROVAL_DENIED = "approval_denied"
+    APPROVAL_EXPIRED = "approval_expired"
+    APPROVAL_WITHDRAWN = "approval_withdrawn"
+    APPROVAL_USED = "approval_used"
 
 
 class Severity(StrEnum):
@@ -95,6 +103,7 @@ _SEVERITY = {
     EventType.RATE_LIMIT_EXCEEDED: Severity.WARNING,
     EventType.BUDGET_EXCEEDED: Severity.WARNING,
     EventType.BUDGET_WARNING: Severity.WARNING,
+    EventType.AUTH_FAILURE: Severity.WARNING,
     EventType.SECURITY_ALERT: Severity.CRITICAL,
     EventType.PROMPT_INJECTION: Severity.WARNING,
 }
@@ -133,6 +142,10 @@ class Event:
     duration_ms: float | None = None
     generation: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+    keep_s: float | None = None
+    """How long a rule wants it kept, in seconds."""
+    level: str | None = None
+    """How much a rule wants recorded of it: a `LogLevel`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +186,7 @@ def body(event: Event, *, now: float, source: str, redactor: Redactor) -> dict[s
         "ending": event.ending,
         "generation": event.generation,
         "grants": event.grants,
+        "kept_until": None if event.keep_s is None else rfc3339(now + event.keep_s),
         "redactions": sorted(hidden),
         "rules": event.rules,
         "source": source,

@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from cachetools import TTLCache
 
@@ -65,6 +65,8 @@ class Answer(StrEnum):
     SESSION = "this session"
     UNTIL_REVOKED = "until revoked"
     NO = "no"
+    NOTHING = ""
+    """Not said: a no, which nobody gave."""
 
 
 _LIFETIMES: dict[Answer, Lifetime] = {Answer.ONCE: "once", Answer.SESSION: "session", Answer.UNTIL_REVOKED: "lasting"}
@@ -99,11 +101,23 @@ class Question:
         )
 
 
+class Asked(Protocol):
+    """What a person at a client is asked: a text, and the answers that count."""
+
+    @property
+    def text(self) -> str:
+        """The question in words."""
+
+    @property
+    def choices(self) -> tuple[Answer, ...]:
+        """The answers that count; any other is a no."""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """Somebody who can be asked: how, who that is in the record, and for how long at most a yes of theirs is good."""
 
-    ask: Callable[[Question], Awaitable[Answer]]
+    ask: Callable[[Asked], Awaitable[Answer]]
     who: str = "local"
     most: Lifetime = "session"
 
@@ -200,7 +214,7 @@ class Inquiry:
         finally:
             inquiries.open.remove(waiting)
             self.seconds -= time.monotonic() - began
-        if said is Answer.NO and call.session is not None:
+        if said in (Answer.NO, Answer.NOTHING) and call.session is not None:
             inquiries.declined[_same(call, question)] = True
         if said is Answer.NO or said not in question.choices:
             return Answer.NO, "a person was asked and did not allow it"

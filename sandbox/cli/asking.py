@@ -15,7 +15,7 @@ import os
 import sys
 from dataclasses import dataclass, field
 
-from sandbox.changes.asking import Answer, Person, Question
+from sandbox.changes.asking import Answer, Asked, Person, Question
 from sandbox.cli.confirming import forget_typed
 from sandbox.cli.terminal import Terminal, safe
 
@@ -38,7 +38,7 @@ class _Asking:
     descriptor: int
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Asked) -> Answer:
         """Show the question, and read one line."""
         async with self._turn:
             self.terminal.note(said(question))
@@ -60,20 +60,22 @@ class _Asking:
             loop.remove_reader(self.descriptor)
 
 
-def said(question: Question) -> str:
+def said(question: Asked) -> str:
     """The question for somebody who may see the host's paths."""
+    if not isinstance(question, Question):
+        return question.text
     host = "" if question.host_path == question.path else f"  which is {safe(question.host_path)}\n"
     first, path, *rest = question.text.split("\n")
     return "\n".join([first, path, *([host.rstrip()] if host else []), *rest])
 
 
-def offered(question: Question) -> str:
+def offered(question: Asked) -> str:
     """The answers that count."""
     words = " · ".join(f"[{answer.value[0]}]{answer.value[1:]}" for answer in question.choices)
     return f"{words} (no answer is a no): "
 
 
-def heard(line: str, question: Question) -> Answer:
+def heard(line: str, question: Asked) -> Answer:
     """What a line says: the word of an answer or its first letter."""
     word = line.strip().lower()
     found = next((answer for answer in Answer if answer.value == word), _LETTERS.get(word, Answer.NO))

@@ -25,7 +25,15 @@ class Exit(IntEnum):
     PIPE = 141
 
 
-_USAGE = frozenset({Code.TOOL_NOT_FOUND, Code.INVALID_ARGUMENTS, Code.COMPONENT_NOT_FOUND, Code.GRANT_NOT_FOUND})
+_USAGE = frozenset(
+    {
+        Code.TOOL_NOT_FOUND,
+        Code.INVALID_ARGUMENTS,
+        Code.COMPONENT_NOT_FOUND,
+        Code.GRANT_NOT_FOUND,
+        Code.APPROVAL_NOT_FOUND,
+    }
+)
 _DOCUMENT = frozenset(
     {
         Code.POLICY_NOT_FOUND,

@@ -28,6 +28,7 @@ DELETE_FILES, NETWORK_ACCESS = "delete_files", "network_access"
 INJECTION = "prompt-injection"
 INLINE = 1_024
 """Characters and items of a result that are looked through at once: at worst five milliseconds of card numbers."""
+_ASKED_TOO_LATE = "the call ran, and its result needs an approval, which comes before a call alone: it is kept back"
 _KEPT_BACK = "the call ran, and its result is kept back"
 
 
@@ -101,7 +102,7 @@ def _small(outcome: Outcome) -> bool:
 
 def _said(found: Inspected) -> str:
     asked = found.effect is Ruling.REQUIRE_APPROVAL
-    said = "the call ran, and its result needs an approval, which this version cannot ask for yet" if asked else _KEPT_BACK
+    said = _ASKED_TOO_LATE if asked else _KEPT_BACK
     return f"{said}: it holds {found.reason}"
 
 

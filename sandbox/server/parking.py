@@ -25,7 +25,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from sandbox.admission import canonical_json, digest_of
-from sandbox.changes.asking import Answer, Person, Question
+from sandbox.changes.asking import Answer, Asked, Person
 from sandbox.errors import GrantError
 from sandbox.host.asking import ANSWER_SECONDS
 from sandbox.policy.grants import Lifetime
@@ -51,10 +51,10 @@ def schema(choices: tuple[Answer, ...]) -> dict[str, Any]:
 
 
 def read(given: object) -> Answer:
-    """What a client's answer says."""
-    if not isinstance(given, t.ElicitResult) or given.action != "accept":
-        return Answer.NO
-    said = (given.content or {}).get(ANSWER)
+    """What a client's answer says; what is neither a yes nor a no is nothing."""
+    if not isinstance(given, t.ElicitResult) or given.action == "cancel":
+        return Answer.NOTHING
+    said = (given.content or {}).get(ANSWER) if given.action == "accept" else None
     return next((answer for answer in Answer if answer.value == said), Answer.NO)
 
 
@@ -66,10 +66,10 @@ class _Parked:
     ctx: Context
     task: asyncio.Task[Shown] | None = None
     asks: asyncio.Event = field(default_factory=asyncio.Event)
-    question: Question | None = None
+    question: Asked | None = None
     answer: asyncio.Future[Answer] | None = None
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Asked) -> Answer:
         """Have the question carried out, and wait."""
         self.question, self.answer = question, asyncio.get_running_loop().create_future()
         self.asks.set()
@@ -101,7 +101,7 @@ class Parking:
         for state in tuple(self._away):
             self._forget(state)
 
-    def _person(self, ctx: Context, caller: Caller, ask: Callable[[Question], Awaitable[Answer]]) -> Person | None:
+    def _person(self, ctx: Context, caller: Caller, ask: Callable[[Asked], Awaitable[Answer]]) -> Person | None:
         return Person(ask, f"mcp:{caller.subject}", self._most) if can_ask(ctx) else None
 
     async def _resumed(
@@ -157,10 +157,10 @@ def _seen(task: asyncio.Task[Shown]) -> None:
         task.exception()
 
 
-async def _pushed(ctx: Context, question: Question) -> Answer:
+async def _pushed(ctx: Context, question: Asked) -> Answer:
     try:
         # Without the related request it would go to a stream that a client need not have open.
         given = await ctx.session.elicit_form(question.text, schema(question.choices), related_request_id=ctx.request_id)
     except (MCPError, ValidationError):
-        return Answer.NO
+        return Answer.NOTHING
     return read(given)

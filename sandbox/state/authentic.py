@@ -37,10 +37,14 @@ SEALED = {
     "stops": "SELECT * FROM stops ORDER BY scope",
     "budgets": "SELECT * FROM budgets ORDER BY whose",
     "workflows": "SELECT * FROM workflows ORDER BY name",
+    "approvals": "SELECT * FROM approvals WHERE state IN ('pending', 'approved') ORDER BY id",
 }
-"""What is sealed, of long texts their digests. Grants that have ended give nothing: they may be read and are not relied on."""
+"""What is sealed, of long texts their digests. Grants that have ended and approvals that are closed give nothing: they may be
+read and are not relied on."""
 
-_ADDED = ("roles", "stops", "budgets", "workflows")
+_LATER = ("approvals",)
+"""Tables that came after the second form of the codes: in a store that was sealed before they have no code, and are empty."""
+_ADDED = ("roles", "stops", "budgets", "workflows", *_LATER)
 """Tables that are sealed since the second form of the codes; in a store that was sealed before they must be empty."""
 
 KEY_BYTES = 32
@@ -85,7 +89,11 @@ class Authentic:
         key = self._existing_key()
         if key is None:
             raise StoreChangedError("its key is gone")
-        wrong = tuple(name for name in SEALED if not _same(seals.get(name), _code(db, key, name, version)))
+        wrong = tuple(
+            name
+            for name in SEALED
+            if not _same(seals.get(name), _code(db, key, name, version)) and not _came_later(db, seals, name)
+        )
         if wrong and not _sealed_before(db, key, seals, version):
             raise StoreChangedError(f"`{'`, `'.join(wrong)}` {'is' if len(wrong) == 1 else 'are'} not as it was left", wrong)
         if version < mark.version:
@@ -199,9 +207,18 @@ def _version(db: sqlite3.Connection) -> int:
     return 0 if found is None else int(found[0])
 
 
+def _came_later(db: sqlite3.Connection, seals: dict[str, str], name: str) -> bool:
+    """Whether the store was sealed before there was such a table."""
+    return name in _LATER and name not in seals and _is_empty(db, name)
+
+
+def _is_empty(db: sqlite3.Connection, name: str) -> bool:
+    return not db.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchall()  # noqa: S608 - names of our own
+
+
 def _sealed_before(db: sqlite3.Connection, key: bytes, seals: dict[str, str], version: int) -> bool:
     """Whether the codes are those of the first form, which no change since has written: an old one belongs to an old number."""
-    if any(db.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchall() for name in _ADDED):  # noqa: S608 - names of our own
+    if not all(_is_empty(db, name) for name in _ADDED):
         return False
     names = [name for name in SEALED if name not in _ADDED]
     return all(_same(seals.get(name), _code(db, key, name, version, form="sandbox")) for name in names)

@@ -28,6 +28,7 @@ TABLES = (
     "denials",
     "budgets",
     "workflows",
+    "approvals",
 )
 """The tables that are kept elsewhere, in the order by which they are known there."""
 

@@ -101,7 +101,15 @@ ALTER TABLE workflows ADD COLUMN holders TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE workflows ADD COLUMN uris TEXT NOT NULL DEFAULT '[]';
 """
 
-STEPS = (_FIRST, _INSTALLED, _LIFETIMES, _BY_DIGEST, _SEALS, _LISTINGS, _ROLES, _BUDGETS, _WORKFLOWS, _HOLDERS)
+_APPROVALS = """
+CREATE TABLE approvals (
+  id TEXT PRIMARY KEY, key TEXT NOT NULL, state TEXT NOT NULL, subject TEXT NOT NULL, requested_at REAL NOT NULL,
+  expires_at REAL NOT NULL, body TEXT NOT NULL, sealed TEXT
+) STRICT;
+CREATE INDEX approvals_of ON approvals (key);
+"""
+
+STEPS = (_FIRST, _INSTALLED, _LIFETIMES, _BY_DIGEST, _SEALS, _LISTINGS, _ROLES, _BUDGETS, _WORKFLOWS, _HOLDERS, _APPROVALS)
 """From an empty file to the schema of today: a store of version n takes the steps after the n-th. A step is never changed."""
 
 VERSION = len(STEPS)

@@ -1,4 +1,4 @@
-"""Remember grants, accepted documents, roles, stops and denials, for several processes at once and over a crash.
+"""Remember grants, accepted documents, roles, stops, approvals and denials, for several processes at once and over a crash.
 
 Decides what is consistent, never what it means. One interface; where the rows are kept is the business of its `Tables`: one
 SQLite file, this process's memory, or a Redis server that several hosts share. Every change of what gives or takes authority is
@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 from sandbox.errors import HostUnavailable
+from sandbox.state.approvals import StoredApprovals
 from sandbox.state.budgets import StoredBudgets
 from sandbox.state.components import StoredComponents
 from sandbox.state.denials import StoredDenials
@@ -25,7 +26,16 @@ from sandbox.state.tables import LostError, Tables, note_latest
 from sandbox.state.workflows import StoredWorkflows
 
 
-class Store(StoredGrants, StoredComponents, StoredRoles, StoredStops, StoredBudgets, StoredWorkflows, StoredDenials):
+class Store(
+    StoredGrants,
+    StoredComponents,
+    StoredRoles,
+    StoredStops,
+    StoredBudgets,
+    StoredWorkflows,
+    StoredApprovals,
+    StoredDenials,
+):
     """One process's hand on a store; every method raises HostUnavailable where that cannot be used."""
 
     def __init__(self, tables: Tables) -> None:

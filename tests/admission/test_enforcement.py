@@ -157,6 +157,7 @@ ROWS: tuple[tuple[str, str, Asked, Ruling, Asked | None], ...] = (
     ("rules[].constraints.log_level", rule("effect: allow, constraints: {log_level: detailed}"), Asked(), DENY, None),
     ("rules[].constraints.obligations", rule("effect: allow, constraints: {obligations: [x]}"), Asked(), DENY, None),
     ("approvals.require", f"{OPEN}approvals: {{require: [a__b]}}", Asked("a__b"), ASK, Asked("a__c")),
+    ("approvals.four_eyes", f"{OPEN}approvals: {{four_eyes: [b]}}", Asked("a__b"), ASK, Asked("a__c")),
     ("approvals.except", f"{OPEN}approvals: {{require: ['a__*'], except: [a__c]}}", Asked("a__b"), ASK, Asked("a__c")),
     (
         "content[].pattern",
@@ -222,6 +223,8 @@ def test_a_request_runs_into_each_key(row: tuple[str, str, Asked, Ruling, Asked 
     assert SAID.get(name, "") in found.reason
     if name.endswith("approver_role"):
         assert found.constraints.approver_roles == ("boss",)
+    if name.endswith("four_eyes"):
+        assert found.constraints.four_eyes
     if name.endswith("approval_timeout"):
         assert found.constraints.approval_timeout_s == 3600
     assert allowed is None or allowed.decided(text).effect is ALLOW

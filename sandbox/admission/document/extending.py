@@ -44,6 +44,7 @@ def over(base: AdmissionDocument, own: AdmissionDocument) -> AdmissionDocument:
         rules=_rules(base, own),
         approvals=Approvals.model_construct(
             require=(*base.approvals.require, *own.approvals.require),
+            four_eyes=(*base.approvals.four_eyes, *own.approvals.four_eyes),
             exceptions=(*_excepted(base.approvals, own.approvals), *_excepted(own.approvals, base.approvals)),
         ),
         content=(*base.content, *own.content),

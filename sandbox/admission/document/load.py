@@ -32,7 +32,6 @@ from sandbox.policy.tree import Path, Tree, read_tree, show_path
 ANY = "*"
 _NAMED = frozenset({"extends", "roles", "scopes", "session"})
 NOT_YET: Mapping[Path, str] = {
-    ("approvals", "four_eyes"): "nobody is asked yet: what needs an approval is refused; take it out",
     ("audit",): "the record is always detailed, chained and kept; take it out",
 }
 """Keys that ADMISSION names and a later version will enforce: what is accepted is enforced, so until then they are refused."""

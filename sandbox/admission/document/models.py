@@ -197,10 +197,11 @@ class Session(Strict):
 
 
 class Approvals(Strict):
-    """Tools whose every call needs an approval."""
+    """Tools whose every call needs an approval, and actions that need one of two different people."""
 
     require: _Tools = ()
     exceptions: Annotated[_Tools, Field(alias="except")] = ()
+    four_eyes: _Names = ()
 
 
 class Signals(Strict):

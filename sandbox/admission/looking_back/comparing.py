@@ -131,7 +131,7 @@ def _of_tools(documents: tuple[AdmissionDocument, ...]) -> Iterator[CallRequest]
         patterns += [tool for kind in one.actions.values() for tool in kind.tools]
         patterns += [tool for label in one.session.labels.values() for tool in label.tools]
         names |= dict.fromkeys(pattern.replace("*", "x") for pattern in patterns)
-        actions = [*(one.allowed_actions or ()), *one.blocked_actions, *one.actions]
+        actions = [*(one.allowed_actions or ()), *one.blocked_actions, *one.actions, *one.approvals.four_eyes]
         names |= dict.fromkeys(f"other__{action}" for action in actions)
     for name in names:
         yield replace(_blank(), tool=name)

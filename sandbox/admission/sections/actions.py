@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from sandbox.admission.conditions.facts import Facts
 from sandbox.admission.conditions.patterns import any_covers
-from sandbox.admission.decision import Ruling
+from sandbox.admission.decision import Constraints, Ruling
 from sandbox.admission.document.models import AdmissionDocument
 from sandbox.admission.request import CallRequest
 from sandbox.admission.sections.roles import Kept
@@ -66,17 +66,22 @@ class Actions:
 
 
 class Approved:
-    """Tools whose every call needs an approval."""
+    """Tools whose every call needs an approval, and actions that need one of two different people."""
 
     name = "approvals"
 
     def __init__(self, document: AdmissionDocument) -> None:
-        self._required, self._excepted = any_covers(document.approvals.require), any_covers(document.approvals.exceptions)
-        self.configured = bool(document.approvals.require)
+        said = document.approvals
+        self._required, self._excepted = any_covers(said.require), any_covers(said.exceptions)
+        self._four_eyes = frozenset(said.four_eyes)
+        self.configured = bool(said.require or said.four_eyes)
         self._needs = Kept[str, bool](lambda tool: self._required(tool) and not self._excepted(tool))
 
     def vote(self, facts: Facts) -> Vote | None:
         """Ask for an approval, or abstain."""
+        if by_two := self._four_eyes & facts.actions:
+            told = f"the action `{min(by_two)}` needs an approval of two different people"
+            return Vote(self.name, Ruling.REQUIRE_APPROVAL, ("approvals.four_eyes",), told, Constraints(four_eyes=True))
         tool = facts.request.tool
         if not tool or not self._needs[tool]:
             return None

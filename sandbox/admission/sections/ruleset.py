@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from sandbox.admission.conditions.facts import USAGE, Facts
 from sandbox.admission.conditions.when import fields_of
 from sandbox.admission.decision import Decision, Ruling
 from sandbox.admission.document.models import AdmissionDocument
-from sandbox.admission.request import CallRequest
+from sandbox.admission.request import CallRequest, digest_of
 from sandbox.admission.sections.actions import Actions, Approved, Together
 from sandbox.admission.sections.content import Content, Inspected
 from sandbox.admission.sections.roles import Kept, Roles, Scopes
@@ -25,7 +26,7 @@ from sandbox.admission.sections.vote import STRICTER, Check, Section, Vote, merg
 from sandbox.admission.signal import Signal
 from sandbox.admission.subject import Subject
 from sandbox.admission.usage import Usage
-from sandbox.admission.words import Method, Template
+from sandbox.admission.words import Method, Template, Treatment
 from sandbox.redaction import Redactor
 
 DEFAULT = "default"
@@ -52,9 +53,19 @@ class Ruleset:
         )
         self.sections = tuple(each for each in every if each.configured)
         self.needs_usage = any(field.startswith(f"{USAGE}.") for field in _fields(document)) or self.together.configured
+        self.may_ask = _may_ask(document) or bool(checks)
         self._handles = handles
         self._default = document.default
         self._lasting = Kept(self._alone)
+
+    @cached_property
+    def identity(self) -> str:
+        """What tells this document from another: the digest of its text; of one that was made in Python, of what it says."""
+        return self.document.digest or digest_of(repr(self.document).encode())
+
+    def unmet(self, decision: Decision) -> tuple[str, ...]:
+        """The obligations of a decision that nobody here meets."""
+        return tuple(each for each in decision.obligations if each not in self._handles)
 
     def facts(self, request: CallRequest, usage: Usage) -> Facts:
         """The request, and what the document makes of it."""
@@ -175,6 +186,15 @@ def _deciding(votes: list[Vote]) -> list[Vote]:
         if deciding := [vote for vote in votes if vote.effect is effect and vote.rules]:
             return deciding
     return []
+
+
+def _may_ask(document: AdmissionDocument) -> bool:
+    """Whether a request may need an approval."""
+    said, signals = document.approvals, document.signals
+    effects = (*(rule.effect for rule in document.rules), *(kind.default for kind in document.actions.values()))
+    content = any(line.action is Treatment.REQUIRE_APPROVAL for line in document.content)
+    stops = Signal.SIGSTOP in (signals.on_warning, signals.on_violation)
+    return bool(said.require or said.four_eyes or content or stops) or Ruling.REQUIRE_APPROVAL in effects
 
 
 def _fields(document: AdmissionDocument) -> Iterable[str]:

@@ -102,6 +102,7 @@ def merged(several: Iterable[Constraints]) -> Constraints:
         retention_s=max(kept, default=None),
         log_level=max(levels, key=_LEVELS.index, default=None),
         duties=tuple(dict.fromkeys(duty for each in distinct for duty in each.duties)),
+        four_eyes=any(each.four_eyes for each in distinct),
     )
 
 
