@@ -28,6 +28,7 @@ from sandbox.changes.answering import Answering
 from sandbox.changes.applying import Changes
 from sandbox.changes.approving import Approvals
 from sandbox.changes.asking import Inquiries, Person
+from sandbox.changes.authentications import Authentications
 from sandbox.changes.budgeting import Budgeting
 from sandbox.changes.explaining import Explaining
 from sandbox.changes.granting import Granting
@@ -83,7 +84,19 @@ _LOG = logging.getLogger("sandbox")
 
 
 class Sandbox(
-    Loading, Admitted, Answering, Budgeting, Permissions, Installing, Roles, Runs, Sharing, Signalling, Workshop, Explaining
+    Loading,
+    Admitted,
+    Authentications,
+    Answering,
+    Budgeting,
+    Permissions,
+    Installing,
+    Roles,
+    Runs,
+    Sharing,
+    Signalling,
+    Workshop,
+    Explaining,
 ):
     """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
 

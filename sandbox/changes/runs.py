@@ -156,7 +156,8 @@ class Runs:
         budgets = self._counted()
         same = budgets.terms.was_set[own_key(run)].limits == {Metric.COST: limit_micros}
         if self._metering.set_by[own_key(run)] != _owner(by) or not same:
-            raise SandboxError(f"the run `{run}` has a budget, which is not changed", help="name a new run", code=Code.CONFLICT)
+            told = f"the run `{run}` has a budget already, which is not changed"
+            raise SandboxError(told, help="name a new run", code=Code.CONFLICT)
         return self._money_of(run)
 
     def _refuse_another(self, run: str, by: Subject) -> None:

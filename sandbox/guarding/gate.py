@@ -7,10 +7,10 @@ rules of the component, too: both must allow it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sandbox.admission import Authorizer, CallRequest, Resource, Ruling, Subject, new_request_id
+from sandbox.admission.checked import NETWORK, Checked
 from sandbox.guarding.procedure import Guard, digest_of_arguments
 from sandbox.guarding.subjects import subject_now
 from sandbox.template.advice import Question
@@ -20,27 +20,6 @@ if TYPE_CHECKING:
 
 Reaches = Callable[[str, str], tuple[bool, str]]
 """Whether a component may reach a URL, and the sentence that says so: `reaches(component, url)`."""
-
-NETWORK = "network_access"
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What would be decided. One that needs an approval is not allowed yet."""
-
-    allowed: bool
-    reason: str
-    requires_approval: bool = False
-    rules: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The answer as a JSON object."""
-        return {
-            "allowed": self.allowed,
-            "reason": self.reason,
-            "requires_approval": self.requires_approval,
-            "rules": list(self.rules),
-        }
 
 
 def reaches_by(sandbox: Sandbox) -> Reaches:

@@ -194,8 +194,8 @@ def _in_force(
     """The budgets of somebody; what another has taken the place of is still counted, for when it holds again."""
     if (found := named_in(maxima, whose)) is not None:
         yield *found, Holds.REFUSES
-    if whose.kind == "runs" and (own := was_set.get(own_key(whose.name))) is not None:
-        yield f"own budget of {whose}", own, Holds.REFUSES
+    if whose.kind == "runs" and (runs_own := was_set.get(own_key(whose.name))) is not None:
+        yield f"own budget of {whose}", runs_own, Holds.REFUSES
     operators = was_set.get(str(whose))
     if operators is not None:
         yield f"budget set {whose}", operators, Holds.REFUSES
