@@ -10,6 +10,7 @@ bounded by the components of this host; of one call's denials those are counted 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sandbox.audit.record import Event, EventType
@@ -17,6 +18,7 @@ from sandbox.telemetry.durations import STEPS_S, Durations
 
 _ENDS = frozenset({EventType.TOOL_SUCCESS, EventType.TOOL_FAILURE})
 _DECIDED = frozenset({EventType.TOOL_INVOKE, EventType.ACCESS_DENIED, EventType.RATE_LIMIT_EXCEEDED, EventType.BUDGET_EXCEEDED})
+_NONE: Mapping[str, tuple[int, int]] = {}
 
 
 @dataclass(slots=True)
@@ -28,6 +30,8 @@ class Tally:
     """Of calls, by effect."""
     denials: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Of a running call's effects, by component and code."""
+    checks: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Of a running call's effects, by component, kind of permission, and whether it was allowed."""
     ends: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Of calls, by component and how they ended."""
     durations: dict[str, Durations] = field(default_factory=dict)
@@ -40,6 +44,9 @@ class Tally:
         self.events[kind.value] += 1
         if kind in _ENDS:
             self.ends[component, event.ending or ""] += 1
+            for permission, (allowed, refused) in event.usage.get("checks", _NONE).items():
+                self.checks[component, permission, "true"] += allowed
+                self.checks[component, permission, "false"] += refused
             if event.duration_ms is not None:
                 self.durations.setdefault(component, Durations()).add(event.duration_ms / 1000)
         elif event.decision is not None and kind in _DECIDED:

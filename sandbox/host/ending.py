@@ -13,7 +13,7 @@ from math import isfinite
 from typing import Any
 
 from sandbox.errors import Code
-from sandbox.host.outcome import Denial, Ending, Outcome, Usage
+from sandbox.host.outcome import KINDS, Denial, Ending, Outcome, Usage
 from sandbox.host.process import Ended
 from sandbox.host.units import spell
 from sandbox.template.template import Limits
@@ -120,7 +120,23 @@ def _usage(ended: Ended, events: list[dict[str, Any]]) -> Usage:
         bytes_received=_sum(events, "bytes_in"),
         fuel=None if used.get("fuel") is None else int(_number(used, "fuel")),
         denials=max(int(_number(used, "denials")), len(ended.denials)) + gateway,
+        checks=_checks(used, gateway),
     )
+
+
+def _checks(used: dict[str, Any], by_gateway: int) -> dict[str, tuple[int, int]]:
+    """What a worker told of its gates' checks, as far as it can be read; what the gateway refused, a gate had allowed."""
+    checks = used.get("checks")
+    told = checks if isinstance(checks, dict) else {}
+    found: dict[str, tuple[int, int]] = {}
+    for kind in KINDS if told else ():
+        match told.get(kind):
+            case [int() as allowed, int() as refused] if 0 <= allowed <= _COUNTABLE and 0 <= refused <= _COUNTABLE:
+                found[kind] = (allowed, refused)
+    if by_gateway:
+        allowed, refused = found.get("network", (by_gateway, 0))
+        found["network"] = (max(0, allowed - by_gateway), refused + by_gateway)
+    return found
 
 
 def _sum(events: list[dict[str, Any]], name: str) -> int:

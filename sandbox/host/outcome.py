@@ -6,6 +6,7 @@ about one: it is untrusted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -32,6 +33,21 @@ class Ending(StrEnum):
 
 BUDGET = "budget"
 """The limit that ended a call which used more than somebody's budget has."""
+
+
+KINDS = ("storage", "network", "environment", "state", "resources")
+"""What a permission may be about, as a policy's sections are named."""
+
+_KIND_OF = {
+    Code.FILESYSTEM_ACCESS_DENIED: "storage",
+    Code.NETWORK_ACCESS_DENIED: "network",
+    Code.ENVIRONMENT_ACCESS_DENIED: "environment",
+}
+
+
+def kind_of_denial(code: Code, resource: object) -> str:
+    """Which of `KINDS` a refusal is about; `resource` is what its target names."""
+    return _KIND_OF.get(code, "state" if resource == "keyvalue" else "resources")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +80,9 @@ class Usage:
     fuel: int | None = None
     denials: int = 0
     """Every refusal, repeated ones too; of a call that its worker did not survive, those that were told."""
+    checks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Of each of `KINDS` that was asked for: how often it was allowed, how often refused. What its worker did not survive to tell
+    is missing."""
 
 
 @dataclass(frozen=True, slots=True)

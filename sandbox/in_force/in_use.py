@@ -60,7 +60,10 @@ class InUse:
             return outcome
         count = outcome.usage.denials + len(self.missing)
         # First: what a guest failed of is rather what it was refused last.
-        return replace(outcome, denials=(*self.missing, *outcome.denials), usage=replace(outcome.usage, denials=count))
+        allowed, refused = outcome.usage.checks.get("environment", (0, 0))
+        checks = {**outcome.usage.checks, "environment": (allowed, refused + len(self.missing))}
+        usage = replace(outcome.usage, denials=count, checks=checks)
+        return replace(outcome, denials=(*self.missing, *outcome.denials), usage=usage)
 
 
 class Secrets:

@@ -17,6 +17,7 @@ from cachetools import LRUCache
 
 from sandbox.policy.load import load_policy
 from sandbox.policy.models import PolicyDocument
+from sandbox.telemetry.durations import STEPS_S, Durations
 from sandbox.template.compile import CompiledPolicy, Kind, compile_template
 from sandbox.wit.types import Digest
 
@@ -31,12 +32,17 @@ def _always(_: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CacheMetrics:
-    """How often a cache had the answer, how often not, the seconds spent on making it, and how many it holds."""
+    """How often a cache had the answer, how often not, how long it took to make each, and how many it holds."""
 
     hits: int
     misses: int
-    seconds: float
+    made: Durations
     size: int
+
+    @property
+    def seconds(self) -> float:
+        """Spent on what was not there."""
+        return self.made.seconds
 
 
 class Cache(Generic[_Value]):
@@ -47,7 +53,7 @@ class Cache(Generic[_Value]):
         self._lock = Lock()
         self._clock = clock
         self._hits = self._misses = 0
-        self._seconds = 0.0
+        self._took = Durations(STEPS_S)
 
     def get(self, key: Hashable, make: Callable[[], _Value], still_true: Callable[[_Value], bool] = _always) -> _Value:
         """The value of the key, made where it is not there or no longer true. What `make` raises is raised, and not kept."""
@@ -61,7 +67,7 @@ class Cache(Generic[_Value]):
         started = self._clock()
         made = make()
         with self._lock:
-            self._seconds += self._clock() - started
+            self._took.add(self._clock() - started)
             self._kept[key] = made
         return made
 
@@ -69,7 +75,7 @@ class Cache(Generic[_Value]):
     def metrics(self) -> CacheMetrics:
         """The counters since the start."""
         with self._lock:
-            return CacheMetrics(self._hits, self._misses, self._seconds, len(self._kept))
+            return CacheMetrics(self._hits, self._misses, self._took, len(self._kept))
 
 
 class DocumentCache:

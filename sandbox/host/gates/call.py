@@ -16,6 +16,7 @@ from sandbox.host.gates.native.passthrough import Native
 if TYPE_CHECKING:
     from wasmtime import Store
 
+    from sandbox.errors import Code
     from sandbox.host.gates.bound import Bound
     from sandbox.host.gates.native.passthrough import Passthrough
     from sandbox.host.outcome import Denial
@@ -42,13 +43,18 @@ class Call:
     """The key-value gate's own state."""
     requests: int = 0
     """How many requests the gates let through, a socket's among them."""
-    denials: int = 0
-    """How many refusals there were, repeated ones too."""
+    refused: dict[tuple[Code, str], int] = field(default_factory=dict)
+    """How many refusals there were, repeated ones too, by their code and the resource that they name."""
     fault: BaseException | None = None
     """What a host function failed with: the call's result is void."""
     _native: Native | None = None
     _tunnel: Native | None = None
     _reported: set[tuple[Any, ...]] = field(default_factory=set)
+
+    @property
+    def denials(self) -> int:
+        """How many refusals there were, repeated ones too."""
+        return sum(self.refused.values())
 
     @property
     def native(self) -> Native:
@@ -66,7 +72,8 @@ class Call:
 
     def report(self, denial: Denial) -> None:
         """Tell the host of a refusal, once for each thing that was tried."""
-        self.denials += 1
+        kind = denial.code, denial.target.get("resource", "")
+        self.refused[kind] = self.refused.get(kind, 0) + 1
         key = (denial.code, *sorted(denial.target.items()))
         if key in self._reported or len(self._reported) >= REPORTS:
             return

@@ -24,20 +24,27 @@ TOLD_S = 0.1
 class Pace:
     """The allowance of one call. The gate takes one of `left` for each call, and waits where none is."""
 
-    __slots__ = ("_at", "_held", "_limits", "_rate", "left")
+    __slots__ = ("_at", "_given", "_held", "_limits", "_rate", "left")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._rate = self.left = limits.file_ops
+        self._rate = self._given = self.left = limits.file_ops
         self._at = time.monotonic()
         self._held = 0.0
+
+    @property
+    def taken(self) -> int:
+        """How many calls the gate has taken one for."""
+        return self._given - self.left
 
     def hold(self, report: Callable[[Denial], None]) -> None:
         """None is left: take what the time has brought, and wait for what is missing."""
         now = time.monotonic()
         came = int((now - self._at) * self._rate)
         if came:
-            self._at, self.left = max(now - 1.0, self._at + came / self._rate), min(self._rate, self.left + came)
+            brought = min(self._rate, self.left + came) - self.left
+            self._at, self.left = max(now - 1.0, self._at + came / self._rate), self.left + brought
+            self._given += brought
         if self.left >= 0:
             return
         wait = self._at - self.left / self._rate - now

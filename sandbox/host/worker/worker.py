@@ -33,6 +33,7 @@ from wasmtime.component import Component
 
 from sandbox.host import wire
 from sandbox.host.gates import Gates, Prepared
+from sandbox.host.gates.checks import checks_of
 from sandbox.host.gates.filesystem import sizes
 from sandbox.host.layers import libc
 from sandbox.host.measure import bounded
@@ -191,9 +192,10 @@ class Worker:
         cpu, peak = self._meter.stop()
         fault = prepared.fault if prepared is not None else None
         end = self._end(returned, failure, fault, limits, peak)
-        usage = {"cpu_ms": cpu, "peak_memory_bytes": peak, "fuel": _fuel_used(prepared, limits)}
+        usage: dict[str, Any] = {"cpu_ms": cpu, "peak_memory_bytes": peak, "fuel": _fuel_used(prepared, limits)}
         usage |= {"requests": prepared.requests if prepared is not None else 0, "output_bytes": 0}
-        usage |= {"denials": prepared.denials if prepared is not None else 0}
+        if prepared is not None:
+            usage |= {"denials": prepared.denials, "checks": checks_of(prepared.call, len(message["environment"]))}
         if returned is not None and end.reusable:
             usage["output_bytes"] = len(returned.json_text)
         return end, returned.json_text if returned is not None and end.reusable else "null", usage, prepared
