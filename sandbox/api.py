@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sandbox.admission import Authorizer, Subject, new_request_id
 from sandbox.admission.subject import NOTHING
-from sandbox.audit import AuditLog
 from sandbox.audit.tail import tail
 from sandbox.changes.admitted import Admitted
 from sandbox.changes.answering import Answering
@@ -30,6 +29,7 @@ from sandbox.changes.approving import Approvals
 from sandbox.changes.asking import Inquiries, Person
 from sandbox.changes.authentications import Authentications
 from sandbox.changes.budgeting import Budgeting
+from sandbox.changes.checking import Checking
 from sandbox.changes.explaining import Explaining
 from sandbox.changes.granting import Granting
 from sandbox.changes.permissions import Permissions
@@ -71,6 +71,7 @@ from sandbox.state import Clock, Home, open_store, state_of
 from sandbox.state.clock import record_a_clock_set_back
 from sandbox.state.hidden import Hidden
 from sandbox.state.opening import open_key_values
+from sandbox.state.recorded import open_record, record_keys
 from sandbox.state.secrets import SecretStore
 from sandbox.state.usage import open_usage
 from sandbox.template.authority_hints import AuthorityHints, authority_hints
@@ -97,6 +98,7 @@ class Sandbox(
     Signalling,
     Workshop,
     Explaining,
+    Checking,
 ):
     """A host with its home, its components and their policies. `async with Sandbox() as sandbox: …`
 
@@ -159,7 +161,7 @@ class Sandbox(
         self._home = Home.open(self._home_path, self._environment)
         self._store = open_store(self._state, self._home, self._environment)
         self._clock = Clock(self._store.latest())
-        self._log = AuditLog(self._home.audit, clock=self._clock, source=self._source)
+        self._log = open_record(self._home, self._environment, clock=self._clock, source=self._source)
         self._changes = Changes(
             components=self._components,
             around=Around(self._home, ceiling, self._environment, self._own_files, shared_of(self._store, self._environment)),
@@ -323,7 +325,7 @@ class Sandbox(
     def recent(self, count: int, keeps: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
         """The last `count` records that `keeps` takes, the oldest first; of a long record its last few MiB are looked at."""
         self._require_open()
-        return tail(self._home.audit, count, keeps)
+        return tail(self._home.audit, count, keeps, record_keys(self._home, self._environment))
 
     def awaits_loading(self, component: str) -> bool:
         """Whether the next call of an installed component waits until it is compiled and loaded."""

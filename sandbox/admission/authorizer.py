@@ -178,9 +178,9 @@ class Authorizer:
         """Whether a list of tools shows this one to the subject. What is hidden is denied too, by `admit`."""
         return self.ruleset is None or self.ruleset.shows(subject, tool)
 
-    def lacks(self, subject: Subject, method: Method) -> tuple[str, ...]:
-        """The scopes that a method of MCP needs and the subject has not."""
-        return () if self.ruleset is None else self.ruleset.lacks(subject, method)
+    def lacks(self, subject: Subject, method: Method, tool: str = "") -> tuple[str, ...]:
+        """The scopes that a method of MCP, or this tool by it, needs and the subject has not."""
+        return () if self.ruleset is None else self.ruleset.lacks(subject, method, tool)
 
     @property
     def inspects(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from sandbox.admission import Authorizer, CallRequest, Decision, Ruling, Subject, new_request_id
 from sandbox.admission.denied import not_admitted
 from sandbox.admission.spending.refusing import Refusal
+from sandbox.admission.subject import NOTHING
 from sandbox.admission.usage import UNKNOWN
 from sandbox.admission.words import Method
 from sandbox.audit import Redactor
@@ -48,6 +49,17 @@ class Admitted:
         await self._admitting.refresh()
         if (decision := self._lacking(subject, method)) is not None:
             raise not_admitted(decision)
+
+    async def lacks(
+        self, subject: Subject, method: Method, tool: str = "", metadata: Mapping[str, Any] = NOTHING
+    ) -> tuple[str, ...]:
+        """The scopes that a message needs and the subject has not, for an edge that tells them; a call is refused by it."""
+        await self._admitting.refresh()
+        missing = self._authorizer().lacks(subject, method, tool)
+        if missing and tool:
+            who = self._components.assigned.given(subject)
+            await self._refused(CallRequest(new_request_id(), who, tool, metadata=metadata), _lacking(method, missing))
+        return missing
 
     async def permit_own(
         self,
@@ -84,13 +96,15 @@ class Admitted:
 
     def _lacking(self, subject: Subject, method: Method) -> Decision | None:
         missing = self._authorizer().lacks(subject, method)
-        if not missing:
-            return None
-        told = f"`{method.value}` needs {', '.join(f'`{scope}`' for scope in missing)}, which the subject lacks"
-        return Decision(Ruling.DENY, tuple(f"scope:{scope}" for scope in missing), told)
+        return _lacking(method, missing) if missing else None
 
     async def _refused(self, request: CallRequest, decision: Decision, code: Code | None = None) -> NotAdmitted:
         """The error of one that is not admitted; it is recorded first."""
         await self._signals.refused(request, decision)
         self._dispatch.recording.refused(request, decision, code, InUse(Redactor(secrets_in(request.arguments))))
         return not_admitted(decision, code)
+
+
+def _lacking(method: Method, missing: tuple[str, ...]) -> Decision:
+    told = f"`{method.value}` needs {', '.join(f'`{scope}`' for scope in missing)}, which the subject lacks"
+    return Decision(Ruling.DENY, tuple(f"scope:{scope}" for scope in missing), told)

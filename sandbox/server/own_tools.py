@@ -9,6 +9,7 @@ from typing import Protocol
 
 import mcp.types as t
 
+from sandbox.admission.words import Method
 from sandbox.server.clients import Context
 
 Answer = t.CallToolResult | t.InputRequiredResult
@@ -24,6 +25,9 @@ class OwnTools(Protocol):
     def knows(self, name: str) -> bool:
         """Whether a call of this name is theirs, in any spelling that they understand."""
 
+    def meant(self, name: str) -> tuple[str, Method] | None:
+        """The tool that a name means, in its one spelling, and which scopes it needs beside those of any call."""
+
     async def call(self, ctx: Context, params: t.CallToolRequestParams) -> Answer:
         """Answer a call. `ctx.lifespan_context.caller(ctx)` is who asks (`sandbox.server.clients.Clients`)."""
 
@@ -38,6 +42,10 @@ class NoTools:
     def knows(self, name: str) -> bool:  # noqa: ARG002 - the protocol's
         """No name."""
         return False
+
+    def meant(self, name: str) -> tuple[str, Method] | None:  # noqa: ARG002 - the protocol's
+        """None."""
+        return None
 
     async def call(self, ctx: Context, params: t.CallToolRequestParams) -> Answer:
         """Never: no name is known."""

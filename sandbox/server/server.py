@@ -155,6 +155,10 @@ class SandboxServer(Server[Any]):
             return await call_next(ctx)
         return self._stamped(await self._call(ctx, listed, arguments), ctx.protocol_version)
 
+    def meant(self, name: str) -> tuple[str, Method]:
+        """The tool that a client means by a name, and the method whose scopes its call needs."""
+        return self._own.meant(name) or (name, Method.CALL)
+
     def listed(self, name: object) -> Listed | None:
         """The component's tool of that name, as clients were shown it."""
         return self._list.by_name.get(name) if self._list is not None and isinstance(name, str) else None
@@ -186,14 +190,13 @@ class SandboxServer(Server[Any]):
         listed = tools.by_name.get(params.name)
         if listed is None:
             raise unknown_tool(params.name)
-        done = await self._asking(ctx, listed, params) if self._may_ask(listed, params.request_state) else None
+        done = await self._asking(ctx, listed, params) if self.may_ask(listed) or params.request_state else None
         done = await self._call(ctx, listed, params.arguments or {}) if done is None else done
         return done if isinstance(done, t.InputRequiredResult) else t.CallToolResult.model_validate(done)
 
-    @staticmethod
-    def _may_ask(listed: Listed, state: object) -> bool:
-        """Whether a call may wait for a person, or goes on with one that did."""
-        return listed.hints.asks or state is not None
+    def may_ask(self, listed: Listed) -> bool:
+        """Whether a call may wait for a person: for what its policy, or the admission document, has somebody asked."""
+        return listed.hints.asks or self.sandbox.approves
 
     async def _asking(self, ctx: Context, listed: Listed, params: t.CallToolRequestParams) -> Shown | t.InputRequiredResult:
         caller, arguments = self.clients.caller(ctx), params.arguments or {}

@@ -141,9 +141,13 @@ class Ruleset:
         roles = self.roles.held[subject.id, subject.roles]
         return self.roles.might(roles, f"tools/{tool}", self.actions.of[tool, "", ()])
 
-    def lacks(self, subject: Subject, method: Method) -> tuple[str, ...]:
-        """The scopes that a method needs and the subject has not."""
-        return () if self._default is Template.AUDIT else self.scopes.missing(subject, method)
+    def lacks(self, subject: Subject, method: Method, tool: str = "") -> tuple[str, ...]:
+        """The scopes that a method, or this tool by it, needs and the subject has not."""
+        if self._default is Template.AUDIT:
+            return ()
+        missing = self.scopes.missing(subject, method)
+        more = self.scopes.of_tool[tool] - self.scopes.held[subject.scopes] if tool else ()
+        return (*missing, *sorted(set(more) - set(missing)))
 
     def _decision(self, votes: list[Vote]) -> Decision:
         if len(votes) == 1 and votes[0].rules:

@@ -25,6 +25,7 @@ from typing import Any
 import mcp.types as t
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from sandbox.admission.words import Method
 from sandbox.api import Sandbox
 from sandbox.changes.attempts import Attempt, arguments_digest
 from sandbox.errors import Code, HostUnavailable, SandboxError
@@ -56,6 +57,11 @@ class BuiltinTools:
     def knows(self, name: str) -> bool:
         """Whether a name means one of them: hyphenated and the existing ecosystem's names do."""
         return find(name) is not None
+
+    def meant(self, name: str) -> tuple[str, Method] | None:
+        """The tool that a name means, and what it needs: whoever only reads must be able to read, else to change grants."""
+        own = find(name)
+        return None if own is None else (own.name, Method.READ if own.hints.read_only_hint else Method.GRANTS)
 
     async def call(self, ctx: Context, params: t.CallToolRequestParams) -> t.CallToolResult | t.InputRequiredResult:
         """Answer a call. Raises MCPError for a name that means none of them."""

@@ -19,40 +19,47 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import mcp.types as t
 from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.server.http.answers import Answer, Header, refused, told
+from sandbox.server.http.bearer import Bearer
 from sandbox.server.http.connections import MAX_HEAD_BYTES
-from sandbox.server.http.identity import Identity, Verifier
 from sandbox.server.http.names import METRICS, OWN_PATHS, Names
 from sandbox.server.http.plain import PlainCalls
+from sandbox.server.http.protected import ProtectedResource
 from sandbox.server.http.request import Request
+from sandbox.server.http.stepping import insufficient
+from sandbox.server.http.streams import stream_until
 from sandbox.server.http.waiting import Waiting
 from sandbox.server.wire import Refusal, read_line, refuse
 
 MAX_BODY_BYTES = 4 << 20
 MAX_HEADERS = 100
+LISTEN = "subscriptions/listen"
 BODY_SECONDS = 8.0
 
 _FIGURES = b"text/plain; version=0.0.4; charset=utf-8"
-
-_ASKED = (b"www-authenticate", b'Bearer realm="sandbox"')
-_WRONG = (b"www-authenticate", b'Bearer realm="sandbox", error="invalid_token"')
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Where MCP is, the names that are answered to, and who verifies tokens; without one, nobody is asked for a token."""
+    """Where MCP is, the names that are answered to, and how tokens are asked for; without `bearer`, nobody is asked for one."""
 
     path: str = "/mcp"
     names: Names = field(default_factory=Names)
-    verifier: Verifier | None = None
+    bearer: Bearer | None = None
+
+    @property
+    def resource(self) -> ProtectedResource | None:
+        """What clients are told of getting a token."""
+        return None if self.bearer is None else self.bearer.resource
 
 
 class Front:
@@ -63,6 +70,7 @@ class Front:
         self, mcp: ASGIApp, plain: PlainCalls, rules: Rules, healthy: Callable[[], bool], metrics: Callable[[], bytes]
     ) -> None:
         self._mcp, self._plain, self._rules, self._healthy, self._metrics = mcp, plain, rules, healthy, metrics
+        self._metadata = frozenset() if rules.resource is None else rules.resource.paths(rules.path)
         self._waiting = Waiting()
         self._closing = asyncio.Event()
 
@@ -81,7 +89,8 @@ class Front:
         if request.method == "POST":
             return await self._post(request, receive, send)
         if request.method == "GET":
-            return await self._until_closing(request, receive, send)
+            serve = partial(self._mcp, request.scope, _nothing_more(receive))
+            return await stream_until(request, self._closing, send, serve)
         self._plain.end(request)
         return await self._mcp(scope, _nothing_more(receive), send)
 
@@ -101,26 +110,16 @@ class Front:
         return None
 
     async def _by_its_token(self, request: Request) -> Answer | None:
-        if self._rules.verifier is None or self._is_preflight(request):
+        bearer = self._rules.bearer
+        if bearer is None or self._is_preflight(request) or request.path in self._metadata:
             return None
-        credentials = request.all(b"authorization")
-        if not credentials:
-            return Answer(401, "a bearer token is needed", (_ASKED,))
-        scheme, _, token = credentials[0].partition(" ")
-        found = None
-        if len(credentials) == 1 and scheme.lower() == "bearer":
-            found = await self._rules.verifier.verify(token.strip(" "))
-        if not isinstance(found, Identity):
-            _log.warning("a request from %s has a token that is none", request.peer)
-            return Answer(401, "this token is not one of this server's", (_WRONG,))
-        request.scope["user"] = found
-        return None
+        return await bearer.refuse(request)
 
     def _by_its_path(self, request: Request) -> Answer | None:
         # As it was sent: `/mcp/`, `//mcp` and `/%6dcp` are other paths.
         if self._is_preflight(request):
             return Answer(204)
-        if request.path in OWN_PATHS:
+        if request.path in OWN_PATHS or request.path in self._metadata:
             return self._of_the_server(request)
         if request.path != self._rules.path:
             return Answer(404, f"MCP is at {self._rules.path}")
@@ -132,6 +131,8 @@ class Front:
         """What says how this server does."""
         if request.method not in {"GET", "HEAD"}:
             return Answer(405, "", ((b"allow", b"GET, HEAD"),))
+        if self._rules.resource is not None and request.path in self._metadata:
+            return told(200, self._rules.resource.metadata())
         if request.path == METRICS:
             return Answer(200, self._metrics().decode(), kind=_FIGURES)
         healthy = self._healthy()
@@ -147,13 +148,17 @@ class Front:
         if not isinstance(message, t.JSONRPCRequest):
             self._notified(request, message)
             return await self._mcp(request.scope, _replayed(body, receive), send)
+        if (answer := await insufficient(self._plain.server, self._rules.resource, request, message)) is not None:
+            return await answer.send(send)
         session = request.one(b"mcp-session-id")
         refusal = None if session is None else self._waiting.begin(session, message)
         if refusal is not None:
             return await refused(refusal).send(send)
         try:
             if not await self._plain.answer(request, message, receive, send):
-                await self._mcp(request.scope, _replayed(body, receive), send)
+                serve = partial(self._mcp, request.scope, _replayed(body, receive))
+                # What listens ends with its token; a call that began in time has its own limits, and its answer.
+                await (stream_until(request, None, send, serve) if message.method == LISTEN else serve(send))
         finally:
             if session is not None:
                 self._waiting.end(session, message)
@@ -172,21 +177,6 @@ class Front:
             return Answer(415, "the body is sent as it is, without an encoding", CLOSE)
         length = request.one(b"content-length")
         return TOO_LARGE if length is not None and int(length) > MAX_BODY_BYTES else None
-
-    async def _until_closing(self, request: Request, receive: Receive, send: Send) -> None:
-        """A stream of the server's own words, which ends with the server: uvicorn would wait for it for ever."""
-        stream = _Stream(send)
-        telling = asyncio.ensure_future(_awaited(self._mcp(request.scope, _nothing_more(receive), stream)))
-        closing = asyncio.ensure_future(self._closing.wait())
-        try:
-            await asyncio.wait({telling, closing}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            closing.cancel()
-            telling.cancel()
-            await asyncio.gather(telling, closing, return_exceptions=True)
-        if not telling.cancelled() and (error := telling.exception()) is not None:
-            raise error
-        await stream.end()
 
     def _is_preflight(self, request: Request) -> bool:
         """A browser's question, without credentials, whether it may send what a page wants to send."""
@@ -210,21 +200,6 @@ CLOSE: tuple[Header, ...] = ((b"connection", b"close"),)
 TOO_LARGE = Answer(413, f"a message is at most {MAX_BODY_BYTES >> 20} MiB", CLOSE)
 TOO_SLOW = Answer(408, f"a body comes within {BODY_SECONDS:.0f} s", CLOSE)
 _MCP_HEADERS = b"mcp-session-id, mcp-protocol-version, mcp-method, mcp-name"
-
-
-class _Stream:
-    """Sends, and knows whether an answer has begun and has not ended."""
-
-    def __init__(self, send: Send) -> None:
-        self._send, self._open = send, False
-
-    async def __call__(self, message: Message) -> None:
-        self._open = message["type"] == "http.response.start" or bool(message.get("more_body"))
-        await self._send(message)
-
-    async def end(self) -> None:
-        if self._open:
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _body(receive: Receive) -> bytes | Answer:
@@ -271,7 +246,3 @@ def _with(send: Send, headers: tuple[Header, ...]) -> Send:
         await send(message)
 
     return sending
-
-
-async def _awaited(awaitable: Awaitable[None]) -> None:
-    await awaitable

@@ -22,6 +22,7 @@ from sandbox.server.http.request import Request
 
 class Identity(AuthenticatedUser):
     """Whom a token stands for. After `expires_at` (seconds since 1970) it stands for nobody; `issuer` signed it, if anybody did.
+    `noted`: whether the record says that it came.
 
     It is what the SDK calls a user: a session is used by the subject, tenant and issuer that opened it, and by nobody else.
     """
@@ -29,7 +30,7 @@ class Identity(AuthenticatedUser):
     def __init__(self, who: Subject, *, expires_at: float | None = None, issuer: str | None = None) -> None:
         claims = None if issuer is None else {"iss": issuer}
         super().__init__(AccessToken(token="", client_id=who.tenant or "", subject=who.id, scopes=[*who.scopes], claims=claims))
-        self.who, self.expires_at, self.issuer = who, expires_at, issuer
+        self.who, self.expires_at, self.issuer, self.noted = who, expires_at, issuer, False
 
 
 class Why(StrEnum):
@@ -63,10 +64,16 @@ class Verifier(Protocol):
         """The identity behind a token, or why there is none. Raises nothing for whatever a client may send."""
 
 
+def identity_in(scope: Mapping[str, Any]) -> Identity | None:
+    """The identity of a request, by its ASGI scope; None where nobody is asked for a token."""
+    user = scope.get("user")
+    return user if isinstance(user, Identity) else None
+
+
 def who_in(scope: Mapping[str, Any]) -> Subject:
     """Whom a request stands for, by its ASGI scope; whoever reaches the port where nobody is asked for a token."""
-    user = scope.get("user")
-    return user.who if isinstance(user, Identity) else Subject.local()
+    identity = identity_in(scope)
+    return Subject.local() if identity is None else identity.who
 
 
 def subject_of(request: Request) -> Subject:
@@ -76,4 +83,4 @@ def subject_of(request: Request) -> Subject:
 
 def is_verified(request: Request) -> bool:
     """Whether a token vouches for the subject; False where this server asks nobody for one."""
-    return isinstance(request.scope.get("user"), Identity)
+    return identity_in(request.scope) is not None

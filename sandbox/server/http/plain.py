@@ -110,7 +110,7 @@ class PlainCalls:
         arguments, meta = params.get("arguments", {}), params.get("_meta", {})
         if (
             listed is None
-            or listed.hints.asks
+            or self.server.may_ask(listed)
             or not isinstance(arguments, dict)
             or not isinstance(meta, dict)
             or _ASKS_MORE & meta.keys()

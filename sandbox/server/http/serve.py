@@ -23,13 +23,16 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from sandbox.errors import Code, HostUnavailable, SandboxError
+from sandbox.server.http.bearer import Bearer
 from sandbox.server.http.connections import IDLE_SECONDS, MAX_HEAD_BYTES, GuardedProtocol
 from sandbox.server.http.front import Front, Rules
 from sandbox.server.http.identity import Verifier
 from sandbox.server.http.metrics import exposition
 from sandbox.server.http.names import LOOPBACK, Names, named
 from sandbox.server.http.plain import PlainCalls
+from sandbox.server.http.protected import ProtectedResource
 from sandbox.server.http.sessions import Sessions
+from sandbox.server.http.witness import Witness
 from sandbox.server.serve import served
 from sandbox.server.server import SandboxServer
 
@@ -39,12 +42,16 @@ BACKLOG = 128
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where and to whom a server answers; `verifier` None asks nobody for a token, which loopback alone may."""
+    """Where and to whom a server answers; `verifier` None asks nobody for a token, which loopback alone may.
+
+    `resource` is told to clients where an issuer gives tokens.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8787
     path: str = "/mcp"
     verifier: Verifier | None = None
+    resource: ProtectedResource | None = None
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
 
@@ -122,7 +129,9 @@ class _Application:
 def _front(server: SandboxServer, listening: Listening, listener: socket.socket) -> _Application:
     bound = named(listener.getsockname()[0])
     hosts = LOOPBACK | listening.hosts | ({bound} if bound is not None else set())
-    rules = Rules(listening.path, Names(hosts, listening.origins), listening.verifier)
+    witness = Witness(server.sandbox)
+    bearer = None if listening.verifier is None else Bearer(listening.verifier, listening.resource, witness)
+    rules = Rules(listening.path, Names(hosts, listening.origins), bearer)
     return _Application(server, rules, server.loading.done)
 
 
