@@ -23,6 +23,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 from typing import Any, Protocol
 
 from sandbox.admission import (
@@ -57,6 +58,8 @@ from sandbox.redaction import Redactor
 from sandbox.result import CallResult, body_of
 from sandbox.state import Store, StoredDenial
 from sandbox.state.tables import LostError
+from sandbox.telemetry.durations import STEPS_S, Durations
+from sandbox.telemetry.spans import trace_here
 from sandbox.template.smallest import SmallestGrant
 from sandbox.template.template import WasiTemplate
 from sandbox.wit.tools import Tool
@@ -136,6 +139,8 @@ class Dispatch:
     approvals: Approving
     signalled: Callable[[CallRequest, Decision], Awaitable[None]] | None = None
     """Sends what a refusal asks for: a signal to the calls of its session."""
+    deciding: Durations = field(default_factory=lambda: Durations(STEPS_S))
+    """How long decisions took."""
 
     async def call(self, call: Call) -> CallResult:
         """Carry a call through.
@@ -190,9 +195,10 @@ class Dispatch:
             request = self._request(call, found)
             if (stop := self.components.stops.of(call.session)) is not None:
                 raise self._refused(request, call, Decision(Ruling.DENY, STOPPED, said_of(stop)), found)
-            now = self.clock()
+            now, began = self.clock(), monotonic()
             seen = self.metering.seen(request, now) if self.authorizer.needs_usage else UNKNOWN
             verdict, approval = self.authorizer.admit(request, seen, now=now), None
+            self._decided(request, verdict.decision, monotonic() - began)
             if found is not None and verdict.decision.effect is Ruling.REQUIRE_APPROVAL:
                 approval = self.approvals.standing(request, verdict.decision)
                 if approval is None:
@@ -224,6 +230,13 @@ class Dispatch:
                 self.metering.release(reservation)
                 raise
             self.metering.release(reservation)
+
+    def _decided(self, request: CallRequest, decision: Decision, seconds: float) -> None:
+        self.deciding.add(seconds)
+        if (trace := trace_here()) is not None:
+            trace.passed(
+                "admission", seconds, {"sandbox.audit_id": request.request_id, "sandbox.decision": decision.effect.value}
+            )
 
     async def _approved(
         self, request: CallRequest, call: Call, decision: Decision, found: tuple[Loaded, Tool], *, again: bool

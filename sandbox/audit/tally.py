@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from sandbox.audit.record import Event, EventType
 from sandbox.telemetry.durations import STEPS_S, Durations
+from sandbox.telemetry.spans import trace_here
 
 _ENDS = frozenset({EventType.TOOL_SUCCESS, EventType.TOOL_FAILURE})
 _DECIDED = frozenset({EventType.TOOL_INVOKE, EventType.ACCESS_DENIED, EventType.RATE_LIMIT_EXCEEDED, EventType.BUDGET_EXCEEDED})
@@ -37,6 +38,12 @@ class Tally:
     durations: dict[str, Durations] = field(default_factory=dict)
     written: Durations = field(default_factory=lambda: Durations(STEPS_S))
     """How long a record took until it was written."""
+
+    def wrote(self, event: Event, seconds: float) -> None:
+        """How long it took to write a record."""
+        self.written.add(seconds)
+        if (trace := trace_here()) is not None:
+            trace.passed("audit", seconds, {"sandbox.event": event.type.value})
 
     def count(self, event: Event) -> None:
         """Count a record that was written."""
