@@ -10,66 +10,29 @@ what was approved must be what runs.
 
 from __future__ import annotations
 
-import json
 import logging
-import math
-import re
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any
 
 import mcp.types as t
 from pydantic import ValidationError
 
+from sandbox.server.strict import has_lone_surrogate, read_json
+
 MAX_LINE_BYTES = 16 << 20
 """The longest message a client may send: arguments of a few MiB as base64, with room."""
 
-MAX_DEPTH = 200
-"""How deeply a message may nest. No WIT type is recursive, so no argument comes near it; the codecs behind it recurse."""
-
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]')
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Flaws:
-    """What is wrong with a text that still has a structure; the first one is told."""
-
-    found: list[str] = field(default_factory=list)
-
-    def pairs(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
-            first = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-            self.found.append(f"the key {first[:80]!a} occurs twice in one object")
-        return made
-
-    def constant(self, text: str) -> None:
-        self.found.append(f"`{text}` is not JSON; write non-finite floats as strings")
-
-    def number(self, text: str) -> float:
-        value = float(text)
-        if not math.isfinite(value):
-            self.found.append(f"the number `{text[:40]}` is too large for a float")
-        return value
 
 
 def read_line(line: bytes) -> t.JSONRPCMessage | None:
     """The message of one line; a `Refusal` to answer where it cannot be taken; None where there is nothing to do."""
     if not line.strip():
         return None
-    flaws = _Flaws()
     try:
-        if _too_deep(line):
-            return refuse(None, t.PARSE_ERROR, f"parse error: nested deeper than {MAX_DEPTH}")
-        text = line.decode("utf-8")
-        decoded = json.loads(text, object_pairs_hook=flaws.pairs, parse_constant=flaws.constant, parse_float=flaws.number)
+        decoded, flaws = read_json(line)
     except ValueError as error:
-        return refuse(None, t.PARSE_ERROR, f"parse error: {_reason(error)}")
-    if _SURROGATE.search(line) and _has_lone_surrogate(decoded):
-        flaws.found.append("a string has a lone surrogate (`\\ud800` to `\\udfff` without its pair)")
-    return _message(decoded, flaws.found)
+        return refuse(None, t.PARSE_ERROR, f"parse error: {error}")
+    return _message(decoded, flaws)
 
 
 def _message(decoded: Any, flaws: list[str]) -> t.JSONRPCMessage | None:
@@ -110,37 +73,5 @@ def write_line(message: t.JSONRPCMessage) -> bytes:
 def _id_of(decoded: object) -> t.RequestId | None:
     found = decoded.get("id") if isinstance(decoded, dict) else None
     if isinstance(found, str):
-        return None if _has_lone_surrogate(found) else found
+        return None if has_lone_surrogate(found) else found
     return found if isinstance(found, int) and not isinstance(found, bool) else None
-
-
-def _too_deep(line: bytes) -> bool:
-    """Whether the text nests deeper than `MAX_DEPTH`; brackets in strings are no nesting."""
-    if line.count(b"[") + line.count(b"{") <= MAX_DEPTH:
-        return False
-    depth = 0
-    for bracket in _BRACKETS.finditer(line):
-        match bracket[0]:
-            case b"[" | b"{":
-                depth += 1
-                if depth > MAX_DEPTH:
-                    return True
-            case b"]" | b"}":
-                depth -= 1
-    return False
-
-
-def _reason(error: ValueError) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg[:1].lower()}{error.msg[1:]} at column {error.colno}"
-    if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8 at byte {error.start}"
-    return "a number with too many digits"
-
-
-def _has_lone_surrogate(decoded: object) -> bool:
-    try:
-        json.dumps(decoded, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        return True
-    return False

@@ -7,7 +7,8 @@ import json
 import mcp.types as t
 import pytest
 
-from sandbox.server.wire import MAX_DEPTH, Refusal, read_line, write_line
+from sandbox.server.strict import MAX_DEPTH
+from sandbox.server.wire import Refusal, read_line, write_line
 
 
 def refused(line: bytes) -> tuple[object, int]:
