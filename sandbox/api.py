@@ -33,6 +33,7 @@ from sandbox.changes.checking import Checking
 from sandbox.changes.explaining import Explaining
 from sandbox.changes.granting import Granting
 from sandbox.changes.permissions import Permissions
+from sandbox.changes.requests import Requests
 from sandbox.changes.roles import Roles
 from sandbox.changes.runs import Runs
 from sandbox.changes.signalling import Signalling
@@ -92,6 +93,7 @@ class Sandbox(
     Budgeting,
     Permissions,
     Installing,
+    Requests,
     Roles,
     Runs,
     Sharing,

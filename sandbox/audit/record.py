@@ -52,6 +52,9 @@ class EventType(StrEnum):
     ROLE_REMOVED = "role_removed"
     SECRET_SET = "secret_set"  # noqa: S105 - an event
     SECRET_REMOVED = "secret_removed"  # noqa: S105 - an event
+    REQUEST_START = "request_start"
+    REQUEST_END = "request_end"
+    REQUEST_ERROR = "request_error"
     TOOL_INVOKE = "tool_invoke"
     TOOL_SUCCESS = "tool_success"
     TOOL_FAILURE = "tool_failure"
@@ -92,6 +95,7 @@ class Severity(StrEnum):
 _SEVERITY = {
     EventType.COMPONENT_CHANGED: Severity.WARNING,
     EventType.POLICY_REFUSED: Severity.WARNING,
+    EventType.REQUEST_ERROR: Severity.WARNING,
     EventType.TOOL_FAILURE: Severity.WARNING,
     EventType.ACCESS_DENIED: Severity.WARNING,
     EventType.SIGNAL_KILL: Severity.WARNING,
