@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from sandbox.config.oauth import OAuthSection
 from sandbox.config.places import Places
 from sandbox.config.proxy import Proxy, parse_proxy_url
 from sandbox.config.read import read_file
@@ -60,6 +61,7 @@ class Configuration:
     lasting_in_client: bool = False
     token_file: Path | None = None
     token_variable: str | None = None
+    oauth: OAuthSection | None = None
     proxy: Proxy | None = None
     settings: tuple[Setting, ...] = ()
     files: tuple[Path, ...] = ()
@@ -225,6 +227,7 @@ def _made(
         lasting_in_client=value["grants.lasting_in_client"],
         token_file=token_file,
         token_variable=value["auth.token_variable"],
+        oauth=None if value["auth.oauth"] is None else OAuthSection.model_validate(value["auth.oauth"]),
         proxy=_proxy(value),
         settings=tuple(settings.values()),
         files=files,

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
+from sandbox.config.oauth import OAuthSection
 from sandbox.config.proxy import parse_direct, parse_names, parse_proxy_url
 from sandbox.config.spending import BudgetSection
 from sandbox.config.state_url import parse_state
@@ -98,10 +99,11 @@ class Grants(Strict):
 
 
 class Auth(Strict):
-    """Where the tokens of `sandbox serve` come from: a file of this user's alone, or a variable. `NAME TOKEN`, one a line."""
+    """Whose tokens `sandbox serve` takes: a private file's or a variable's (`NAME TOKEN`, one a line), and an issuer's."""
 
     token_file: Annotated[str, AfterValidator(_path)] | None = None
     token_variable: Annotated[str, AfterValidator(_variable)] | None = None
+    oauth: OAuthSection | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> Auth:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.config.models import Document
+from sandbox.config.oauth import OAuthSection
 from sandbox.config.spending import BudgetSection
 from sandbox.policy.models import PolicyDocument
 
@@ -22,6 +23,7 @@ DEFAULTS: Mapping[str, Any] = {
     "grants.lasting_in_client": False,
     "auth.token_file": None,
     "auth.token_variable": None,
+    "auth.oauth": None,
     "proxy.url": None,
     "proxy.secret": None,
     "proxy.direct": (),
@@ -55,7 +57,7 @@ def settings_of(document: Document, origin_of: Mapping[str, str]) -> Iterator[Se
         section, _, name = key.partition(".")
         value = getattr(document, section)
         value = getattr(value, name) if name else value
-        if isinstance(value, BudgetSection):
+        if isinstance(value, BudgetSection | OAuthSection):
             value = value.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         if value is not None:
             yield Setting(key, value, origin_of[key])

@@ -150,6 +150,7 @@ def test_every_key_has_a_twin() -> None:
         "grants.lasting_in_client": "true",
         "auth.token_file": "/tmp/tokens: 'a'",
         "auth.token_variable": "TOKENS",
+        "auth.oauth": "{issuer: https://a.example, audience: https://b.example/mcp}",
         "proxy.url": "http://proxy.example:3128",
         "proxy.secret": "corp/proxy",
         "proxy.direct": "[10.0.0.0/8]",
@@ -163,6 +164,7 @@ def test_every_key_has_a_twin() -> None:
         assert found.value == {
             "defaults": {"x-*": "deny-all"},
             "budgets": {"default_user": {"max_cost": "0.5", "period": "day"}},
+            "auth.oauth": {"issuer": "https://a.example", "audience": "https://b.example/mcp"},
             "workers.max": 3,
             "workers.spares": 0,
             "proxy.direct": ("10.0.0.0/8",),

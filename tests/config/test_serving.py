@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from sandbox.api import Sandbox
+from sandbox.cli.bearer import asked_for
 from sandbox.cli.own import own_tools
-from sandbox.cli.serve import _verifier
 from sandbox.cli.terminal import Terminal
 from sandbox.errors import SandboxError
 from sandbox.server.http.identity import Refused, Why
@@ -86,9 +86,10 @@ async def test_tokens_from_the_configured_variable_are_asked_for_and_must_be_the
     """A server whose tokens are not there does not start: without any it would ask for none."""
     arguments = configured(tmp_path, "auth: {token_variable: TOKENS_OF_MINE}", token_file=None)
     with pytest.raises(SandboxError, match="`TOKENS_OF_MINE`, which is not set"):
-        _verifier(arguments, Terminal())
+        asked_for(arguments, Terminal())
     monkeypatch.setenv("TOKENS_OF_MINE", f"alice {TOKEN}")
-    verifier = _verifier(arguments, Terminal())
+    verifier = asked_for(arguments, Terminal()).verifier
+    assert verifier is not None
     assert (await verifier.verify(TOKEN)).who.id == "alice"
     assert await verifier.verify("a-token-that-nobody-has-got") == Refused(Why.UNKNOWN)
 
@@ -99,11 +100,11 @@ def test_what_a_token_may_do_is_held_to_or_nothing_is_served(tmp_path: Path, mon
     monkeypatch.setenv("SANDBOX_TOKEN", f"ann {TOKEN} tenant=acme\nbob {TOKEN}-of-bob {said}")
     word = said.partition("=")[0]
     with pytest.raises(SandboxError, match=f"the token `bob` has `{word}=`, which nothing holds it to") as refused:
-        _verifier(configured(tmp_path, "{}", token_file=None), Terminal())
+        asked_for(configured(tmp_path, "{}", token_file=None), Terminal())
     assert "admission: " in str(refused.value.help)
-    assert _verifier(configured(tmp_path, "admission: strict", token_file=None), Terminal()) is not None
+    assert asked_for(configured(tmp_path, "admission: strict", token_file=None), Terminal()).verifier is not None
     monkeypatch.setenv("SANDBOX_TOKEN", f"ann {TOKEN} tenant=acme")
-    assert _verifier(configured(tmp_path, "{}", token_file=None), Terminal()) is not None
+    assert asked_for(configured(tmp_path, "{}", token_file=None), Terminal()).verifier is not None
 
 
 @pytest.mark.parametrize(("text", "most"), [("grants: {lasting_in_client: true}", "lasting"), ("isolation: default", "session")])

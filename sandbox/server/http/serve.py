@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
@@ -128,9 +129,11 @@ class _Application:
 
 def _front(server: SandboxServer, listening: Listening, listener: socket.socket) -> _Application:
     bound = named(listener.getsockname()[0])
-    hosts = LOOPBACK | listening.hosts | ({bound} if bound is not None else set())
+    resource = listening.resource
+    known = None if resource is None else named(urlsplit(resource.url).netloc)
+    hosts = LOOPBACK | listening.hosts | {name for name in (bound, known) if name is not None}
     witness = Witness(server.sandbox)
-    bearer = None if listening.verifier is None else Bearer(listening.verifier, listening.resource, witness)
+    bearer = None if listening.verifier is None else Bearer(listening.verifier, resource, witness)
     rules = Rules(listening.path, Names(hosts, listening.origins), bearer)
     return _Application(server, rules, server.loading.done)
 

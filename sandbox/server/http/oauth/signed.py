@@ -26,6 +26,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
@@ -33,7 +34,7 @@ from cachetools import LRUCache
 from sandbox.config.oauth import OAuthSection
 from sandbox.server.http.identity import Identity, Refused, Why
 from sandbox.server.http.oauth.claims import ClaimsError, subject_from
-from sandbox.server.http.oauth.issuer import UnreachableError
+from sandbox.server.http.oauth.issuer import UnreachableError, fetch_keys
 from sandbox.server.http.oauth.keys import Keys
 
 if TYPE_CHECKING:
@@ -133,6 +134,11 @@ class SignedTokens:
         if "cnf" in claims:
             raise _WrongError(Why.BOUND)
         return claims
+
+
+def signed_tokens(section: OAuthSection) -> SignedTokens:
+    """The signed tokens of the configured issuer, whose keys are asked for when the first one comes."""
+    return SignedTokens(section, Keys(partial(fetch_keys, section)))
 
 
 def _is_time(value: object) -> bool:
