@@ -17,6 +17,11 @@ class Answering:
     def _approving(self) -> Approvals:
         raise NotImplementedError
 
+    @property
+    def approves(self) -> bool:
+        """Whether the admission document may have a person asked to approve a call."""
+        return self._approving().authorizer.may_ask
+
     def approvals(self, *, status: State | str | None = None, by: Subject | None = None) -> tuple[Approval, ...]:
         """The approvals that are known, the oldest first: all, or those in one state; with `by` those that he may know of."""
         return self._approving().listed(None if status is None else State(status), by)

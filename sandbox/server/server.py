@@ -151,7 +151,12 @@ class SandboxServer(Server[Any]):
             return await call_next(ctx)
         name, arguments = ctx.params.get("name"), ctx.params.get("arguments", _NO_ARGUMENTS)
         listed = self.listed(name)
-        if listed is None or not isinstance(arguments, dict) or self._may_ask(listed, ctx.params.get("requestState")):
+        if (
+            listed is None
+            or not isinstance(arguments, dict)
+            or ctx.params.get("requestState") is not None
+            or self.may_ask(listed)
+        ):
             return await call_next(ctx)
         return self._stamped(await self._call(ctx, listed, arguments), ctx.protocol_version)
 
@@ -190,7 +195,7 @@ class SandboxServer(Server[Any]):
         listed = tools.by_name.get(params.name)
         if listed is None:
             raise unknown_tool(params.name)
-        done = await self._asking(ctx, listed, params) if self.may_ask(listed) or params.request_state else None
+        done = await self._asking(ctx, listed, params) if self.may_ask(listed) or params.request_state is not None else None
         done = await self._call(ctx, listed, params.arguments or {}) if done is None else done
         return done if isinstance(done, t.InputRequiredResult) else t.CallToolResult.model_validate(done)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sandbox.admission.approval import RULE as APPROVED_BY
 from sandbox.admission.conditions.when import fields_of
 from sandbox.admission.decision import Decision, Ruling
 from sandbox.admission.document.models import AdmissionDocument
@@ -26,7 +27,8 @@ from sandbox.admission.spending.terms import terms_of
 from sandbox.admission.words import Where
 from sandbox.config.spending import BudgetSection, Metric
 
-_DECIDED = frozenset({"tool_invoke", "access_denied", "rate_limit_exceeded", "budget_exceeded"})
+_RAN = "tool_invoke"
+_DECIDED = frozenset({_RAN, "access_denied", "rate_limit_exceeded", "budget_exceeded"})
 _ENDED = frozenset({"tool_success", "tool_failure"})
 _OWN = frozenset({"stopped", "tool-is-loaded", "arguments-are-json"})
 """Refusals that no document gives, so none takes them back."""
@@ -85,7 +87,7 @@ def replay(
             taken = budgets.reserve(request, now)
             if isinstance(taken, Refusal):
                 after = taken.decision
-            elif before is Ruling.ALLOW:
+            elif record["event"] == _RAN:
                 open_[request.request_id] = taken
             else:
                 budgets.settle(taken, {}, now)
@@ -100,6 +102,9 @@ def _decided(record: Mapping[str, Any]) -> Ruling | None:
     """What was decided, of a record that is of a document's decision about a call."""
     if record["event"] not in _DECIDED or not record.get("decision") or _OWN & set(record.get("rules") or ()):
         return None
+    if any(str(rule).startswith(APPROVED_BY) for rule in record.get("rules") or ()):
+        # It ran because a person said yes: what the document said is that it asks.
+        return Ruling.REQUIRE_APPROVAL
     return Ruling(str(record["decision"]))
 
 
