@@ -26,7 +26,7 @@ from sandbox.in_force.shared import Shared
 from sandbox.policy.effect import Effect
 from sandbox.policy.grants import Grant, GrantKind, with_grants
 from sandbox.policy.models import PolicyDocument
-from sandbox.redaction.patterns import telling
+from sandbox.redaction.assignments import telling
 from sandbox.state.home import Home
 from sandbox.state.secret_key import own_places
 from sandbox.template.cache import TemplateCache

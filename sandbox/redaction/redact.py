@@ -10,18 +10,17 @@ its time is linear in the text.
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
-from sandbox.redaction.patterns import hide_assignments, hide_credentials, marker, telling
-
-MIN_LITERAL = 4
-"""A literal value shorter than this is not hidden: it would blot out half the record (`1`, `on`)."""
+from sandbox.redaction.assignments import hide_assignments, telling
+from sandbox.redaction.encodings import ENCODINGS, Encoding
+from sandbox.redaction.literals import MIN_LITERAL as MIN_LITERAL
+from sandbox.redaction.literals import Literals
+from sandbox.redaction.patterns import hide_credentials, marker
 
 SMALL_TEXT, SMALL_ITEMS = 512, 16
 """Up to where a value is small: together below every bound of a record's field."""
@@ -30,17 +29,15 @@ MAX_NAMES = 256
 MAX_DEPTH = 64
 MAX_DECODES = 3
 """How many encodings inside each other are opened: JSON in base64 in JSON."""
+FAN = 16
+"""Into how many groups the runs of an encoding are parted where some hold a secret: each group is looked at as one text."""
 
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{12,}+={0,2}")
-_SUSPECT = re.compile(r"""["%=:]|--|eyJ|earer|EARER|asic|ASIC|[A-Za-z0-9+/_-]{12}""")
+_SUSPECT = re.compile(r"""["'%=:]|--|</|Q~|eyJ|earer|EARER|asic|ASIC|\\[ux]|[A-Za-z0-9+/_-]{12}""")
 """What a text must hold for anything to be hidden in it, literals apart: a test holds it against every pattern.
 
-JSON holds a text in `"`, an escape begins with `%`, an assignment with `=`, `:` or `--`; every credential is a run of twelve
-letters, as base64 is, or has one of the other signs.
+JSON holds a text in `"`, an escape begins with `%` or `\\`, an assignment with `=`, `:`, `--`, `'` or ends with `</`; every
+credential is a run of twelve letters, as base64 is, or has one of the other signs.
 """
-
-_PERCENT = re.compile(r"(?<![^\s\"'<>])(?=[^\s\"'<>%]{0,4096}%)[^\s\"'<>]++")
-
 
 _NAME = re.compile(r"-{0,2}[A-Za-z][A-Za-z0-9_.-]{1,63}")
 _NAME_KEYS = ("name", "key", "header", "variable", "field")
@@ -60,16 +57,14 @@ class Redactor:
     """Hides well-known credentials, and `literals`: pairs of a name and the very value that must not be written."""
 
     def __init__(self, literals: Iterable[tuple[str, str]] = ()) -> None:
-        known = {value: name for name, value in literals if len(value) >= MIN_LITERAL}
-        # The longest first: a value that contains another one is hidden whole.
-        self._literals = sorted(known.items(), key=lambda pair: -len(pair[0]))
-        self.longest = max(map(len, known), default=0)
+        self._literals = Literals(literals)
+        self.longest = self._literals.longest
         """The length of the longest literal."""
         self._names: dict[str, Redacted] = {}
 
     def hiding(self, literals: Iterable[tuple[str, str]]) -> Redactor:
         """A redactor that hides these as well."""
-        return Redactor([*((name, value) for value, name in self._literals), *literals])
+        return Redactor([*self._literals.pairs, *literals])
 
     def harmless(self, value: Any) -> bool:
         """Whether a small flat value surely has nothing to hide or to cut: one look at each text. False says nothing."""
@@ -99,7 +94,7 @@ class Redactor:
         return found
 
     def _holds_nothing(self, text: str) -> bool:
-        return _SUSPECT.search(text) is None and not any(value in text for value, _ in self._literals)
+        return _SUSPECT.search(text) is None and not self._literals.within(text)
 
     def redact(self, value: Any) -> Redacted:
         """A copy of a JSON value without secrets."""
@@ -139,19 +134,16 @@ class Redactor:
         if len(text) < MIN_LITERAL or self._holds_nothing(text):
             return text
         text = self._inside_json(text, hidden, decodes)
-        for value, name in self._literals:
-            if value in text:
-                hidden.add(name.upper()[:64])
-                text = text.replace(value, marker(name))
+        text = self._literals.hide(text, hidden)
         text = hide_credentials(hide_assignments(text, hidden), hidden)
         if decodes < MAX_DECODES:
-            text = _PERCENT.sub(lambda match: self._percent(match[0], hidden, decodes), text) if "%" in text else text
-            text = _BASE64.sub(lambda match: self._base64(match[0], hidden, decodes), text)
+            for encoding in ENCODINGS:
+                text = self._inside(encoding, text, hidden, decodes)
         return text
 
     def _inside_json(self, text: str, hidden: set[str], decodes: int) -> str:
         """The text, spelled anew where it is JSON that holds a secret: its escapes would hide one from the patterns."""
-        if decodes >= MAX_DECODES or not text.lstrip().startswith(("{", "[", '"')):
+        if decodes >= MAX_DECODES or not _is_json(text):
             return text
         try:
             value = json.loads(text)
@@ -162,21 +154,43 @@ class Redactor:
         hidden |= found
         return json.dumps(copy, ensure_ascii=False) if found else text
 
-    def _percent(self, text: str, hidden: set[str], decodes: int) -> str:
-        found: set[str] = set()
-        decoded = self._text(unquote(text), found, decodes + 1)
-        hidden |= found
-        return decoded if found else text
+    def _inside(self, encoding: Encoding, text: str, hidden: set[str], decodes: int) -> str:
+        """The text without the runs of an encoding that hold a secret."""
+        if encoding.signs.within(text)(0) is None:
+            return text
+        read = [(run, copy) for run in dict.fromkeys(encoding.runs.findall(text)) for copy in encoding.read(run)]
+        holding = self._holding(read, decodes + 1)
+        if not holding:
+            return text
+        hidden.update(*(each.hidden for each in holding.values()))
+        return encoding.runs.sub(lambda run: _in_place(encoding, run[0], holding.get(run[0])), text)
 
-    def _base64(self, text: str, hidden: set[str], decodes: int) -> str:
+    def _holding(self, read: Sequence[tuple[str, str]], decodes: int) -> dict[str, Redacted]:
+        """Which of these runs hold a secret, each with the text that it stands for: looked at together, then by sixteenths."""
         found: set[str] = set()
-        letters = text.rstrip("=").replace("-", "+").replace("_", "/")
-        # One letter beyond a multiple of four is what remains of a text that was cut: what is before it still decodes.
-        letters = letters[:-1] if len(letters) % 4 == 1 else letters
-        plain = base64.b64decode(letters + "=" * (-len(letters) % 4))
-        self._text(plain.decode(errors="replace"), found, decodes + 1)
-        hidden |= found
-        return marker("BASE64_OF_" + "_".join(sorted(found))) if found else text
+        # What is JSON is only read as such where it stands alone.
+        together = "\n".join(copy for _, copy in read if len(read) == 1 or not _is_json(copy))
+        redacted = self._text(together, found, decodes)
+        if len(read) == 1:
+            return {read[0][0]: Redacted(redacted, tuple(sorted(found)))} if found else {}
+        apart = [each for each in read if _is_json(each[1])]
+        rest = [each for each in read if not _is_json(each[1])] if found else []
+        step = max(1, -(-len(rest) // FAN))
+        groups = [rest[at : at + step] for at in range(0, len(rest), step)] + [[each] for each in apart]
+        holding: dict[str, Redacted] = {}
+        for group in groups:
+            holding |= self._holding(group, decodes)
+        return holding
+
+
+def _in_place(encoding: Encoding, run: str, redacted: Redacted | None) -> str:
+    if redacted is None:
+        return run
+    return str(redacted.value) if encoding.replaced else marker(f"{encoding.name}_OF_" + "_".join(redacted.hidden))
+
+
+def _is_json(text: str) -> bool:
+    return text.lstrip().startswith(("{", "[", '"'))
 
 
 def _is_name(text: str) -> bool:

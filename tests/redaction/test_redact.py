@@ -11,89 +11,18 @@ from urllib.parse import quote
 
 import pytest
 
-from sandbox.redaction.patterns import PATTERNS, telling
+from sandbox.redaction.assignments import telling
 from sandbox.redaction.redact import MAX_NAMES, SMALL_TEXT, Redactor
+from tests.redaction.kinds import HARMLESS, KINDS, letters
 
-A = "aB3dE5gH7jK9mN1pQ3sT5vW7xY9zA1cD3eF5"
-JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
-PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nabc\n-----END RSA PRIVATE KEY-----"
-
-SECRETS = [
-    ("OPENAI_API_KEY", "sk-proj-" + A, "sk-proj-" + A),
-    ("ANTHROPIC_API_KEY", "sk-ant-api03-" + A, "sk-ant-api03-" + A),
-    ("AWS_ACCESS_KEY_ID", "id AKIAIOSFODNN7EXAMPLE.", "AKIAIOSFODNN7EXAMPLE"),
-    ("AWS_SECRET_ACCESS_KEY", "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG", "wJalrXUtnFEMI"),
-    ("GOOGLE_API_KEY", "AIzaSyA1234567890abcdefghijklmnopqrstuv", "SyA1234567890"),
-    ("GOOGLE_OAUTH", "ya29.a0AfH6SMBx1234567890abc", "a0AfH6SMBx"),
-    ("GITHUB_TOKEN", "ghp_" + A, A),
-    ("GITHUB_TOKEN", "github_pat_" + A, A),
-    ("GITLAB_TOKEN", "glpat-" + A, A),
-    ("SLACK_TOKEN", "xoxb-123456789012-abcdef", "123456789012"),
-    ("HUGGING_FACE_TOKEN", "hf_" + A, A),
-    ("STRIPE_KEY", "sk_live_" + A, A),
-    ("STRIPE_KEY", "whsec_" + A, A),
-    ("JWT", JWT, "dozjgNryP4J3"),
-    ("PRIVATE_KEY", PEM, "MIIEpAIBAAKCAQEA"),
-    ("PRIVATE_KEY", PEM[:50], "MIIEpAIBAAKCAQEA"),
-    ("BEARER_TOKEN", "curl -H 'X: bearer abc123def456'", "abc123def456"),
-    ("BASIC_CREDENTIAL", "sent Basic " + base64.b64encode(b"user:hunter2").decode(), "dXNlcjpodW50ZXIy"),
-    ("URL_PASSWORD", "postgres://app:hunter2@db/x", "hunter2"),
-    ("URL_PASSWORD", "https://aB3dE5gH7jK9mN1pQ3sT5@example.com/x.git", "aB3dE5gH7jK9"),
-    ("URL_PASSWORD", "ask app:hunter2@db.example:5432 for it", "hunter2"),
-    ("SIG", "https://example.com/x?sv=1&sig=hunter2%3D", "hunter2"),
-    ("X_AMZ_SIGNATURE".replace("_", "-"), "https://example.com/x?X-Amz-Signature=0123abc", "0123abc"),
-    ("AUTHORIZATION", "Authorization: Digest username=x, response=0123", "0123"),
-    ("COOKIE", "Cookie: a=first; b=second", "second"),
-    ("PASSWORD", "login --password hunter2 now", "hunter2"),
-    ("DB_PASSWORD", 'DB_PASSWORD="two words"', "words"),
-    ("PASSWORD", r'{"broken": "\"password\": \"hunter2\"', "hunter2"),
-    ("PASSWORD", r'"password": "a\"b-hunter2"', "hunter2"),
-    ("PASSPHRASE", "passphrase: correct horse battery", "battery"),
-    ("TOKEN", "https://example.com/x?a=1&token=hunter2&b=2", "hunter2"),
-    ("TOKEN", 'cmd="export TOKEN=hunter2"', "hunter2"),
-]
-
-
-@pytest.mark.parametrize(("kind", "text", "secret"), SECRETS)
-def test_a_credential_is_hidden_and_named(kind: str, text: str, secret: str) -> None:
-    redacted = Redactor().redact(text)
-    assert secret not in redacted.value
-    assert kind in redacted.hidden
-    assert "[REDACTED:" in redacted.value
-
-
-def test_every_pattern_has_an_example() -> None:
-    assert {pattern.kind for pattern in PATTERNS} <= {kind for kind, _, _ in SECRETS}
+A = letters(36)
+SIZE = 10_000
+SECRETS = [(kind, text, secret) for kind, examples in KINDS.items() for text, secret in examples.true]
 
 
 def test_an_assignment_to_a_telling_name_counts_where_the_value_is_short() -> None:
     redacted = Redactor().redact("export OPENAI_API_KEY=sk-1234567890abcdef")
     assert redacted.value == "export OPENAI_API_KEY=[REDACTED:OPENAI_API_KEY]"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "scikit-learn and sk-learn-is-not-a-key-at-all",
-        "bearer certificates",
-        "Basic knowledge of arithmetic",
-        "max_tokens: 4096",
-        "token_count=17",
-        "the secretary wrote: hello",
-        "/srv/data/2024/report-final-version.csv",
-        "https://example.com:8443/path?q=1#top",
-        "user@example.com wrote key: value",
-        "PASSWORD_POLICY=strict",
-        "eyJ is how it begins",
-        "100% of 3/4",
-        "d41d8cd98f00b204e9800998ecf8427e",
-        "mailto:somebody@example.com",
-        "ssh://git@example.com/x.git",
-        "at 12:30 @home, 12:30@home",
-    ],
-)
-def test_what_is_no_secret_stays(text: str) -> None:
-    assert Redactor().redact(text) == type(Redactor().redact(""))(text, ())
 
 
 @pytest.mark.parametrize(
@@ -161,8 +90,8 @@ SHORTEST = [
 def test_a_text_that_is_passed_over_holds_nothing() -> None:
     """The quick look at a text against the whole one, for texts of all that a credential is made of."""
     quick, thorough, random = Redactor([("X", "needle")]), Thorough([("X", "needle")]), Random(7)
-    texts = SHORTEST + [text for _, text, _ in SECRETS]
-    texts += ["".join(random.choices(SHORTEST, k=random.randint(1, 4))) for _ in range(20_000)]
+    texts = [*SHORTEST, *HARMLESS, *(text for _, text, _ in SECRETS)]
+    texts += ["".join(random.choices(SHORTEST, k=random.randint(1, 4))) for _ in range(8_000)]
     passed = 0
     for text in texts:
         if quick._holds_nothing(text):
@@ -170,7 +99,7 @@ def test_a_text_that_is_passed_over_holds_nothing() -> None:
             assert thorough.redact(text) == type(thorough.redact(""))(text, ())
         assert quick.redact(text) == thorough.redact(text)
         assert not quick.harmless({"x": text}) or thorough.redact(text).value == text
-    assert passed > 500, "else this compares nothing"
+    assert passed > 200, "else this compares nothing"
 
 
 def test_what_is_harmless_is_small_flat_and_under_no_telling_name() -> None:
@@ -233,32 +162,61 @@ def test_a_literal_is_hidden_wherever_it_stands_and_a_short_one_is_not_a_literal
     assert redacted.value == {"[REDACTED:DB_PASSWORD]": "on [REDACTED:LONG]"}
 
 
-def test_the_time_is_linear_in_hostile_text() -> None:
-    """Each text is built against one expression; a quadratic one would take minutes."""
-    for unit in (
-        "eyJ",
-        "eyJa.",
-        "sk-",
-        "sk-a",
-        "://",
-        "://a:",
-        "-----BEGIN ",
+HOSTILE = (
+    *("eyJ", "eyJa.", "sk-", "sk-a", "://", "://a:", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"),
+    *(
         "a=",
         'a="',
         "\\",
         "--a ",
         "token:",
+        "token=",
+        "token",
+        "key",
+        "key ",
+        "token='",
+        "<token>",
+        "password: str = ",
+        "a:b@",
+        ":a@",
+    ),
+    *(
         "%41",
+        "%25",
         "AAAA",
+        "VVVV",
         "bearer ",
+        "basic ",
+        "basic AAAA",
         '"',
         "[",
         '{"a":',
-    ):
-        text = (unit * 400_000)[:400_000]
-        start = time.process_time()
+        "\\u0041",
+        "41",
+        "41 ",
+        "\n",
+        "password: |\n ",
+    ),
+    *("dG9rZW49YWJj ", "dG9rZW49YWJj\n", "%74oken=x ", "746f6b656e3d78 ", 'token=\\"', "AKIA", "xox", "ghp_", "=>", "needle "),
+)
+"""Each is built against one expression or one step."""
+
+
+def _seconds(text: str) -> float:
+    taken = []
+    for _ in range(2):
+        begun = time.process_time()
         Redactor([("X", "needle")]).redact(text)
-        assert time.process_time() - start < 5, unit
+        taken.append(time.process_time() - begun)
+    return min(taken)
+
+
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_the_time_is_linear_in_hostile_text(unit: str) -> None:
+    """Eight times the text takes eight times the time, give or take; what is quadratic takes sixty-four times."""
+    small, large = ((unit * size)[:size] for size in (SIZE, 8 * SIZE))
+    begun = _seconds(small)
+    assert _seconds(large) < 24 * max(begun, 0.01), unit
 
 
 def test_nesting_beyond_the_bound_is_cut_not_followed() -> None:
