@@ -50,6 +50,12 @@ class Artefacts:
         self._compiling = Compiling(self._cache, settings.compile_limits, self._compiler_layers)
         self._held: dict[tuple[Digest, Variant], Compiled] = {}
         self._own: tuple[Source, ...] = ()
+        self._hits = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often a compiled component was there when it was asked for, how often it had to be compiled."""
+        return {"compiled_hits": self._hits + self._compiling.hits, "compiled_misses": self._compiling.misses}
 
     async def open(self) -> None:
         """Open the cache and read the host's own components."""
@@ -119,6 +125,7 @@ class Artefacts:
         if held is None or not held.unchanged:
             return None
         self._held[key] = self._held.pop(key)
+        self._hits += 1
         return held
 
     def _let_go(self) -> None:

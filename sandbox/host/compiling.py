@@ -62,6 +62,8 @@ class Compiling:
         self._under_way: dict[tuple[Digest, Variant], asyncio.Task[Compiled]] = {}
         self._children: set[Child] = set()
         self._closed = False
+        self.hits = self.misses = 0
+        """How often an artefact was in the cache, how often it had to be compiled."""
 
     async def get(self, source: Source, variant: Variant) -> Compiled:
         """The artefact, from the cache or compiled now. Raises ComponentError where it cannot be."""
@@ -84,7 +86,9 @@ class Compiling:
     async def _get(self, source: Source, variant: Variant) -> Compiled:
         found = await asyncio.to_thread(self._cache.find, source.digest, variant)
         if found is not None:
+            self.hits += 1
             return found
+        self.misses += 1
         stopped = self._cache.quarantined(source.digest, variant, self._limits.words)
         if stopped is not None:
             raise _stopped(stopped)

@@ -43,8 +43,10 @@ from sandbox.host.running import Running, RunningCall, RunningCalls, Stopped
 from sandbox.host.settings import HostSettings
 from sandbox.host.share import Share
 from sandbox.host.suspension import Why
+from sandbox.host.traced import tell_run, tell_wait
 from sandbox.host.trees import Trees
 from sandbox.host.turns import QueueFull, Turns
+from sandbox.telemetry.durations import Durations
 from sandbox.template.environment import EnvironmentRules
 from sandbox.template.template import EnvironmentRule, Limits, WasiTemplate
 from sandbox.template.wire import to_wire
@@ -96,6 +98,8 @@ class Host:
         self._layers = LayerReport()
         self._counts = dict.fromkeys(("calls", "crashes", "retries"), 0)
         self._state = "new"
+        self.waits = Durations()
+        """How long calls waited until a worker took them."""
 
     async def start(self) -> None:
         """Start the zygote and the spares. Raises HostUnavailable where `strict` misses a layer."""
@@ -241,12 +245,17 @@ class Host:
     def metrics(self) -> dict[str, int]:
         """Counters since the start, and how many workers there are now."""
         restarts = sum(forker.restarts for forker in self._forkers.values())
+        pool = self._pool.counts
         return {
             **self._counts,
+            **self._artefacts.counts,
             "kills": self._running.kills,
-            **self._pool.counts,
+            **pool,
+            "waiting": pool["waiting"] + self._turns.waiting,
             "running": len(self._running),
+            **self._running.held(),
             "zygote_restarts": restarts,
+            "gateway_restarts": max(0, self._outward.starts - 1),
         }
 
     async def _run(
@@ -280,7 +289,9 @@ class Host:
                 self._counts["retries"] += 1
                 continue
             events = await self._outward.events(worker, call_id) if template.network else []
-            return self._judge(outcome_of(ended, template.limits, events), template)
+            outcome = self._judge(outcome_of(ended, template.limits, events), template)
+            tell_run(running.begun or running.started, outcome, events, template)
+            return outcome
         return self._judge(Outcome(Ending.CRASHED, message="the tool crashed"), template)
 
     async def _call(
@@ -309,7 +320,7 @@ class Host:
         worker.on_keep = running.keep
         questions = Questions(call_id, self._running, worker, running.ask)
         self._outward.begin(worker, call_id, secrets)
-        running.begins()
+        self._begins(running)
         ending = worker.begin(
             frame, wall_ms=limits.wall_time_ms, stdio_bytes=limits.stdio_bytes, output_bytes=limits.output_bytes
         )
@@ -319,7 +330,9 @@ class Host:
         except asyncio.CancelledError as error:
             worker.kill(Ending.CANCELLED)
             events = self._outward.drop(worker, call_id)
-            raise CalledOff(outcome_of(worker.so_far(), limits, events), *error.args) from None
+            outcome = outcome_of(worker.so_far(), limits, events)
+            tell_run(running.begun or running.started, outcome, events, template)
+            raise CalledOff(outcome, *error.args) from None
         finally:
             questions.close()
             if share is not None:
@@ -331,6 +344,13 @@ class Host:
             # It says that it ends, or it is dead: it is not waited for.
             worker.kill_quietly()
         return ended
+
+    def _begins(self, running: Running) -> None:
+        if running.begun is None:
+            running.begun = asyncio.get_running_loop().time()
+            self.waits.add(waited := running.begun - running.started)
+            tell_wait(waited)
+        running.begins()
 
     def _share_of(self, limits: Limits, worker: Worker, call_id: str) -> Share | None:
         if limits.cpu_share is None:

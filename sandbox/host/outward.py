@@ -51,6 +51,8 @@ class Outward:
         self._sending: dict[tuple[int, str], int] = {}
         self._numbers = itertools.count(1)
         self._flushing: dict[int, asyncio.Future[None]] = {}
+        self.starts = 0
+        """How often the gateway was started."""
 
     def attach(self, worker: Worker, template: WasiTemplate) -> None:
         """Give the gateway a worker's way out, and the rules for it."""
@@ -155,6 +157,7 @@ class Outward:
         if self._child is None or not self._child.alive:
             trust = {name: os.environ[name] for name in _TRUST if name in os.environ}
             arguments = () if self._nameserver is None else (_spell(*self._nameserver),)
+            self.starts += 1
             self._child = Child("sandbox.host.gateway", self._frame, self._ended, arguments=arguments, environment=trust)
             if self._proxy is not None:
                 self._tell_proxy(self._child, self._proxy, self._proxy_login())

@@ -49,6 +49,8 @@ class Running:
     template: WasiTemplate
     started: float
     worker: Worker | None = None
+    begun: float | None = None
+    """When a worker first took it, of the event loop's clock."""
     stopped_for: str | None = None
     """What it was ordered to end for: an `Ending`, or a limit by its name."""
     because: str = ""
@@ -123,6 +125,11 @@ class RunningCalls(dict[str, Running]):
         """The calls that are held up, and what each is held for."""
         held = ((call_id, one.suspension) for call_id, one in self.items())
         return {call_id: suspension.reasons for call_id, suspension in held if suspension is not None and suspension.reasons}
+
+    def held(self) -> dict[str, int]:
+        """How many calls a signal suspends, and how many are parked until a person answers."""
+        held = tuple(self.paused().values())
+        return {"suspended": sum(Why.SIGNAL in why for why in held), "parked": sum(Why.QUESTION in why for why in held)}
 
     def _held_too_long(self, call_id: str, why: Why) -> None:
         self._order(self[call_id], "suspend_timeout", f"it was held up for too long ({why.value.replace('_', ' ')})")

@@ -7,7 +7,7 @@
                        {"proxy": {…}, "login": text or null}
     gateway → server   {"event": {"worker", "call", "n", "decision", "scheme", "host", "port", "address", "method", "path",
                        "bytes_in", "bytes_out", "reason", "origin", "resource", "limit", "secret",
-                       "operation"}} · {"flushed": n} ·
+                       "operation", "began", "seconds"}} · {"flushed": n} ·
                        {"sending": worker, "call", "bytes_out"}: what left by requests that are not over · {"gone": worker}
 
 `address` is the one that was dialled, or of a denial the one that was refused (null where it was not the address).

@@ -6,6 +6,7 @@ Values and one protocol: `exchange` acts on them, `attached` owns them.
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -84,9 +85,10 @@ class Ending:
     """The name of one that was needed and is not set."""
     operation: str | None = None
     """Of a socket: `connect`, `lookup`."""
+    began: float = field(default_factory=time.monotonic)
     told: bool = field(default=False)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields of an event; `bytes_in` came to the guest, `bytes_out` left it."""
+        """The fields of an event; `bytes_in` came to the guest, `bytes_out` left it; `seconds` are from `began` until now."""
         names = (name for name in self.__slots__ if name != "told")
-        return {name: getattr(self, name) for name in names}
+        return {**{name: getattr(self, name) for name in names}, "seconds": time.monotonic() - self.began}
