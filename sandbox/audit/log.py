@@ -4,10 +4,11 @@ Decides where a record stands and when it counts as written. What is in it is `s
 holds is `sandbox.audit.verify`.
 
 Rules: several processes share one chain: whoever writes holds the lock, and looks at the head first. `head` names the last
-record (file, size, number, digest); it is written after the line, so a process killed between the two leaves a head that is
-behind, which the next writer repairs from the lines themselves. A head that is ahead of the lines means that somebody cut them:
-the chain goes on from the head, so the gap stays visible, and an alert says so. A line that cannot be written whole raises
-HostUnavailable: without a record there is no call.
+record (file, size, number, digest) and carries the mark of the host's key; it is written after the line, so a process killed
+between the two leaves a head that is behind, which the next writer repairs from the lines themselves. A head that is ahead of the
+lines, or without the mark, means that somebody touched them: the chain goes on so that the gap stays visible, and an alert says
+so. A line that cannot be written whole raises HostUnavailable: without a record there is no call. A day that is over is sealed by
+whoever writes first on the next one, and removed, whole, when its time is over (`Terms`).
 
 A record survives the death of the process when `append` returns, and a power failure when `sync` was asked for.
 """
@@ -15,96 +16,141 @@ A record survives the death of the process when `append` returns, and a power fa
 from __future__ import annotations
 
 import fcntl
-import json
+import logging
 import os
-import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from sandbox.admission.words import LogLevel
+from sandbox.audit.flood import Flood
 from sandbox.audit.folder import private_file, private_folder
-from sandbox.audit.record import GENESIS, Event, EventType, Link, body, digest_of_line, spell
+from sandbox.audit.head import SUFFIX, Head, Tail, is_marked
+from sandbox.audit.keys import NO_KEYS, Keys
+from sandbox.audit.record import GENESIS, Event, EventType, Link, body, digest_of_line, rfc3339, spell
+from sandbox.audit.segments import remove_old, seal_day
 from sandbox.audit.tally import Tally
+from sandbox.audit.terms import Terms, left_out
 from sandbox.errors import HostUnavailable
 from sandbox.redaction.redact import Redactor
 
-SUFFIX = ".jsonl"
-_NAME = re.compile(r"\d{4}-\d{2}-\d{2}\.jsonl", re.ASCII)
+_LOG = logging.getLogger(__name__)
 LOCK_WITHIN_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The last record of the chain: its file and the file's size with it, its number, the digest of its line."""
-
-    file: str = ""
-    size: int = 0
-    seq: int = 0
-    digest: str = GENESIS
-
-    def to_bytes(self) -> bytes:
-        """The head as it lies in the file `head`, of one length so that it can be written in one place."""
-        return f'["{self.file}", {self.size}, {self.seq}, "{self.digest}"]'.ljust(255).encode("ascii") + b"\n"
-
-    @classmethod
-    def from_bytes(cls, text: bytes) -> Head | None:
-        """The head that `text` spells, or None where it spells none."""
-        try:
-            file, size, seq, digest = json.loads(text)
-        except (ValueError, TypeError):
-            return None
-        named = isinstance(file, str) and (file == "" or _NAME.fullmatch(file) is not None)
-        kinds = (named, isinstance(size, int), isinstance(seq, int), isinstance(digest, str))
-        return cls(file, size, seq, digest) if all(kinds) else None
+_EMPTY: dict[str, Any] = {"arguments": None, "stdout": "", "stderr": "", "address": None, "user_agent": None}
 
 
 class AuditLog:
-    """One process's hand on the chain in `folder`. `clock` gives seconds since 1970; `source` names the edge that calls."""
+    """One process's hand on the chain in `folder`. `clock` gives seconds since 1970; `source` names the edge that calls.
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float], source: str) -> None:
+    `keys` are the host's; without them nothing marks the end and the days, and nothing can be encrypted.
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float], source: str, keys: Keys = NO_KEYS) -> None:
         self.folder = private_folder(folder)
-        self._clock, self._source = clock, source
+        self._clock, self._source, self._keys = clock, source, keys
         self.tally = Tally()
+        self._terms, self._flood = Terms(), Flood()
         self._head_path = str(self.folder / "head")
+        self.listeners: list[Callable[[Mapping[str, Any]], None]] = []
+        """Told of each record after it was written: as it was, redacted, before it is encrypted."""
         self._head_file: int | None = private_file(self.folder / "head")
         self._head_stat = os.fstat(self._head_file)
         self._file: tuple[str, int] | None = None
         self._last: tuple[bytes, Head] = (b"", Head())
         """The head as this process wrote it last: it need not be read again where nobody else wrote."""
+        if keys.marks is None and is_marked(os.pread(self._head_file, 4096, 0)):
+            self.close()
+            raise HostUnavailable(
+                f"the record in `{folder}` is marked with a key", help="give it, or open the record as its home's"
+            )
 
     def append(self, event: Event, redactor: Redactor, *, sync: bool = False) -> Link:
         """Write one record and say where it stands; raises HostUnavailable if that failed. `sync` waits for the disk."""
+        if self._flood.pending and self._flood.due(self._clock()):
+            self._say_flood()
+        return self._append(event, redactor, sync=sync)
+
+    def refused(self, event: Event, redactor: Redactor) -> None:
+        """As `append`, for what was refused before it began: of a flood of them there are summaries (`sandbox.audit.flood`)."""
         now = self._clock()
-        record = body(event, now=now, source=self._source, redactor=redactor)
+        if self._flood.singly(event, now):
+            self.append(event, redactor)
+            return
+        self.tally.count(event)
+        if self._flood.due(now):
+            self._say_flood()
+
+    def hold(self, terms: Terms) -> None:
+        """Keep the record on these terms from now on; what is kept longer than they say is removed at once."""
         if self._head_file is None:
             raise HostUnavailable("the record is closed")
-        try:
-            link = self._chain(self._head_file, record, now, sync=sync)
-        except OSError as error:
-            raise HostUnavailable(f"the record cannot be written: {(error.strerror or 'failed').lower()}") from error
-        self.tally.count(event)
+        now = self._clock()
+        with self._locked(self._head_file):
+            head = self._head(self._head_file, now)
+            if terms.encrypt:
+                self._keys.lines()
+                if head.file:
+                    # What is there has to open with this key: a record under two could be read with neither.
+                    Tail.read(self._open(head.file)[0], head.file, self._keys)
+            if terms.retention_s is not None:
+                remove_old(self.folder, self._keys, head, terms.retention_s, now)
+        self._terms = terms
+
+    def _say_flood(self) -> None:
+        told = self._flood.summary()
+        since = rfc3339(told.pop("since"))
+        reason = f"{told['refusals']} more calls were refused since {since}"
+        event = Event(EventType.ACCESS_DENIED, os.urandom(16).hex(), reason=reason, decision="deny", detail={"flood": told})
+        self._append(event, Redactor(), counted=False)
+        self._flood.said()
+
+    def _append(self, event: Event, redactor: Redactor, *, sync: bool = False, counted: bool = True) -> Link:
+        if self._head_file is None:
+            raise HostUnavailable("the record is closed")
+        now, terms, began = self._clock(), self._terms, time.monotonic()
+        if terms.level is not LogLevel.DETAILED and (drop := left_out(terms.level, event.level)):
+            event = replace(event, **{name: _EMPTY[name] for name in drop})
+        record = body(event, now=now, source=self._source, redactor=redactor)
+        keep = 0 if event.keep_s is None else int(now + event.keep_s) + 1
+        with self._locked(self._head_file):
+            head = self._head(self._head_file, now)
+            link = Link(head.seq + 1, head.digest)
+            self._put(self._head_file, head, record, now, keep=keep, sync=sync)
+        if counted:
+            self.tally.count(event)
+        self.tally.wrote(event, time.monotonic() - began)
+        for heard in self.listeners:
+            heard({**record, "seq": link.seq})
         return link
 
     def close(self) -> None:
-        """Let go of the files; further records are refused."""
+        """Let go of the files, once a flood is told of; further records are refused."""
+        if self._flood.pending and self._head_file is not None:
+            try:
+                self._say_flood()
+            except HostUnavailable as error:
+                _LOG.error("what was refused last is not on record: %s", error)
         for descriptor in (self._head_file, self._file[1] if self._file else None):
             if descriptor is not None:
                 os.close(descriptor)
         self._head_file = self._file = None
 
-    def _chain(self, head_file: int, record: dict[str, Any], now: float, *, sync: bool) -> Link:
-        _lock(head_file)
+    @contextmanager
+    def _locked(self, head_file: int) -> Iterator[None]:
+        """The only writer; what the system refuses is HostUnavailable."""
         try:
-            head = self._head(head_file, now)
-            link = Link(head.seq + 1, head.digest)
-            self._put(head_file, head, spell(record, link), now, sync=sync)
-            return link
-        finally:
-            fcntl.flock(head_file, fcntl.LOCK_UN)
+            _lock(head_file)
+            try:
+                yield
+            finally:
+                fcntl.flock(head_file, fcntl.LOCK_UN)
+        except OSError as error:
+            raise HostUnavailable(f"the record cannot be written: {(error.strerror or 'failed').lower()}") from error
 
     def _head(self, head_file: int, now: float) -> Head:
         """The chain's end, repaired where a writer died or somebody touched the files; its size is the file's.
@@ -116,18 +162,24 @@ class AuditLog:
         if not os.path.samestat(self._head_stat, os.lstat(self._head_path)):
             raise HostUnavailable("the record's folder was taken away", help="start again")
         text = os.pread(head_file, 4096, 0)
-        told = self._last[1] if text == self._last[0] else Head.from_bytes(text) or Head(file=self._newest())
+        ours = self._last[1] if text == self._last[0] else Head.from_bytes(text, self._keys)
+        told = ours or Head(file=self._newest())
         newest = max(told.file, _day(now))
         if newest != told.file and not (self.folder / newest).exists():
             newest = told.file
         size = self._open(newest)[1] if newest else 0
         if (newest, size) == (told.file, told.size) or (newest != told.file and size == 0):
             return told
-        return self._repaired(head_file, told, Tail.read(self._open(newest)[0], newest), size, now)
+        tail = Tail.read(self._open(newest)[0], newest, self._keys)
+        if ours is None and self._keys.marks is not None:
+            # Without the mark nobody knows what was there: the next line is chained to nothing, for ever.
+            tail = Tail(replace(tail.head, digest=GENESIS), "")
+        return self._repaired(head_file, told, tail, size, now)
 
     def _repaired(self, head_file: int, told: Head, tail: Tail, size: int, now: float) -> Head:
         if tail.prev == told.digest and tail.head.seq == told.seq + 1 and tail.head.size == size:
-            return tail.head  # a writer died between the line and the head: nothing is missing
+            # A writer died between the line and the head: nothing is missing.
+            return replace(tail.head, keep=max(tail.head.keep, told.keep if told.file == tail.head.file else 0))
         if tail.head.size != size:
             os.ftruncate(self._open(tail.head.file)[0], tail.head.size)
         # Where lines are missing the chain goes on from the head, so that the gap stays visible for ever.
@@ -136,28 +188,43 @@ class AuditLog:
         alert = Event(
             EventType.SECURITY_ALERT, os.urandom(16).hex(), reason="the record's end is not as it was left", detail=detail
         )
-        line = spell(body(alert, now=now, source=self._source, redactor=Redactor()), Link(kept.seq + 1, kept.digest))
-        return self._put(head_file, kept, line, now, sync=True)
+        record = body(alert, now=now, source=self._source, redactor=Redactor())
+        return self._put(head_file, replace(kept, keep=max(kept.keep, told.keep)), record, now, keep=0, sync=True)
 
     def _newest(self) -> str:
         return max((path.name for path in self.folder.iterdir() if path.suffix == SUFFIX), default="")
 
-    def _put(self, head_file: int, head: Head, line: bytes, now: float, *, sync: bool) -> Head:
+    def _put(self, head_file: int, head: Head, record: dict[str, Any], now: float, *, keep: int, sync: bool) -> Head:
         # Never an earlier file than the last one: a clock set back must not split a day.
         name = max(_day(now), head.file)
         if self._file is not None and name == self._file[0] == head.file:
             descriptor, size = self._file[1], head.size  # as `_head` found it, and we hold the lock
         else:
+            self._seal(head, name, now)
             descriptor, size = self._open(name)
+        line = self._line(record, Link(head.seq + 1, head.digest))
         if (written := os.write(descriptor, line)) != len(line):
             os.ftruncate(descriptor, size)
             raise HostUnavailable(f"the record cannot be written: {written} of {len(line)} bytes found room")
-        new = Head(name, size + len(line), head.seq + 1, digest_of_line(line))
-        self._last = (new.to_bytes(), new)
+        kept = max(keep, head.keep) if name == head.file else keep
+        new = Head(name, size + len(line), head.seq + 1, digest_of_line(line), kept)
+        self._last = (new.to_bytes(self._keys), new)
         os.pwrite(head_file, self._last[0], 0)
         if sync:
             os.fsync(descriptor)
         return new
+
+    def _line(self, record: dict[str, Any], link: Link) -> bytes:
+        line = spell(record, link)
+        return self._keys.close(line, link.seq, link.prev) if self._terms.encrypt else line
+
+    def _seal(self, head: Head, name: str, now: float) -> None:
+        """Seal the day that is over, where another one begins, and remove those whose time is over."""
+        if head.file in ("", name):
+            return
+        seal_day(self.folder, self._keys, self._open(head.file)[0], head, now)
+        if self._terms.retention_s is not None:
+            remove_old(self.folder, self._keys, head, self._terms.retention_s, now)
 
     def _open(self, name: str) -> tuple[int, int]:
         """The file of that name and its size; opened anew where the one that is open lost its name."""
@@ -169,29 +236,6 @@ class AuditLog:
             self._file = None
         self._file = (name, private_file(self.folder / name, os.O_RDWR | os.O_APPEND))
         return self._file[1], os.fstat(self._file[1]).st_size
-
-
-@dataclass(frozen=True, slots=True)
-class Tail:
-    """The head as the last whole line of a file tells it (`size` ends with that line), and what that line names as `prev`."""
-
-    head: Head
-    prev: str
-
-    @classmethod
-    def read(cls, descriptor: int, name: str) -> Tail:
-        """Look at the end of an open file; an unreadable last line counts as number 0."""
-        end = _line_end(descriptor, os.fstat(descriptor).st_size)
-        if end == 0:
-            return cls(Head(name), "")
-        start = _line_end(descriptor, end - 1)
-        line = os.pread(descriptor, end - start, start)
-        try:
-            record = json.loads(line)
-            seq, prev = int(record["seq"]), str(record["prev"])
-        except (ValueError, TypeError, KeyError):
-            seq, prev = 0, ""
-        return cls(Head(name, end, seq, digest_of_line(line)), prev)
 
 
 def _day(now: float) -> str:
@@ -214,14 +258,3 @@ def _lock(descriptor: int) -> None:
             if time.monotonic() > give_up:
                 raise HostUnavailable("another process keeps the record's lock", help="look for one that is stopped") from None
             time.sleep(0.0002)
-
-
-def _line_end(descriptor: int, before: int) -> int:
-    """The offset just after the last newline that ends at or before `before`; 0 where there is none."""
-    while before > 0:
-        start = max(0, before - 65_536)
-        found = os.pread(descriptor, before - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        before = start
-    return 0

@@ -7,11 +7,12 @@ Rules: at most `MAX_READ` bytes are read, from the end; a line that is still bei
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from sandbox.audit.keys import NO_KEYS, Keys
 
 MAX_READ = 4 << 20
 SUFFIX = ".jsonl"
@@ -20,15 +21,12 @@ _BLOCK = 64 << 10
 Record = dict[str, Any]
 
 
-def tail(folder: Path, count: int, keeps: Callable[[Record], bool]) -> list[Record]:
+def tail(folder: Path, count: int, keeps: Callable[[Record], bool], keys: Keys = NO_KEYS) -> list[Record]:
     """The last `count` records that `keeps` takes, the oldest first."""
     found: list[Record] = []
     for line in _lines_backwards(folder):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and keeps(record):
+        record = keys.read(line)
+        if record is not None and keeps(record):
             found.append(record)
             if len(found) == count:
                 break

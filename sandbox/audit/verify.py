@@ -2,9 +2,10 @@
 
 Decides nothing about what a record says: only whether it stands where and as it was written. Looks at files, changes none.
 
-What it finds: a record that was changed, cut out, moved, or written twice, also at the end (the head knows how many there are).
-What it cannot find: a chain that somebody who may write the folder made anew from its first record, head included; who must
-hold against that keeps the last digest elsewhere.
+What it finds: a record that was changed, cut out, moved, or written twice, also at the end (the head knows how many there are); a
+day that is gone and was not removed by this program; with the host's key also an end, a seal or a whole chain that was made
+anew without it. What it cannot find: what was made anew by somebody who has the key; one line after the end that was never
+acknowledged, as a killed writer leaves it. Who must hold against that keeps the last digest elsewhere.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sandbox.audit.log import SUFFIX, Head
+from sandbox.audit.head import SUFFIX, Head
+from sandbox.audit.keys import NO_KEYS, Keys
 from sandbox.audit.record import GENESIS, digest_of_line
+from sandbox.audit.seals import JOURNAL, Journal
 from sandbox.errors import HostUnavailable
 
 
@@ -50,11 +53,16 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What `verify` read: how many records hold, the digest of the last of them, and the first that does not."""
+    """What `verify` read: how many records hold, the digest of the last of them, and the first that does not.
+
+    `removed` is how many more there were in days whose time was over; `keyed` whether the host's key was there to check with.
+    """
 
     records: int
     digest: str
     fault: Fault | None
+    removed: int = 0
+    keyed: bool = False
 
     @property
     def ok(self) -> bool:
@@ -71,38 +79,65 @@ class _Line:
     prev: str
 
 
-def verify(folder: Path) -> Verified:
+def verify(folder: Path, keys: Keys = NO_KEYS) -> Verified:
     """Check the chain in `folder` up to its end at this moment, while others may go on writing."""
-    head, sizes = _snapshot(folder)
+    head, sizes, journal, touched = _snapshot(folder, keys)
     last = _Line("", 0, b"", 0, "")
-    digest, count = GENESIS, 0
+    digest, count, removed = GENESIS, 0, 0
+
+    def told(fault: Fault | None) -> Verified:
+        return Verified(count - removed, digest, fault, removed, keys.marks is not None)
+
+    for name in sorted({*sizes, *journal.removed}):
+        seal = journal.seals.get(name)
+        if name not in sizes:
+            if seal is None or (seal.first, seal.before) != (count + 1, digest):
+                return told(_at(last, count + 1, Damage.CUT, f"is missing, and its day `{name}` does not join the one before"))
+            removed, digest, count = removed + seal.last - seal.first + 1, seal.digest, seal.last
+            last = _Line("", 0, b"", count, "")
+            continue
+        for line in _lines(folder, {name: sizes[name]}):
+            if line.seq != count + 1 or line.prev != digest:
+                return told(_fault(folder, sizes, last, line))
+            last, digest, count = line, digest_of_line(line.text), count + 1
+        if seal is not None and (seal.last, seal.digest) != (count, digest):
+            return told(_at(last, count, Damage.CHANGED, "is not the last one that its day was sealed with"))
+    if journal.wrong:
+        message = f"{JOURNAL}:{journal.wrong}: this line was not written by this host, or one before it is gone"
+        return told(Fault(count, Damage.CHANGED, JOURNAL, journal.wrong, message))
+    if touched:
+        return told(_at(last, count, Damage.CHANGED, "may not be the last one: the head was not written with this host's key"))
+    return told(_fault_at_end(head, last, digest, count))
+
+
+def records(folder: Path, keys: Keys = NO_KEYS) -> Iterator[dict[str, Any]]:
+    """Every readable record, oldest first, as it stands in the files; `verify` says whether they hold.
+
+    Raises HostUnavailable for an encrypted one that the key does not open.
+    """
+    _, sizes, _, _ = _snapshot(folder, keys)
     for line in _lines(folder, sizes):
-        if line.seq != count + 1 or line.prev != digest:
-            return Verified(count, digest, _fault(folder, sizes, last, line))
-        last, digest, count = line, digest_of_line(line.text), count + 1
-    return Verified(count, digest, _fault_at_end(head, last, digest, count))
+        if line.seq is not None and (record := keys.read(line.text)) is not None:
+            yield record
 
 
-def records(folder: Path) -> Iterator[dict[str, Any]]:
-    """Every readable record, oldest first, as it stands in the files; `verify` says whether they hold."""
-    _, sizes = _snapshot(folder)
-    for line in _lines(folder, sizes):
-        if line.seq is not None:
-            yield json.loads(line.text)
-
-
-def _snapshot(folder: Path) -> tuple[Head | None, dict[str, int]]:
-    """The head and the size of each file at one moment, under the writers' lock."""
+def _snapshot(folder: Path, keys: Keys) -> tuple[Head | None, dict[str, int], Journal, bool]:
+    """The head, the size of each file and the journal at one moment, under the writers' lock; whether the head is not ours."""
     try:
         descriptor = os.open(folder / "head", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        return None, {path.name: path.lstat().st_size for path in folder.glob(f"*{SUFFIX}")}
+        return None, _sizes(folder), Journal.read(folder, keys), False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        sizes = {path.name: path.lstat().st_size for path in folder.glob(f"*{SUFFIX}")}
-        return Head.from_bytes(os.pread(descriptor, 4096, 0)), sizes
+        text = os.pread(descriptor, 4096, 0)
+        head, sizes = Head.from_bytes(text, keys), _sizes(folder)
+        return head, sizes, Journal.read(folder, keys), head is None and bool(sizes) and keys.marks is not None
     finally:
         os.close(descriptor)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {path.name: path.lstat().st_size for path in folder.glob(f"*{SUFFIX}")}
 
 
 def _lines(folder: Path, sizes: dict[str, int]) -> Iterator[_Line]:
@@ -155,6 +190,8 @@ def _fault_at_end(head: Head | None, last: _Line, digest: str, count: int) -> Fa
         return _at(last, count + 1, Damage.CUT, f"is missing, and all up to {head.seq}" if head.seq > count + 1 else "is missing")
     if head.seq == count and head.digest != digest:
         return _at(last, count, Damage.CHANGED, "is not the last one that was written")
+    if count > head.seq + 1:
+        return _at(last, head.seq + 2, Damage.CHANGED, "was written by something else: the head does not count it")
     return None
 
 

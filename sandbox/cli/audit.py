@@ -20,6 +20,7 @@ from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock, moment
 from sandbox.errors import Code, NotFound, SandboxError, unknown_component
 from sandbox.state.home import Home
+from sandbox.state.recorded import record_keys
 
 Record = dict[str, Any]
 
@@ -32,7 +33,10 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
 
 def _list(arguments: Namespace, terminal: Terminal, home: Home) -> int:
     wanted = list(_filters(arguments))
-    found = deque((record for record in records(home.audit) if all(fits(record) for fits in wanted)), maxlen=arguments.limit)
+    found = deque(
+        (record for record in records(home.audit, record_keys(home, os.environ)) if all(fits(record) for fits in wanted)),
+        maxlen=arguments.limit,
+    )
     if not found and arguments.component is not None:
         _refuse_unknown(arguments.component, home)
     if not found and arguments.call is not None and not _on_record(arguments.call, home):
@@ -46,13 +50,13 @@ def _list(arguments: Namespace, terminal: Terminal, home: Home) -> int:
 
 def _refuse_unknown(component: str, home: Home) -> None:
     """A name that the record never mentions is more likely mistyped than without events."""
-    names = {str(record["component"]) for record in records(home.audit) if record.get("component")}
+    names = {str(record["component"]) for record in records(home.audit, record_keys(home, os.environ)) if record.get("component")}
     if component not in names:
         raise unknown_component(component, names)
 
 
 def _on_record(call: str, home: Home) -> bool:
-    return any(record.get("audit_id") == call for record in records(home.audit))
+    return any(record.get("audit_id") == call for record in records(home.audit, record_keys(home, os.environ)))
 
 
 def _none(arguments: Namespace) -> str:
@@ -89,7 +93,7 @@ def _row(record: Record) -> tuple[str, ...]:
 
 
 def _verify(terminal: Terminal, home: Home) -> int:
-    result = verify(home.audit)
+    result = verify(home.audit, record_keys(home, os.environ))
     if terminal.json:
         fault = None if result.fault is None else result.fault.to_json()
         terminal.data({"ok": result.ok, "records": result.records, "digest": result.digest, "fault": fault})

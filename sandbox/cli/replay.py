@@ -21,6 +21,7 @@ from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock, moment
 from sandbox.in_force.admitting import HANDLED
 from sandbox.state import Home
+from sandbox.state.recorded import record_keys
 
 
 def command(arguments: Namespace, terminal: Terminal) -> int:
@@ -44,7 +45,7 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
 def _between(arguments: Namespace, home: Home) -> Iterator[dict[str, Any]]:
     since = None if arguments.since is None else moment(arguments.since, now=time.time())
     until = None if arguments.until is None else moment(arguments.until, now=time.time())
-    for record in records(home.audit):
+    for record in records(home.audit, record_keys(home, os.environ)):
         at = datetime.fromisoformat(record["time"])
         if (since is None or at >= since) and (until is None or at < until):
             yield record

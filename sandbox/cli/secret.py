@@ -14,13 +14,14 @@ import time
 from argparse import Namespace
 
 from sandbox.admission import new_request_id
-from sandbox.audit import AuditLog, Event, EventType, Redactor, rfc3339
+from sandbox.audit import Event, EventType, Redactor, rfc3339
 from sandbox.cli.exits import Exit
 from sandbox.cli.home import home_of, leave_no_core_dump
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock
 from sandbox.errors import Code, SandboxError
 from sandbox.state import Clock, Home, sqlite_store
+from sandbox.state.recorded import open_record
 from sandbox.state.secrets import MAX_VALUE, SecretStore
 
 
@@ -55,7 +56,7 @@ def _record(home: Home, kind: EventType, name: str) -> None:
     finally:
         state.close()
     event = Event(kind, new_request_id(), subject=getpass.getuser(), detail={"name": name})
-    AuditLog(home.audit, clock=clock_, source="terminal").append(event, Redactor(), sync=True)
+    open_record(home, os.environ, clock=clock_, source="terminal").append(event, Redactor(), sync=True)
 
 
 def _value(name: str) -> str:

@@ -1,0 +1,36 @@
+"""How a record is kept: how much it says, how long it stays, whether it is encrypted.
+
+Decides what each level leaves out. An admission document says the terms (`audit:`), and a rule more detail or a longer stay for
+its calls; without one everything is said, in the clear, and nothing is removed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox.admission.words import LogLevel
+
+_LEVELS = tuple(LogLevel)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The level, how many seconds a day that is over is kept (None: for ever), and whether lines are encrypted."""
+
+    level: LogLevel = LogLevel.DETAILED
+    retention_s: float | None = None
+    encrypt: bool = False
+
+
+def left_out(level: LogLevel, asked: str | None) -> frozenset[str]:
+    """The fields that are not recorded at this level; a rule that asks for more detail gets it, for less does not."""
+    most = level if asked is None else max(level, LogLevel(asked), key=_LEVELS.index)
+    return _LEFT_OUT[most]
+
+
+_PRINTED = frozenset({"stdout", "stderr"})
+_LEFT_OUT = {
+    LogLevel.DETAILED: frozenset[str](),
+    LogLevel.STANDARD: _PRINTED,
+    LogLevel.MINIMAL: _PRINTED | {"arguments", "address", "user_agent"},
+}
