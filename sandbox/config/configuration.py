@@ -24,6 +24,7 @@ from sandbox.config.proxy import Proxy, parse_proxy_url
 from sandbox.config.read import read_file
 from sandbox.config.settings import DEFAULTS, Layer, Setting
 from sandbox.config.spending import BudgetSection
+from sandbox.config.telemetry import Collector, in_the_clear
 from sandbox.config.variables import read_variables
 from sandbox.errors import PolicyError, Problem
 from sandbox.policy.load import load_policy_file
@@ -63,6 +64,7 @@ class Configuration:
     token_variable: str | None = None
     oauth: OAuthSection | None = None
     proxy: Proxy | None = None
+    telemetry: Collector | None = None
     settings: tuple[Setting, ...] = ()
     files: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -202,6 +204,17 @@ def _said(ceiling: PolicyDocument) -> tuple[str, ...]:
     return tuple(warning for each in ceiling.ceilings for warning in each.warnings)
 
 
+def _collector(value: Mapping[str, Any], origin: str) -> Collector | None:
+    """The collector, where one is named; without an endpoint the other keys say nothing."""
+    endpoint, headers = value["telemetry.endpoint"], value["telemetry.headers"]
+    if endpoint is None:
+        return None
+    if headers and in_the_clear(endpoint):
+        told = "`telemetry.headers` hold secrets, and everybody on the way could read them"
+        raise PolicyError((Problem(origin, "telemetry.endpoint", told, "write `https://…`, or take `headers` out"),))
+    return Collector(endpoint, tuple(sorted(headers.items())), value["telemetry.sample"], value["telemetry.records"])
+
+
 def _proxy(value: Mapping[str, Any]) -> Proxy | None:
     """The proxy, where one is named; without a URL the other keys say nothing."""
     if value["proxy.url"] is None:
@@ -229,6 +242,7 @@ def _made(
         token_variable=value["auth.token_variable"],
         oauth=None if value["auth.oauth"] is None else OAuthSection.model_validate(value["auth.oauth"]),
         proxy=_proxy(value),
+        telemetry=_collector(value, settings["telemetry.endpoint"].origin),
         settings=tuple(settings.values()),
         files=files,
         warnings=warnings,

@@ -15,6 +15,7 @@ from sandbox.config.oauth import OAuthSection
 from sandbox.config.proxy import parse_direct, parse_names, parse_proxy_url
 from sandbox.config.spending import BudgetSection
 from sandbox.config.state_url import parse_state
+from sandbox.config.telemetry import parse_endpoint, parse_header
 from sandbox.policy.credentials import SecretName
 from sandbox.policy.entries import Strict
 from sandbox.policy.fields import Count
@@ -46,6 +47,13 @@ def _flag(value: Any) -> Any:
     if not isinstance(value, bool):
         raise Refusal(f"{quoted(getattr(value, 'text', value))} is neither yes nor no", "write `true` or `false`")
     return value
+
+
+def _share(value: Any) -> float:
+    text = str(getattr(value, "text", value))
+    if not re.fullmatch(r"0(\.[0-9]{1,9})?|1(\.0{1,9})?", text, re.ASCII):
+        raise Refusal(f"{quoted(text)} is no share of all calls", "write a number from 0 to 1: `0.1` for one in ten")
+    return float(text)
 
 
 def _pattern(text: str) -> str:
@@ -121,6 +129,15 @@ class ProxyKeys(Strict):
     names: Annotated[str, AfterValidator(parse_names)] | None = None
 
 
+class TelemetryKeys(Strict):
+    """The collector of OpenTelemetry's that traces go to, and with `records` the record; each header's secret holds its value."""
+
+    endpoint: Annotated[str, AfterValidator(parse_endpoint)] | None = None
+    headers: dict[Annotated[str, AfterValidator(parse_header)], SecretName] | None = None
+    sample: Annotated[float, BeforeValidator(_share)] | None = None
+    records: Annotated[bool, BeforeValidator(_flag)] | None = None
+
+
 class Document(Strict):
     """One layer of the configuration, without its ceiling. Made ready when there is one to read."""
 
@@ -134,4 +151,5 @@ class Document(Strict):
     grants: Grants = Grants()
     auth: Auth = Auth()
     proxy: ProxyKeys = ProxyKeys()
+    telemetry: TelemetryKeys = TelemetryKeys()
     budgets: BudgetSection | None = None

@@ -28,6 +28,10 @@ DEFAULTS: Mapping[str, Any] = {
     "proxy.secret": None,
     "proxy.direct": (),
     "proxy.names": "judged",
+    "telemetry.endpoint": None,
+    "telemetry.headers": {},
+    "telemetry.sample": 1.0,
+    "telemetry.records": False,
 }
 """Every key but the ceiling, and what holds where nobody writes it."""
 BUILT_IN = "default"

@@ -26,6 +26,7 @@ OTHERS = ("CONFIG", "HOME", "SECRETS_KEY", "STATE_PASSWORD", "TOKEN")
 """Variables of this program that are no key of the configuration."""
 _TEXT = frozenset(
     {"state", "admission", "isolation", "auth.token_file", "auth.token_variable", "proxy.url", "proxy.secret", "proxy.names"}
+    | {"telemetry.endpoint"}
 )
 _NEAR = 0.85
 

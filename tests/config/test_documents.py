@@ -11,6 +11,7 @@ from sandbox.config import Flags, Places, load_configuration
 from sandbox.config.models import NOT_YET
 from sandbox.config.read import read_file, read_text
 from sandbox.config.settings import DEFAULTS
+from sandbox.config.telemetry import Collector
 from sandbox.config.variables import read_variables, twin
 from sandbox.errors import PolicyError
 
@@ -62,6 +63,15 @@ def test_what_is_not_built_is_refused_by_name(key: str) -> None:
         ("proxy: {direct: [10.0.0.0/8, '*']}", "1:30: proxy.direct[1]", "leaves nothing to the proxy"),
         ("proxy: {names: here}", "1:16: proxy.names", "nobody who looks names up"),
         ("proxy: {secret: 'a b'}", "1:17: proxy.secret", "no secret's name"),
+        ("telemetry: {endpoint: collector.example}", "1:23: telemetry.endpoint", "is no collector's address"),
+        ("telemetry: {endpoint: grpc://collector.example}", "1:23: telemetry.endpoint", "is no collector's address"),
+        ("telemetry: {endpoint: https://me:word@collector.example}", "1:23: telemetry.endpoint", "holds a name or a password"),
+        ("telemetry: {endpoint: https://c.example/v1/traces}", "1:23: telemetry.endpoint", "more than where the collector is"),
+        ("telemetry: {headers: {'a b': otlp}}", "1:30: telemetry.headers.a b", "is no header's name"),
+        ("telemetry: {headers: {Host: otlp}}", "1:29: telemetry.headers.Host", "is this host's own to say"),
+        ("telemetry: {headers: {authorization: 'Bearer x'}}", "1:38: telemetry.headers.authorization", "no secret's name"),
+        ("telemetry: {sample: 2}", "1:21: telemetry.sample", "no share of all calls"),
+        ("telemetry: {records: 1}", "1:22: telemetry.records", "neither yes nor no"),
         ("budgets: x", "1:10: budgets", "a mapping is meant"),
         ("budgets: {users: {a: {max_cots: 1}}}", "1:23: budgets.users.a.max_cots", "unknown key"),
         ("budgets: {default_user: {max_cost: 1e-7}}", "1:36: budgets.default_user.max_cost", "finer than this host counts"),
@@ -155,6 +165,10 @@ def test_every_key_has_a_twin() -> None:
         "proxy.secret": "corp/proxy",
         "proxy.direct": "[10.0.0.0/8]",
         "proxy.names": "proxy",
+        "telemetry.endpoint": "https://collector.example:4318",
+        "telemetry.headers": "{authorization: otlp/token}",
+        "telemetry.sample": "0.25",
+        "telemetry.records": "true",
     }
     assert set(texts) == set(DEFAULTS)
     for key, text in texts.items():
@@ -168,6 +182,8 @@ def test_every_key_has_a_twin() -> None:
             "workers.max": 3,
             "workers.spares": 0,
             "proxy.direct": ("10.0.0.0/8",),
+            "telemetry.headers": {"authorization": "otlp/token"},
+            "telemetry.sample": 0.25,
         }.get(key, True if text == "true" else text)
 
 
@@ -226,3 +242,18 @@ def test_the_problems_of_every_layer_come_together(tmp_path: Path) -> None:
 
 def test_a_misspelled_ceiling_is_told_what_it_was_meant_to_be() -> None:
     assert helps("celing: {}") == ["did you mean `ceiling`?"]
+
+
+@pytest.mark.parametrize("endpoint", ["http://collector.example:4318", "http://192.0.2.7:4318"])
+def test_no_secret_goes_to_a_collector_in_the_clear(endpoint: str) -> None:
+    """Whoever names the place: here the variable, where the headers are the file's."""
+    given = {"SANDBOX_TELEMETRY_ENDPOINT": endpoint, "SANDBOX_TELEMETRY_HEADERS": "{authorization: otlp/token}"}
+    with pytest.raises(PolicyError, match="everybody on the way could read them"):
+        load_configuration(NOWHERE, given)
+    told = load_configuration(NOWHERE, {**given, "SANDBOX_TELEMETRY_ENDPOINT": "http://127.0.0.1:4318/"}).telemetry
+    assert told == Collector("http://127.0.0.1:4318", (("authorization", "otlp/token"),))
+
+
+def test_no_variable_of_opentelemetrys_opens_a_way_out() -> None:
+    inherited = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://elsewhere.example", "OTEL_TRACES_EXPORTER": "otlp"}
+    assert load_configuration(NOWHERE, inherited).telemetry is None
