@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sandbox.admission import Authorizer, Subject, new_request_id
 from sandbox.admission.subject import NOTHING
-from sandbox.audit.tail import tail
 from sandbox.changes.admitted import Admitted
 from sandbox.changes.answering import Answering
 from sandbox.changes.applying import Changes
 from sandbox.changes.approving import Approvals
 from sandbox.changes.asking import Inquiries, Person
+from sandbox.changes.auditing import Auditing
 from sandbox.changes.authentications import Authentications
 from sandbox.changes.budgeting import Budgeting
 from sandbox.changes.checking import Checking
@@ -72,7 +72,7 @@ from sandbox.state import Clock, Home, open_store, state_of
 from sandbox.state.clock import record_a_clock_set_back
 from sandbox.state.hidden import Hidden
 from sandbox.state.opening import open_key_values
-from sandbox.state.recorded import open_record, record_keys
+from sandbox.state.recorded import open_record
 from sandbox.state.secrets import SecretStore
 from sandbox.state.usage import open_usage
 from sandbox.template.authority_hints import AuthorityHints, authority_hints
@@ -88,6 +88,7 @@ _LOG = logging.getLogger("sandbox")
 class Sandbox(
     Loading,
     Admitted,
+    Auditing,
     Authentications,
     Answering,
     Budgeting,
@@ -323,11 +324,6 @@ class Sandbox(
     def loaded(self) -> tuple[LoadedComponent, ...]:
         """Every component whose tools are shown, by name."""
         return tuple(self._components.loaded[name].shown for name in sorted(self._components.loaded))
-
-    def recent(self, count: int, keeps: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-        """The last `count` records that `keeps` takes, the oldest first; of a long record its last few MiB are looked at."""
-        self._require_open()
-        return tail(self._home.audit, count, keeps, record_keys(self._home, self._environment))
 
     def awaits_loading(self, component: str) -> bool:
         """Whether the next call of an installed component waits until it is compiled and loaded."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox.audit.tail import tail
+from sandbox.errors import HostUnavailable
 
 
 def write(folder: Path, name: str, *numbers: int, fill: int = 0) -> None:
@@ -38,7 +39,7 @@ def test_an_empty_folder_has_no_end(tmp_path: Path) -> None:
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     write(tmp_path, "other", 1)
     (tmp_path / "2026-01-01.jsonl").symlink_to(tmp_path / "other")
-    with pytest.raises(OSError, match="symbolic"):
+    with pytest.raises(HostUnavailable, match="symbolic"):
         tail(tmp_path, 10, everything)
 
 
