@@ -36,6 +36,7 @@ _START = {
 _COMPONENTS = "SELECT DISTINCT name FROM components"
 _LISTINGS = "SELECT listing FROM listings"
 _GRANTS = "SELECT id FROM grants WHERE ended_at IS NULL"
+_APPROVALS = "SELECT id FROM approvals WHERE state = 'pending'"
 _KINDS = ("storage", "network", "environment", "resource")
 
 
@@ -156,6 +157,7 @@ _KNOWN: dict[str, Words] = {
     "component-or-file": lambda typed: (*_components(typed), *_files("wasm")(typed)),
     "granted": _granted,
     "grant": lambda typed: _stored(_GRANTS, typed.home),
+    "approval": lambda typed: _stored(_APPROVALS, typed.home),
     "policy": _shipped("policies"),
     "admission": _shipped("policies/admission"),
     "shell": lambda _: _START,

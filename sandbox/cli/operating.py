@@ -1,4 +1,4 @@
-"""The shape of the operator's own commands: `stop`, `resume`, `signal`, `budget`, `secret`, `config` and `workflow`.
+"""The shape of the operator's own commands: `stop`, `resume`, `signal`, `approvals`, `budget`, `secret`, `config` and `workflow`.
 
 Decides words and options alone, as `sandbox.cli.arguments` does for the others.
 """
@@ -14,6 +14,7 @@ def operating(commands: Commands) -> None:
     _explain(commands)
     _replay(commands)
     _stopping(commands)
+    _approvals(commands)
     _role(commands)
     _budget(commands)
     _secret(commands)
@@ -45,6 +46,23 @@ def who_calls(parser: Parser) -> None:
     parser.add_argument("--session", metavar="ID", help="in this session")
     parser.add_argument("--kind", metavar="ACTION", help="as this action, besides those of the tool")
     parser.add_argument("--document", metavar="FILE|NAME", help="by this document (default: the one in force here)")
+
+
+def _approvals(commands: Commands) -> None:
+    approvals = group(commands, "approvals", "look at the calls that wait for a person's approval, and answer")
+    listing = leaf(approvals, "list", "approvals", "list what is asked for, and what became of it", "nothing more", (0, 0))
+    listing.add_argument("--state", metavar="STATE", help="pending, approved, denied, expired, withdrawn or used")
+    leaf(
+        approvals, "show", "approvals", "show what exactly is asked for, with its arguments", "`ID`", (1, 1), completes="approval"
+    )
+    approve = leaf(approvals, "approve", "approvals", "let one call run, once", "`ID`", (1, 1), completes="approval")
+    approve.add_argument("--yes", action="store_true", help="do not ask whether this is meant")
+    deny = leaf(
+        approvals, "deny", "approvals", "refuse it, and the same call while its time lasts", "`ID`", (1, 1), completes="approval"
+    )
+    withdraw = leaf(approvals, "withdraw", "approvals", "have it asked for no more", "`ID`", (1, 1), completes="approval")
+    for answer in (approve, deny, withdraw):
+        answer.add_argument("--note", default="", metavar="TEXT", help="why: told to who asked, and kept in the record")
 
 
 def _role(commands: Commands) -> None:
