@@ -3,7 +3,7 @@
 Decides what looks like a secret in one piece of text, without its name; what a name tells is `assignments`, and `redact` walks
 values and decodes. Rules: every expression is linear in the text, adversarial text included: it is tried only where one of its
 signs stands, `lead` letters after its beginning, a repeated class is possessive and starts only where its run starts, or is
-bounded; no sign begins another one; a marker never matches again. `tests/redaction/kinds.py` has what each finds and leaves.
+bounded; no sign stands in another one; a marker never matches again. `tests/redaction/kinds.py` has what each finds and leaves.
 
 Sources: the providers' documented key formats; RFC 7519 (JWT), RFC 7468 (PEM), RFC 6750 and 7617 (bearer, basic),
 RFC 3986 (userinfo).
@@ -61,7 +61,7 @@ def _basic(match: re.Match[str]) -> tuple[str, ...] | None:
 
 
 def _userinfo(match: re.Match[str]) -> tuple[str, ...] | None:
-    return None if match[2].startswith("[REDACTED:") else (f"{match[1]}{marker('URL_PASSWORD')}@", "URL_PASSWORD")
+    return None if match[2].startswith("[REDACTED:") else (f"{match[1]}{marker(USERINFO)}@", USERINFO)
 
 
 def _both(match: re.Match[str]) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ PATTERNS: tuple[Pattern, ...] = (
     _key("TELEGRAM_BOT_TOKEN", ":AA", r"(?<=[0-9]{8}):AA[A-Za-z0-9_-]{33}(?![A-Za-z0-9_-])"),
     _key("MAILGUN_API_KEY", "key-", _START + r"key-[0-9a-f]{32}(?![A-Za-z0-9])"),
     _key("GRAFANA_TOKEN", "glsa_", _START + r"glsa_[A-Za-z0-9]{32}_[0-9a-fA-F]{8}"),
-    _key("GRAFANA_TOKEN", "glc_eyJ", _START + r"glc_eyJ[A-Za-z0-9+/=]{30,}+"),
+    _key("GRAFANA_TOKEN", "glc_", _START + r"glc_eyJ[A-Za-z0-9+/=]{30,}+"),
     _key("VAULT_TOKEN", "hvs. hvb. hvr.", _ALNUM + r"hv[sbr]\.[A-Za-z0-9_-]{24,}+"),
     _key("TERRAFORM_TOKEN", ".atlasv1.", _ALNUM + r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{40,}+", 14),
     _key("NOTION_TOKEN", "ntn_", _START + r"ntn_[A-Za-z0-9]{40,}+"),
@@ -139,14 +139,17 @@ PATTERNS: tuple[Pattern, ...] = (
     _key("JWT", "eyJ", r"(?<![A-Za-z0-9_.-])eyJ[A-Za-z0-9_-]{6,}+\.[A-Za-z0-9_-]{3,}+\.[A-Za-z0-9_-]*+"),
     Pattern("BEARER_TOKEN", ("earer", "EARER"), _BEARER, _bearer, 1),
     Pattern("BASIC_CREDENTIAL", ("asic", "ASIC"), _BASIC, _basic, 1),
-    Pattern("URL_PASSWORD", ("://",), re.compile(r"(://[^\s/?#@:]{0,256}+:)([^\s/?#]{1,512})@"), _userinfo),
-    # A token alone before the host; `git@` and other names are shorter.
-    Pattern("URL_PASSWORD", ("://",), re.compile(r"(://)([^\s/?#@:]{16,512}+)@"), _userinfo),
 )
 
-# An authority without its scheme. `mailto:` and its like have an address behind the colon.
-_AUTHORITY = re.compile(_BARE_USERINFO)
-_AUTHORITIES = Signs(r"[A-Za-z0-9._~%+-]:[^\s/?#@:\"']+@")
+_USERINFO = (
+    re.compile(r"(://[^\s/?#@:]{0,256}+:)([^\s/?#]{1,512})@"),
+    # A token alone before the host; `git@` and other names are shorter.
+    re.compile(r"(://)([^\s/?#@:]{16,512}+)@"),
+    # An authority without its scheme. `mailto:` and its like have an address behind the colon.
+    re.compile(_BARE_USERINFO),
+)
+_AUTHORITIES = Signs(r"(?:://|[A-Za-z0-9._~%+-]:)[^\s/?#]+@")
+USERINFO = "URL_PASSWORD"
 
 BY_SIGN: dict[str, tuple[Pattern, ...]] = {
     sign: tuple(each for each in PATTERNS if sign in each.signs) for pattern in PATTERNS for sign in pattern.signs
@@ -163,7 +166,8 @@ def hide_credentials(text: str, hidden: set[str]) -> str:
     if "-----END" in text:
         text = _replaced(text, _rests_of_keys(text), hidden)
     if "@" in text and _AUTHORITIES.within(text)(0) is not None:
-        text = _replaced(text, _authorities(text), hidden)
+        for expression in _USERINFO:
+            text = _replaced(text, _authorities(expression, text), hidden)
     return text
 
 
@@ -192,8 +196,8 @@ def _rests_of_keys(text: str) -> Iterator[Place]:
         yield end.start() - len(before) + len(before.rstrip(_KEY_LETTERS)), done, (marker("PRIVATE_KEY"), "PRIVATE_KEY")
 
 
-def _authorities(text: str) -> Iterator[Place]:
-    for match in _AUTHORITY.finditer(text):
+def _authorities(expression: re.Pattern[str], text: str) -> Iterator[Place]:
+    for match in expression.finditer(text):
         made = _userinfo(match)
         if made is not None:
             yield match.start(), match.end(), made

@@ -158,7 +158,7 @@ class Redactor:
         """The text without the runs of an encoding that hold a secret."""
         if encoding.signs.within(text)(0) is None:
             return text
-        read = [(run, copy) for run in dict.fromkeys(encoding.runs.findall(text)) for copy in encoding.read(run)]
+        read = [(run, copy) for run in dict.fromkeys(encoding.found(text)) for copy in encoding.read(run)]
         holding = self._holding(read, decodes + 1)
         if not holding:
             return text

@@ -16,7 +16,7 @@ from sandbox.redaction.redact import MAX_NAMES, SMALL_TEXT, Redactor
 from tests.redaction.kinds import HARMLESS, KINDS, letters
 
 A = letters(36)
-SIZE = 10_000
+SIZE = 5_000
 SECRETS = [(kind, text, secret) for kind, examples in KINDS.items() for text, secret in examples.true]
 
 
