@@ -58,7 +58,8 @@ class Admitted:
         missing = self._authorizer().lacks(subject, method, tool)
         if missing and tool:
             who = self._components.assigned.given(subject)
-            await self._refused(CallRequest(new_request_id(), who, tool, metadata=metadata), _lacking(method, missing))
+            request = CallRequest(new_request_id(), who, tool, arguments={}, metadata=metadata)
+            await self._refused(request, _lacking(method, missing))
         return missing
 
     async def permit_own(

@@ -154,7 +154,7 @@ async def served(
     told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     server = SandboxServer(sandbox, asyncio.create_task(asyncio.sleep(0)), own) if server is None else server
     stop = asyncio.Event()
-    serving = asyncio.create_task(serve_http(server, Listening(port=0, **listening), ready=told.set_result, stop=stop))
+    serving = asyncio.create_task(serve_http(server, Listening(**{"port": 0, **listening}), ready=told.set_result, stop=stop))
     await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
         serving.result()
