@@ -6,16 +6,18 @@ something is on record before it is done; what is refused is on record with who 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.admission import CallRequest, Subject, new_request_id
+from sandbox.admission import Authorizer, CallRequest, Subject, new_request_id
+from sandbox.admission.scoped import lacking
 from sandbox.audit import AuditLog, Event, EventType, Redactor
 from sandbox.audit.asked import asked
 from sandbox.changes.attempts import secrets_in
 from sandbox.dispatch import Dispatch
 from sandbox.errors import SandboxError
+from sandbox.in_force.admitting import Admitting
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,16 @@ class Requested:
 class Requests:
     """What `Sandbox` offers to an edge that is asked for more than calls."""
 
+    _admitting: Admitting
     _dispatch: Dispatch
+
+    def _authorizer(self) -> Authorizer:
+        raise NotImplementedError
+
+    async def lacking(self, subject: Subject, scopes: Iterable[str]) -> tuple[str, ...]:
+        """Of these scopes those that the subject has not, by the document as it is now."""
+        await self._admitting.refresh()
+        return lacking(self._authorizer(), subject, scopes)
 
     def requested(self, operation: str, target: str, subject: Subject, metadata: Mapping[str, Any]) -> Requested:
         """Somebody's request, to be put on record."""

@@ -76,11 +76,11 @@ def _stopped_by_signals(stop: asyncio.Event) -> list[signal.Signals]:
 
 
 def _path(path: str) -> str:
-    taken = importlib.import_module("sandbox.server.http.names").OWN_PATHS
-    if path in taken or not path.startswith("/") or path.startswith("//") or not path.isascii() or set(path) & set("?#% \\"):
-        raise _usage(
-            f"`{path}` is no path for MCP", f"write one like `/mcp`; {', '.join(f'`{each}`' for each in taken)} are taken"
-        )
+    names = importlib.import_module("sandbox.server.http.names")
+    taken = ", ".join(f"`{each}`" for each in (*names.OWN_PATHS, names.API))
+    plain = path.startswith("/") and not path.startswith("//") and path.isascii() and not set(path) & set("?#% \\")
+    if not plain or path in names.OWN_PATHS or names.is_api(path):
+        raise _usage(f"`{path}` is no path for MCP", f"write one like `/mcp`; {taken} are taken")
     return path
 
 

@@ -6,7 +6,7 @@ Decides, in this order:
     2. Host        a name of this server, said once          421
     3. Origin      this server's own, or a named one         403
     4. the token   where one is asked for, on every path     401
-    5. the path    exactly the one, or the server's own      404
+    5. the path    exactly the one, or the server's own      404; what is beside MCP goes its own way (`beside`)
     6. the body    JSON, bare, within bytes and time         415, 413, 408
     7. the message strict JSON, one JSON-RPC message         400
     8. its id      none that waits in the same session       400
@@ -29,8 +29,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.server.http.answers import Answer, Header, refused, told
 from sandbox.server.http.bearer import Bearer
+from sandbox.server.http.beside import Beside
 from sandbox.server.http.connections import MAX_HEAD_BYTES
-from sandbox.server.http.names import METRICS, OWN_PATHS, Names
+from sandbox.server.http.names import METRICS, OWN_PATHS, Names, is_api
 from sandbox.server.http.plain import PlainCalls
 from sandbox.server.http.protected import ProtectedResource
 from sandbox.server.http.request import Request
@@ -69,6 +70,7 @@ class Front:
     def __init__(
         self, mcp: ASGIApp, plain: PlainCalls, rules: Rules, healthy: Callable[[], bool], metrics: Callable[[], bytes]
     ) -> None:
+        self._beside = Beside(plain.server, rules.resource)
         self._mcp, self._plain, self._rules, self._healthy, self._metrics = mcp, plain, rules, healthy, metrics
         self._metadata = frozenset() if rules.resource is None else rules.resource.paths(rules.path)
         self._waiting = Waiting()
@@ -85,6 +87,10 @@ class Front:
         request = Request(scope)
         answer = self._by_its_head(request) or await self._by_its_token(request) or self._by_its_path(request)
         allowed = self._allowed(request) if answer is None or answer.status != 403 else ()
+        if is_api(request.path):
+            content = partial(self._content, request, receive)
+            said = await self._beside.answer(request, content) if answer is None else self._beside.refused(answer)
+            return await said.send(send, *allowed)
         if answer is not None:
             return await answer.send(send, *allowed)
         send = _with(send, allowed)
@@ -123,6 +129,8 @@ class Front:
             return Answer(204)
         if request.path in OWN_PATHS or request.path in self._metadata:
             return self._of_the_server(request)
+        if is_api(request.path):
+            return None
         if request.path != self._rules.path:
             return Answer(404, f"MCP is at {self._rules.path}")
         if request.method not in {"POST", "GET", "DELETE"}:
@@ -141,7 +149,7 @@ class Front:
         return told(200 if healthy else 503, {"status": "ok" if healthy else "starting"})
 
     async def _post(self, request: Request, receive: Receive, send: Send) -> None:
-        body = self._by_its_kind(request) or await _body(receive)
+        body = await self._content(request, receive)
         if isinstance(body, Answer):
             return await body.send(send)
         message = read_line(body) or refuse(None, t.PARSE_ERROR, "parse error: the body is empty")
@@ -171,6 +179,10 @@ class Front:
             if request_id is not None:
                 self._plain.cancel(request, request_id)
 
+    async def _content(self, request: Request, receive: Receive) -> bytes | Answer:
+        """The body, or the refusal of one that is not taken."""
+        return self._by_its_kind(request) or await _body(receive)
+
     def _by_its_kind(self, request: Request) -> Answer | None:
         kinds = request.all(b"content-type")
         if len(kinds) != 1 or kinds[0].partition(";")[0].strip().lower() != "application/json":
@@ -192,9 +204,12 @@ class Front:
         if origin is None or origin not in self._rules.names.origins:
             return ()
         methods = (b"access-control-allow-methods", b"POST, GET, DELETE")
-        headers = (b"access-control-allow-headers", b"authorization, content-type, last-event-id, " + _MCP_HEADERS)
+        headers = (
+            b"access-control-allow-headers",
+            b"authorization, content-type, last-event-id, idempotency-key, " + _MCP_HEADERS,
+        )
         preflight = (methods, headers, (b"access-control-max-age", b"600")) if self._is_preflight(request) else ()
-        shown = (b"access-control-expose-headers", b"mcp-session-id, www-authenticate")
+        shown = (b"access-control-expose-headers", b"mcp-session-id, www-authenticate, retry-after")
         return ((b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"origin"), shown, *preflight)
 
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 HEALTH, READY, METRICS = OWN_PATHS = ("/health", "/ready", "/metrics")
 """Where the server tells of itself."""
+API = "/api/v1"
+"""Where the HTTP API is."""
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 
@@ -38,6 +40,11 @@ class Names:
     def speaks_with(self, origin: str, host: str) -> bool:
         """Whether a page of `origin` may speak to this server, which it calls `host`: its own, or one that was named."""
         return origin in self.origins or (origin.lower() == f"http://{host.lower()}" and self.answers_to(host))
+
+
+def is_api(path: str) -> bool:
+    """Whether a path as it was sent is of the API."""
+    return path == API or path.startswith(f"{API}/")
 
 
 def named(host: str) -> str | None:
