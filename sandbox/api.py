@@ -13,6 +13,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -39,14 +40,15 @@ from sandbox.changes.runs import Runs
 from sandbox.changes.signalling import Signalling
 from sandbox.changes.signals import Signals
 from sandbox.changes.stopping import Stopping
+from sandbox.changes.watching import Watching
 from sandbox.changes.workflows import Sharing
 from sandbox.components import Components, LoadedComponent
 from sandbox.config.proxy import Proxy
 from sandbox.config.spending import BudgetSection
+from sandbox.config.telemetry import Collector
 from sandbox.control import MAX_LEFT_OUT, MAX_WHY, ControlSocket, Status, status_all
 from sandbox.dispatch import Call, Dispatch
 from sandbox.errors import HostUnavailable, SandboxError
-from sandbox.figures import Figures
 from sandbox.host.host import Host
 from sandbox.host.layers.report import LayerReport
 from sandbox.host.settings import HostSettings
@@ -63,6 +65,7 @@ from sandbox.receipt import Receipt
 from sandbox.recording import Recording
 from sandbox.registry.installing import Installing, Kept
 from sandbox.registry.loading import Loading
+from sandbox.registry.looking import Looking
 from sandbox.registry.planning import Planning
 from sandbox.registry.registry import Registry
 from sandbox.registry.standing import Standing
@@ -75,8 +78,7 @@ from sandbox.state.opening import open_key_values
 from sandbox.state.recorded import open_record
 from sandbox.state.secrets import SecretStore
 from sandbox.state.usage import open_usage
-from sandbox.template.authority_hints import AuthorityHints, authority_hints
-from sandbox.wit.tools import Tool
+from sandbox.tracing import Tracing
 from sandbox.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -87,7 +89,9 @@ _LOG = logging.getLogger("sandbox")
 
 class Sandbox(
     Loading,
+    Looking,
     Admitted,
+    Watching,
     Auditing,
     Authentications,
     Answering,
@@ -110,6 +114,7 @@ class Sandbox(
     operating system is missing. `nameserver` is `HOST:PORT`, `proxy` the only way out.
     `source` names who uses it in the record. `defaults` maps patterns of component names to the policies (files or names) that
     hold where nobody accepted one. `own_files` are files of the operator's that no policy may name. `person` is who can be asked.
+    `telemetry` is the collector that its calls' traces, and the record, are sent to.
     The processes of the host are started by the first `load`, or by the first call of a component that is installed.
 
     Raises HostUnavailable where the home cannot be used safely, and PolicyError for a broken ceiling.
@@ -133,6 +138,7 @@ class Sandbox(
         defaults: Mapping[str, Path | str] | None = None,
         own_files: Iterable[Path] = (),
         person: Person | None = None,
+        telemetry: Collector | None = None,
     ) -> None:
         self._home_path, self._ceiling, self._source = home, ceiling, source
         self._state = state_of(state)
@@ -146,6 +152,7 @@ class Sandbox(
             "environment": self._environment,
         }
         self._components, self._person = Components(), person
+        self._collector, self._tracing = telemetry, None
         self._documents, self._admission, self._budgets = Documents(defaults), admission, budgets
         named = (admission,) if isinstance(admission, Path) else ()
         self._own_files = tuple(os.path.realpath(file) for file in (*own_files, *named, *self._state.own))
@@ -162,9 +169,13 @@ class Sandbox(
             raise RuntimeError("a Sandbox is opened once")
         ceiling = load_policy_file(self._ceiling) if isinstance(self._ceiling, Path) else self._ceiling
         self._home = Home.open(self._home_path, self._environment)
+        if self._collector is not None:
+            self._tracing = Tracing(self._collector, SecretStore.of(self._home, self._environment))
         self._store = open_store(self._state, self._home, self._environment)
         self._clock = Clock(self._store.latest())
         self._log = open_record(self._home, self._environment, clock=self._clock, source=self._source)
+        if self._tracing is not None:
+            self._log.listeners += self._tracing.listeners
         self._changes = Changes(
             components=self._components,
             around=Around(self._home, ceiling, self._environment, self._own_files, shared_of(self._store, self._environment)),
@@ -262,6 +273,8 @@ class Sandbox(
         self._keeping.close()
         self._store.close()
         self._log.close()
+        if self._tracing is not None:
+            await self._tracing.close()
 
     @property
     def home(self) -> Path:
@@ -292,10 +305,6 @@ class Sandbox(
             await self._changes.apply()
         return tuple(self._components.loaded[name].shown for name in sorted(self._standing.held))
 
-    def tools(self) -> tuple[Tool, ...]:
-        """Every tool that can be called, by name."""
-        return tuple(tool for _, tool in sorted(self._components.tools.items()))
-
     async def call(
         self,
         tool: str,
@@ -316,26 +325,11 @@ class Sandbox(
             await self._standing.ready(tool)
         call_id = new_request_id() if call_id is None else call_id
         who = Subject.local(subject) if isinstance(subject, str) else subject
-        if (person := person or self._person) is None:
-            return await self._dispatch.call(Call(tool, arguments, who, session, call_id, metadata))
-        async with self._inquiries.of_call(person, who.id) as ask:
-            return await self._dispatch.call(Call(tool, arguments, who, session, call_id, metadata, ask, person))
-
-    def loaded(self) -> tuple[LoadedComponent, ...]:
-        """Every component whose tools are shown, by name."""
-        return tuple(self._components.loaded[name].shown for name in sorted(self._components.loaded))
-
-    def awaits_loading(self, component: str) -> bool:
-        """Whether the next call of an installed component waits until it is compiled and loaded."""
-        return self._standing.awaits_loading(component)
-
-    def generation(self, component: str) -> str:
-        """The digest of what a component's template was made from: another one means another policy. Raises NotFound."""
-        return self._components.component(component).effective.template.generation
-
-    def authority_hints(self, component: str) -> AuthorityHints:
-        """What the template in force lets a component's tools do. Raises NotFound."""
-        return authority_hints(self._components.component(component).effective.template)
+        call, person = Call(tool, arguments, who, session, call_id, metadata), person or self._person
+        if self._tracing is None:
+            return await self._carried(call, person)
+        known = tool if self._components.find(tool) is not None else None
+        return await self._tracing.call(known, metadata, lambda told: self._carried(replace(call, metadata=told), person))
 
     async def update_component_policy(self, component: str, policy: Given) -> Receipt:
         """Put another document in place of the accepted one. Raises NotFound, PolicyError.
@@ -353,19 +347,15 @@ class Sandbox(
         """Which layers of the operating system hold here, as a worker found them."""
         return (await self._started()).layers()
 
-    def metrics(self) -> dict[str, int]:
-        """The host's counters; empty before the first load."""
-        return {} if self._host is None else self._host.metrics()
-
-    def figures(self) -> Figures:
-        """What happened since the start, in figures."""
-        self._require_open()
-        templates, documents = self._changes.around.cache.metrics, self._documents.cache.metrics
-        return Figures(self._log.tally, templates, documents, self.metrics(), len(self._components.loaded))
-
     async def sync(self) -> None:
         """Apply what other processes changed in the store. Every call does so by itself."""
         await self._changes.refresh()
+
+    async def _carried(self, call: Call, person: Person | None) -> CallResult:
+        if person is None:
+            return await self._dispatch.call(call)
+        async with self._inquiries.of_call(person, call.subject.id) as ask:
+            return await self._dispatch.call(replace(call, ask=ask, person=person))
 
     async def _started(self) -> Host:
         self._require_open()

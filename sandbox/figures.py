@@ -7,10 +7,21 @@ Decides nothing and keeps nothing: it is read when somebody asks. How figures ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sandbox.audit.tally import Tally
+from sandbox.telemetry.durations import Durations
 from sandbox.template.cache import CacheMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetFigure:
+    """One limit of a budget that is written somewhere: whose, of what, how much of it is spent."""
+
+    whose: str
+    metric: str
+    spent: int
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +34,11 @@ class Figures:
     host: Mapping[str, int]
     components: int
     """How many components' tools are shown."""
+    deciding: Durations
+    waits: Durations
+    """How long decisions took, and how long calls waited for a worker."""
+    budgets: tuple[BudgetFigure, ...] = ()
+    pending: int | None = None
+    """How many approvals wait for an answer; None where the state does not tell."""
+    telemetry: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """What was sent to a collector, and what was given up; empty where none is configured."""

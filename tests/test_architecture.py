@@ -24,7 +24,7 @@ STAGES = (
     ("audit",),
     ("state",),
     ("in_force",),
-    ("components", "control", "dispatch", "figures", "receipt", "recording", "result"),
+    ("components", "control", "dispatch", "figures", "receipt", "recording", "result", "tracing"),
     ("changes",),
     ("registry",),
     ("", "api", "guarding", "remote", "workshop"),

@@ -41,6 +41,8 @@ from sandbox.redaction.redact import Redactor
 
 _LOG = logging.getLogger(__name__)
 LOCK_WITHIN_S = 2.0
+ROOM = 1 << 20
+"""Bytes that are free where the record can go on for a while."""
 _EMPTY: dict[str, Any] = {"arguments": None, "stdout": "", "stderr": "", "address": None, "user_agent": None}
 
 
@@ -100,6 +102,16 @@ class AuditLog:
             if terms.retention_s is not None:
                 remove_old(self.folder, self._keys, head, terms.retention_s, now)
         self._terms = terms
+
+    def check(self) -> None:
+        """Whether a record could be written now. Raises HostUnavailable where it could not."""
+        if self._head_file is None:
+            raise HostUnavailable("the record is closed")
+        with self._locked(self._head_file):
+            self._head(self._head_file, self._clock())
+            disk = os.fstatvfs(self._head_file)
+        if disk.f_blocks and disk.f_bavail * disk.f_frsize < ROOM:
+            raise HostUnavailable("the record's disk is full")
 
     def _say_flood(self) -> None:
         told = self._flood.summary()

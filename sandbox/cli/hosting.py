@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 Isolation = Literal["default", "strict"]
 
+SERVING = frozenset({"http", "mcp"})
+"""What stays and serves clients, as the record names it."""
 NOTHING_INSTALLED = "no component is installed: `sandbox component load FILE.wasm` installs one"
 
 
@@ -46,6 +48,8 @@ def open_sandbox(
         isolation=isolation or configuration.isolation,
         nameserver=getattr(arguments, "nameserver", None),
         proxy=configuration.proxy,
+        # What ends at once has nobody to tell, and would wait for a collector that does not answer.
+        telemetry=configuration.telemetry if source in SERVING else None,
         max_workers=configuration.max_workers,
         spares=configuration.spares,
         admission=configuration.admission,

@@ -56,8 +56,7 @@ class Sender:
         self._queues: dict[str, deque[Any]] = {kind: deque() for kind in _PATHS}
         self._wanted, self._closing = threading.Event(), threading.Event()
         self._told_at = -SILENT_S
-        self._thread = threading.Thread(target=self._run, name="sandbox-telemetry", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     def spans(self, spans: Sequence[Span]) -> None:
         """Have a call's spans sent."""
@@ -71,10 +70,14 @@ class Sender:
         """Send what is left, if that is soon done; then send nothing any more."""
         self._closing.set()
         self._wanted.set()
-        self._thread.join(LAST_S)
+        if self._thread is not None:
+            self._thread.join(LAST_S)
         self._post.close()
 
     def _take(self, kind: str, told: Sequence[Any]) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="sandbox-telemetry", daemon=True)
+            self._thread.start()
         queue = self._queues[kind]
         if len(queue) + len(told) > QUEUE:
             self.counts.lost[kind] += len(told)
