@@ -148,7 +148,7 @@ async def test_a_call_that_needs_more_says_which_scopes(front: Front, era: str) 
         session = await Served(front.served.url, front.served.stop, token).handshake()
         answer = await session.call(PRINT, text="a")
     told = challenge(answer)
-    assert (answer.status, told["error"], told["scope"]) == (403, "insufficient_scope", "billing")
+    assert (answer.status, told["error"], told["scope"]) == (403, "insufficient_scope", BILLING)
     assert told["resource_metadata"].endswith(f"{WELL_KNOWN}/mcp")
     (denied,) = [one for one in front.records()[before:] if one["event"] == "access_denied"]
     assert (denied["subject"], denied["tool"], denied["rules"]) == (f"corp:bob-{era}", PRINT, ["scope:billing"])
@@ -158,7 +158,7 @@ async def test_a_call_that_needs_more_says_which_scopes(front: Front, era: str) 
 
 
 async def test_every_method_and_the_hosts_own_tools_ask_for_their_scopes(front: Front) -> None:
-    nothing = front.token(sub="eve", scope="other")
+    nothing = front.token(sub="eve", scope='other "quoted\\ \u00e9')
     for method, params, needed in (
         ("tools/list", {}, "tools:read"),
         ("tools/call", {"name": ECHO, "arguments": {"x": "a"}}, "tools:invoke"),
@@ -169,7 +169,7 @@ async def test_every_method_and_the_hosts_own_tools_ask_for_their_scopes(front: 
         ("tools/call", {"name": "grant_environment_variable_permission", "arguments": {}}, "resources:write tools:invoke"),
     ):
         answer = await front.served.modern(method, params, Authorization=f"Bearer {nothing}")
-        assert (answer.status, challenge(answer)["scope"]) == (403, needed), method
+        assert (answer.status, challenge(answer)["scope"]) == (403, f"other {needed}"), method
 
 
 async def test_a_list_has_what_the_tokens_scopes_allow(front: Front) -> None:

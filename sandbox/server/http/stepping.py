@@ -3,13 +3,15 @@
 Decides only that such a refusal is HTTP's 403 and no JSON-RPC answer. Which scopes a message needs is the admission document's
 word (`Sandbox.lacks`), the same that decides the call; a call that is refused so is on record as any refused call.
 
-Rule: only whom an issuer named is told so. The maker of a static token has said what it may do, and no client can change that.
+Rules: only whom an issuer named is told so. The maker of a static token has said what it may do, and no client can change that.
+What is told holds the scopes that the token has too: a client that asks for those of one message alone would lose the others.
 
 Source: MCP 2025-11-25, "Authorization", scope challenge handling; RFC 6750, 3.1 (`insufficient_scope`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import mcp.types as t
@@ -22,6 +24,9 @@ from sandbox.server.http.protected import ProtectedResource, challenge
 from sandbox.server.http.request import Request
 from sandbox.server.server import SandboxServer
 
+MOST_HAD = 64
+# RFC 6749, 3.3: what may stand in quotes.
+_SCOPE = re.compile(r"[!#-\[\]-~]{1,128}", re.ASCII)
 _METHODS: Mapping[str, Method] = {
     "tools/list": Method.LIST,
     "tools/call": Method.CALL,
@@ -45,5 +50,6 @@ async def insufficient(
     missing = await server.sandbox.lacks(identity.who, method, tool, metadata_in(request.scope))
     if not missing:
         return None
-    told = f"`{message.method}` needs more than this token has: {', '.join(missing)}"
-    return Answer(403, told, challenge(resource, "insufficient_scope", told.replace("`", "'"), missing))
+    told = f"{message.method} needs more than this token has: {', '.join(missing)}"
+    had = [scope for scope in identity.who.scopes if _SCOPE.fullmatch(scope)][:MOST_HAD]
+    return Answer(403, told, challenge(resource, "insufficient_scope", told, (*had, *missing)))
