@@ -18,9 +18,9 @@ from sandbox.admission.looking_back.asked import ASKED, told_of
 from sandbox.admission.spending.refusing import Warned
 from sandbox.admission.spending.reserving import Reservation
 from sandbox.audit import AuditLog, Event, EventType, Redactor
-from sandbox.audit.asked import asked
+from sandbox.audit.asked import asked, spent
+from sandbox.audit.terms import wanted_of
 from sandbox.components import Loaded
-from sandbox.config.spending import Metric
 from sandbox.errors import Code, SandboxError
 from sandbox.host.outcome import BUDGET, Ending, Outcome, Usage
 from sandbox.in_force.in_use import InUse
@@ -34,7 +34,6 @@ MAX_KEPT = 16
 
 _USAGE = tuple(each.name for each in dataclasses.fields(Usage))
 _used = attrgetter(*_USAGE)
-_COUNTED = (Metric.COST, Metric.TOKENS)
 _KILLED = {Ending.REVOKED, Ending.CANCELLED, Ending.KILLED}
 
 
@@ -54,7 +53,7 @@ class Attempt:
 
     def event(self, kind: EventType, **told: Any) -> Event:
         """Something that happened in it."""
-        return Event(kind, **asked(self.request), grants=self.grants, **told)
+        return Event(kind, **asked(self.request), grants=self.grants, **wanted_of(self.admission.decision), **told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +79,13 @@ class Recording:
             # What may not go in is not written down either.
             kept_out = any(rule.startswith("content:") for rule in decision.rules)
             told |= {**({} if kept_out else {"arguments": request.arguments}), **self._asked(request)}
-        self.log.append(Event(kind, **told, **asked(request)), Redactor() if shown is None else shown.redactor)
+        event = Event(kind, **told, **asked(request), **wanted_of(decision))
+        self.log.refused(event, Redactor() if shown is None else shown.redactor)
 
     def lost(self, request: CallRequest, error: SandboxError) -> None:
         """Nothing can be decided without the state: that is a refusal, and on record as one."""
         told: dict[str, Any] = {"decision": "deny", "code": error.code.value, "reason": error.message}
-        self.log.append(Event(EventType.ACCESS_DENIED, **told, **asked(request)), Redactor())
+        self.log.refused(Event(EventType.ACCESS_DENIED, **told, **asked(request)), Redactor())
 
     def noticed(self, attempt: Attempt, kind: EventType, told: Mapping[str, Any]) -> None:
         """What an admission document found in a result."""
@@ -125,17 +125,12 @@ class Recording:
             denials=tuple({"code": one.code.value, **one.target} for one in ran.denials[:MAX_KEPT]),
             stdout=outcome.stdout,
             stderr=outcome.stderr,
-            usage={**dict(zip(_USAGE, _used(outcome.usage), strict=True)), **_spent(attempt.reservation)},
+            usage={**dict(zip(_USAGE, _used(outcome.usage), strict=True)), **spent(attempt.reservation)},
             duration_ms=(self.clock() - attempt.began) * 1000,
         )
 
     def _asked(self, request: CallRequest) -> dict[str, Any]:
         return {"detail": {ASKED: told_of(request)}} if self.asks_again() else {}
-
-
-def _spent(reservation: Reservation | None) -> dict[str, int]:
-    """What a call cost, where anybody counts."""
-    return {} if reservation is None else {metric.value: reservation.used.get(metric, 0) for metric in _COUNTED}
 
 
 def _end_of_worker(outcome: Outcome) -> EventType | None:

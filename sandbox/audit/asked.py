@@ -9,8 +9,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from sandbox.config.spending import Metric
+
 if TYPE_CHECKING:
     from sandbox.admission.request import CallRequest
+    from sandbox.admission.spending.reserving import Reservation
+
+_COUNTED = (Metric.COST, Metric.TOKENS)
 
 # W3C Trace Context, 3.2: version, trace id, parent id, flags. An id of zeros is none.
 _TRACE = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?", re.ASCII)
@@ -32,6 +37,11 @@ def asked(request: CallRequest) -> dict[str, Any]:
     if request.metadata:
         told |= said_of_itself(request.metadata)
     return told
+
+
+def spent(reservation: Reservation | None) -> dict[str, int]:
+    """What a call cost, where anybody counts."""
+    return {} if reservation is None else {metric.value: reservation.used.get(metric, 0) for metric in _COUNTED}
 
 
 def said_of_itself(metadata: Any) -> dict[str, Any]:

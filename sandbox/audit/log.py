@@ -100,7 +100,7 @@ class AuditLog:
                     # What is there has to open with this key: a record under two could be read with neither.
                     Tail.read(self._open(head.file)[0], head.file, self._keys)
             if terms.retention_s is not None:
-                remove_old(self.folder, self._keys, head, terms.retention_s, now)
+                remove_old(self.folder, self._keys, head.file, terms.retention_s, now)
         self._terms = terms
 
     def check(self) -> None:
@@ -236,7 +236,7 @@ class AuditLog:
             return
         seal_day(self.folder, self._keys, self._open(head.file)[0], head, now)
         if self._terms.retention_s is not None:
-            remove_old(self.folder, self._keys, head, self._terms.retention_s, now)
+            remove_old(self.folder, self._keys, name, self._terms.retention_s, now)
 
     def _open(self, name: str) -> tuple[int, int]:
         """The file of that name and its size; opened anew where the one that is open lost its name."""

@@ -25,10 +25,10 @@ def seal_day(folder: Path, keys: Keys, descriptor: int, head: Head, now: float) 
         journal.add(folder, keys, seal.to_json(), now=now)
 
 
-def remove_old(folder: Path, keys: Keys, head: Head, retention_s: float, now: float) -> None:
-    """Remove the days that are kept long enough. Nothing goes by a journal that somebody else has touched."""
+def remove_old(folder: Path, keys: Keys, current: str, retention_s: float, now: float) -> None:
+    """Remove the days before `current` that were kept long enough. Nothing goes by a journal that somebody else has touched."""
     journal = Journal.read(folder, keys)
-    for name in sorted(path.name for path in folder.glob(f"*{SUFFIX}") if NAME.fullmatch(path.name) and path.name < head.file):
+    for name in sorted(path.name for path in folder.glob(f"*{SUFFIX}") if NAME.fullmatch(path.name) and path.name < current):
         if journal.wrong:
             return
         if _end_of(name) + retention_s > now:

@@ -7,8 +7,13 @@ its calls; without one everything is said, in the clear, and nothing is removed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from sandbox.admission.decision import NO_CONSTRAINTS, Decision
 from sandbox.admission.words import LogLevel
+
+if TYPE_CHECKING:
+    from sandbox.admission.authorizer import Authorizer
 
 _LEVELS = tuple(LogLevel)
 
@@ -20,6 +25,20 @@ class Terms:
     level: LogLevel = LogLevel.DETAILED
     retention_s: float | None = None
     encrypt: bool = False
+
+
+def terms_of(authorizer: Authorizer) -> Terms:
+    """What the document in force says of the record."""
+    if authorizer.ruleset is None:
+        return Terms()
+    said = authorizer.ruleset.document.audit
+    return Terms(said.level or LogLevel.DETAILED, said.retention_s, said.encrypt)
+
+
+def wanted_of(decision: Decision) -> dict[str, Any]:
+    """The fields of an `Event` in which the deciding rules say how it is kept."""
+    constraints = decision.constraints
+    return {} if constraints is NO_CONSTRAINTS else {"keep_s": constraints.retention_s, "level": constraints.log_level}
 
 
 def left_out(level: LogLevel, asked: str | None) -> frozenset[str]:

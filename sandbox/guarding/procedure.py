@@ -27,7 +27,8 @@ from sandbox.admission.spending.refusing import Refusal
 from sandbox.admission.spending.reserving import A_TOOL_CALL, Amounts, Budgets, Reservation
 from sandbox.admission.usage import UNKNOWN
 from sandbox.audit import AuditLog, Event, EventType
-from sandbox.audit.asked import asked
+from sandbox.audit.asked import asked, spent
+from sandbox.audit.terms import terms_of, wanted_of
 from sandbox.config.spending import Metric
 from sandbox.errors import Code, NotAdmitted
 from sandbox.redaction.redact import Redactor
@@ -72,6 +73,11 @@ class Guard:
     redactor: Redactor = field(default_factory=Redactor)
     clock: Callable[[], float] = time.time
 
+    def __post_init__(self) -> None:
+        if self.log is not None:
+            # What the document says of the record holds here too.
+            self.log.hold(terms_of(self.authorizer))
+
     def decide(self, request: CallRequest) -> Decision:
         """What would be decided now; takes nothing and records nothing."""
         now = self.clock()
@@ -113,7 +119,8 @@ class Guard:
             self._settle(account, {Metric.SECONDS: round(seconds * 1000)}, ok=account.ok)
         finally:
             kind = EventType.TOOL_SUCCESS if account.ok else EventType.TOOL_FAILURE
-            self._record(kind, account.request, reason=reason, duration_ms=seconds * 1000)
+            told: dict[str, Any] = {"usage": spent(account._reservation), **wanted_of(account.decision)}
+            self._record(kind, account.request, reason=reason, duration_ms=seconds * 1000, **told)
 
     def _settle(self, account: Account, used: Amounts, *, ok: bool | None) -> None:
         if self.budgets is not None and account._reservation is not None:
@@ -131,9 +138,11 @@ class Guard:
             return
         if decision is not None:
             told = {"reason": decision.reason, **told, "decision": decision.effect.value, "rules": decision.rules}
+            told |= wanted_of(decision)
         told |= asked(request) | {"tool": request.tool or request.action or None}
         detail = {"resource": request.resource.name} if request.resource.name else {}
-        self.log.append(Event(kind, detail=detail, **told), self.redactor)
+        write = self.log.refused if kind is EventType.ACCESS_DENIED else self.log.append
+        write(Event(kind, detail=detail, **told), self.redactor)
 
 
 def digest_of_arguments(arguments: Any) -> str:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 from sandbox.admission import Authorizer, new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor
-from sandbox.errors import PolicyError
+from sandbox.audit.terms import terms_of
+from sandbox.errors import HostUnavailable, PolicyError
 
 if TYPE_CHECKING:
     from sandbox.admission.document.models import AdmissionDocument
 
 HANDLED = frozenset({"retention", "log_level"})
-"""Obligations that this host meets by itself: its record has every detail, and is kept until somebody removes it."""
+"""Obligations that this host meets by itself, by how it keeps its record."""
 _Signature = tuple[int, int, int, int] | None
 _LOG = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Admitting:
         self._reading = asyncio.Lock()
         if named is not None:
             self.authorizer.replace(_read(named) if isinstance(named, Path) else named)
+            log.hold(terms_of(self.authorizer))
             self._record(EventType.POLICY_LOADED)
 
     def before(self, refresh: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
@@ -71,7 +73,8 @@ class Admitting:
                 return
             try:
                 document = await asyncio.to_thread(_read, self._file)
-            except PolicyError as error:
+                self._log.hold(terms_of(Authorizer(document, handles=HANDLED)))
+            except (PolicyError, HostUnavailable) as error:
                 _LOG.error("the admission document is refused, and the last good one holds: %s", error)
                 self._record(EventType.POLICY_REFUSED, reason=str(error))
             else:

@@ -1,7 +1,8 @@
 """Every key of an admission document is enforced: a document with it, a request that runs into it, and what that gives.
 
 A new key arrives with its row here; the names are held against the models. `budgets`, `rates` and `prices` have theirs in
-`tests/api/test_budgets.py`, `signals` and `on_violation` in `tests/api/test_signals.py`.
+`tests/api/test_budgets.py`, `signals` and `on_violation` in `tests/api/test_signals.py`, `audit` in
+`tests/audit/test_terms.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sandbox.admission.words import Method
 from sandbox.wit.types import Digest
 
 ALLOW, DENY, ASK = Ruling.ALLOW, Ruling.DENY, Ruling.REQUIRE_APPROVAL
-ELSEWHERE = ("budgets", "rates", "prices", "signals", "rules[].on_violation")
+ELSEWHERE = ("budgets", "rates", "prices", "signals", "rules[].on_violation", "audit")
 SAYS_NOTHING = ("version", "description", "roles.*.description", "scopes.*.description", "rules[].name")
 """Keys that name or describe, and decide nothing."""
 OPEN = "template: permissive\n"

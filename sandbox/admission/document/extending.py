@@ -1,9 +1,9 @@
 """One admission document with another one below it.
 
-Rules: lists add up, and actions that are allowed have to be allowed by both; kinds of action, labels, the template and signals
-become the stricter of both; an exception from approvals is none from what the other document requires. Roles, scopes, budgets,
-prices and times by name are the nearer document's: they say who may do what, how much and how long. A rule takes over the one of
-its name.
+Rules: lists add up, and actions that are allowed have to be allowed by both; kinds of action, labels, the template, signals and
+how the record is kept become the stricter of both; an exception from approvals is none from what the other document requires.
+Roles, scopes, budgets, prices and times by name are the nearer document's: they say who may do what, how much and how long. A
+rule takes over the one of its name.
 
 So what denies or asks below still does, where no rule is taken over; what is written in order to loosen it is refused by name
 (`loosened`).
@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from sandbox.admission.decision import Ruling
-from sandbox.admission.document.models import ActionKind, AdmissionDocument, Approvals, Label, Rule, Session, Signals
+from sandbox.admission.document.models import ActionKind, AdmissionDocument, Approvals, Kept, Label, Rule, Session, Signals
 from sandbox.admission.sections.vote import sterner, strictest
-from sandbox.admission.words import Template
+from sandbox.admission.words import LogLevel, Template
 from sandbox.config.spending import BudgetSection, Prices
 from sandbox.policy.globs import NotExpressibleError, name_intersect
 from sandbox.policy.refusal import Refusal, quoted
@@ -56,6 +56,7 @@ def over(base: AdmissionDocument, own: AdmissionDocument) -> AdmissionDocument:
         rates=(*base.rates, *own.rates),
         budgets=_budgets(base.budgets, own.budgets),
         prices=_prices(base.prices, own.prices),
+        audit=_kept(base.audit, own.audit),
     )
 
 
@@ -146,6 +147,17 @@ def _budgets(base: BudgetSection, own: BudgetSection) -> BudgetSection:
     told: dict[str, Any] = {name: getattr(own, name) or getattr(base, name) for name in single}
     told |= {name: {**getattr(base, name), **getattr(own, name)} for name in named}
     return own.model_copy(update=told)
+
+
+def _kept(base: Kept, own: Kept) -> Kept:
+    """More detail, the longer stay, encrypted where one of them says so."""
+    said = [each.level for each in (base, own) if each.level is not None]
+    stays = [each for each in (base, own) if each.retention_s is not None]
+    return Kept.model_construct(
+        level=max(said, key=tuple(LogLevel).index, default=None),
+        retention=max(stays, key=lambda each: each.retention_s or 0).retention if stays else None,
+        encrypt=base.encrypt or own.encrypt,
+    )
 
 
 def _prices(base: Prices, own: Prices) -> Prices:

@@ -32,7 +32,7 @@ from sandbox.policy.tree import Path, Tree, read_tree, show_path
 ANY = "*"
 _NAMED = frozenset({"extends", "roles", "scopes", "session"})
 NOT_YET: Mapping[Path, str] = {
-    ("audit",): "the record is always detailed, chained and kept; take it out",
+    ("audit", "destination"): "the record lies in the home, which `--home DIR` or `SANDBOX_HOME` names; take it out",
 }
 """Keys that ADMISSION names and a later version will enforce: what is accepted is enforced, so until then they are refused."""
 

@@ -218,6 +218,19 @@ class Signals(Strict):
         return None if self.suspend_timeout is None else duration_s(self.suspend_timeout)
 
 
+class Kept(Strict):
+    """How the record is kept: how much it says of a call, how long a day that is over stays, whether it is encrypted."""
+
+    level: Detail | None = None
+    retention: Duration | None = None
+    encrypt: bool = False
+
+    @property
+    def retention_s(self) -> int | None:
+        """`retention` in seconds; None for ever."""
+        return None if self.retention is None else duration_s(self.retention)
+
+
 class AdmissionDocument(Strict):
     """Who may make which call, and when."""
 
@@ -240,6 +253,7 @@ class AdmissionDocument(Strict):
     rates: Annotated[tuple[Rate, ...], Field(strict=False)] = ()
     budgets: BudgetSection = BudgetSection()
     prices: Prices = Prices()
+    audit: Kept = Kept()
 
     _digest: str = PrivateAttr("")
 
