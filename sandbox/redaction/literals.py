@@ -32,9 +32,9 @@ class Literals:
         self.pairs = tuple((name, value) for value, name in known.items())
         self.longest = max(map(len, known), default=0)
         """The length of the longest value."""
-        spelled = {form: name for name, value in self.pairs for form in _quoted(value)}
+        spelled = {form: name for name, value in self.pairs for form in quoted(value)}
         self._forms = sorted(spelled.items(), key=lambda pair: -len(pair[0]))
-        encoded = {form: name for name, value in self.pairs for form in _encoded(value)}
+        encoded = {form: name for name, value in self.pairs if not _is_opened(value) for form in _encoded(value)}
         self._encoded = sorted(encoded.items(), key=lambda pair: -len(pair[0]))
 
     def within(self, text: str) -> bool:
@@ -54,15 +54,24 @@ class Literals:
         return text
 
 
-def _quoted(value: str) -> Iterator[str]:
+def spellings(value: str) -> Iterator[str]:
+    """Every way in which a value may stand in a text, the value itself first."""
+    yield from quoted(value)
+    yield from _encoded(value)
+
+
+def quoted(value: str) -> Iterator[str]:
+    """The value, and as JSON and Python write it in quotes."""
     yield value
     for spelled in (json.dumps(value), json.dumps(value, ensure_ascii=False), repr(value)):
         yield spelled[1:-1]
 
 
+def _is_opened(value: str) -> bool:
+    return value.isascii() and len(value) >= OPENED
+
+
 def _encoded(value: str) -> Iterator[str]:
-    if value.isascii() and len(value) >= OPENED:
-        return
     data = value.encode("utf-8", "replace")
     for before in range(3):
         # The letters that this value alone decides, whatever stands before and behind it.
@@ -71,8 +80,7 @@ def _encoded(value: str) -> Iterator[str]:
         if len(core) >= SHORTEST:
             yield from (core, core.replace("+", "-").replace("/", "_"))
     yield from (data.hex(), data.hex().upper())
-    if not value.isascii():
-        yield from (quote(value, safe=""), quote(value, safe="").lower(), quote(value))
+    yield from (quote(value, safe=""), quote(value, safe="").lower(), quote(value))
 
 
 def _without_runs(text: str, form: str, mark: str) -> str:

@@ -12,6 +12,7 @@ import secrets
 import socket
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -44,6 +45,8 @@ class Server:
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.heads: list[str] = []
+        self.says: list[bytes] = []
+        """What it answers instead of the head."""
         self.reached, self.gate = threading.Event(), threading.Event()
         self.gate.set()
         self.upstream = upstream.start(self._answer, context)
@@ -54,7 +57,9 @@ class Server:
         self.heads.append(head.decode())
         self.reached.set()
         assert self.gate.wait(20)
-        sock.sendall(upstream.answer(head))
+        for piece in self.says or [upstream.answer(head)]:
+            sock.sendall(piece)
+            time.sleep(0.05 if self.says else 0)  # so that a piece comes by itself
 
 
 @pytest.fixture(scope="module")
@@ -227,15 +232,42 @@ async def test_a_grant_gives_no_secret_and_carries_no_credential() -> None:
 async def test_a_credential_goes_to_its_host_and_the_guest_never_sees_it(
     stage: Stage, store: SecretStore, server: Server
 ) -> None:
-    """Not in its environment, and not beside a request to another host; a server that sends it back cannot be helped."""
+    """Not in its environment, not beside a request to another host, and not from a server that sends it back."""
     server.heads.clear()
     store.set("api/token", CANARY, 1.0)
     await stage.load("escape_network", with_credential(server.port))
     mirrored = value(await stage.call("escape_network__request", **ask("api.test", server.port)))
-    assert f"authorization: Bearer {CANARY}" in mirrored["body"]
+    assert f"authorization: Bearer {'*' * len(CANARY)}\r\n" in mirrored["body"]
+    assert CANARY not in json.dumps(mirrored)
     other = value(await stage.call("escape_network__request", **ask("other.test", server.port)))
     assert CANARY not in json.dumps(other)
     assert len([head for head in server.heads if CANARY in head]) == 1
+    assert everywhere(stage.folder, CANARY) == []
+
+
+async def test_a_server_that_sends_a_credential_back_tells_it_to_nobody(
+    stage: Stage, store: SecretStore, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """AUD-04: in its head, its body in two pieces, an answer that breaks off: not in the result, a file or the log."""
+    store.set("api/token", CANARY, 1.0)
+    await stage.load("escape_network", with_credential(server.port))
+    half = len(CANARY) // 2
+    answers = (
+        [f"HTTP/1.1 200 {CANARY}\r\nX-Echo: {CANARY}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"],
+        [f"HTTP/1.1 200 OK\r\nContent-Length: {len(CANARY)}\r\n\r\n{CANARY[:half]}", CANARY[half:]],
+        [f"HTTP/1.1 401 No\r\nContent-Length: 99\r\n\r\n{CANARY}"],
+        [f"HTTP/1.1 200 OK\r\n{CANARY}\r\n\r\n"],
+        [f"{CANARY}\r\n\r\n"],
+    )
+    with caplog.at_level(logging.DEBUG):
+        for answer in answers:
+            server.says = [piece.encode() for piece in answer]
+            result = await stage.call("escape_network__request", **ask("api.test", server.port))
+            assert CANARY in server.heads[-1], "else nothing was sent that could come back"
+            assert CANARY not in repr(result)
+            assert CANARY[:half] not in repr(result.outcome.value)
+    server.says = []
+    assert CANARY not in caplog.text
     assert everywhere(stage.folder, CANARY) == []
 
 
@@ -244,8 +276,8 @@ async def test_a_credential_that_changes_goes_with_the_next_call(stage: Stage, s
     await stage.load("escape_network", with_credential(server.port))
     for text in ("first value", "second value"):
         store.set("api/token", text, 1.0)
-        answer = value(await stage.call("escape_network__request", **ask("api.test", server.port)))
-        assert f"authorization: Bearer {text}" in answer["body"]
+        value(await stage.call("escape_network__request", **ask("api.test", server.port)))
+        assert f"authorization: Bearer {text}" in server.heads[-1]
 
 
 async def test_without_its_secret_a_request_is_refused_and_the_body_says_what_to_set(

@@ -3,7 +3,7 @@
 1. claim what the worker announced for it; the request on the wire only carries a token, a number, fields and a body
 2. judge it by the worker's rules, once more; find the credentials that go along; count it under its line's limits
 3. resolve, judge every address, dial one of them
-4. carry the request and the answer, both at once, within the caps
+4. carry the request and the answer, both at once, within the caps, the credentials masked where the answer repeats them
 5. tell the record how it ended, before the guest can know
 
 Rules: until an answer has begun a refusal is an HTTP status; afterwards, and for a cap or a revoke, both connections are
@@ -23,6 +23,7 @@ from sandbox.host.gateway import headers
 from sandbox.host.gateway.caps import FRAMING_BYTES, INFORMATIONAL
 from sandbox.host.gateway.credentials import credentials_of, fields_of
 from sandbox.host.gateway.dial import Target, judge_address
+from sandbox.host.gateway.echo import PLAIN, Echo
 from sandbox.host.gateway.peer import Peer
 from sandbox.host.gateway.refusal import Cut, Failed, GuestGone, Limited, NotSent, Refused, TimedOut
 from sandbox.host.gateway.request import Announcement, Ending, Owner
@@ -56,6 +57,7 @@ class Exchange:
         self._deadline = 0.0
         self._readings: tuple[Target, ...] = ()
         self._credentials: tuple[Credential, ...] = ()
+        self._echo: Echo | None = None
         self._taken = Taken(())
         self._caps = owner.caps
         self.ending = Ending()
@@ -106,7 +108,7 @@ class Exchange:
         self._readings = self._judge_request(self._target, request)
         self._credentials = credentials_of(self._owner.rules, self._readings)
         self._go_under_limits(request)
-        added = fields_of(self._credentials, await self._owner.secrets_of(announced.call)) if self._credentials else []
+        added = await self._add_credentials(announced) if self._credentials else []
         most = self._taken.timeout_ms
         try:
             async with asyncio.timeout(None if most is None else most / 1000) as whole:
@@ -117,6 +119,12 @@ class Exchange:
                 raise
             reason = f"`timeout` is reached: {show_time(most)}"
             raise Limited(reason, "timeout", most, self._taken.origin("timeout_ms", most), status=504) from error
+
+    async def _add_credentials(self, announced: Announcement) -> headers.Headers:
+        values = await self._owner.secrets_of(announced.call)
+        added = fields_of(self._credentials, values)
+        self._echo = Echo(values[one.secret] for one in self._credentials)
+        return [*added, *PLAIN]
 
     async def _exchange(self, target: Target, request: h11.Request, added: headers.Headers) -> None:
         caps = self._caps
@@ -258,16 +266,22 @@ class Exchange:
         response = await self._response_head(upstream)
         assert self._route is not None
         self._route.judge_answer(response.status_code)
-        fields = headers.response_headers(response.headers)
-        await self._to_guest(h11.Response(status_code=response.status_code, headers=fields, reason=response.reason))
+        echo, fields, reason = self._echo, headers.response_headers(response.headers), bytes(response.reason)
+        if echo is not None:
+            fields, reason = echo.fields(fields), echo.whole(reason)
+        await self._to_guest(h11.Response(status_code=response.status_code, headers=fields, reason=reason))
         while True:
             event = await self._from_server(upstream)
             if isinstance(event, h11.Data):
                 self._count_answer(upstream, len(event.data))
-                await self._to_guest(h11.Data(data=event.data))
+                await self._to_guest(h11.Data(data=event.data if echo is None else echo.more(event.data)))
             elif isinstance(event, h11.EndOfMessage):
+                trailers = headers.without_hop_by_hop(event.headers)
+                if echo is not None:
+                    await self._to_guest(h11.Data(data=echo.end()))
+                    trailers = echo.fields(trailers)
                 self._end("allow", "", self.ending.origin)
-                await self._to_guest(h11.EndOfMessage(headers=headers.without_hop_by_hop(event.headers)))
+                await self._to_guest(h11.EndOfMessage(headers=trailers))
                 return
             else:
                 raise Failed("the answer ended too soon")

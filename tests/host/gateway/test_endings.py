@@ -304,7 +304,7 @@ def test_a_reset_of_a_worker_reaches_both_sides(gateway: Gateway, serve: Serve) 
     start = time.perf_counter()
     gateway.send({"reset": gateway.workers})
     assert is_cut(guest, seen)
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 10
     (event,) = gateway.events()
     assert (event["decision"], event["reason"], event["address"]) == ("deny", "revoked while it ran", None)
     assert ask(worker, serve(saying(answer(b"again")))).body == b"again"

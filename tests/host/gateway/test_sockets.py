@@ -236,7 +236,7 @@ def test_a_server_that_reads_nothing_does_not_hold_a_guest_that_closes(dials: Sa
     dials.call("carry", HERE, server.port, 5_000_000, 0)
     took = time.monotonic() - began
     released.set()
-    assert 1.5 < took < 10
+    assert 1.5 < took < 15
     (event,) = dials.gateway.events()
     assert (event["decision"], event["reason"].partition(" within")[0]) == ("error", "the server took no more")
 
@@ -287,7 +287,7 @@ def test_a_revoke_cuts_the_connection(dials: Sandboxed, serve: Serve) -> None:
     thread.start()
     began = time.monotonic()
     assert dials.call("ask", HERE, server.port, "hello", "", 100).ended == "failed"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     thread.join()
     assert listening.ended.wait(5)
     assert listening.how == "reset"
