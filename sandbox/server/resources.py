@@ -121,7 +121,7 @@ class Resources:
 
     def _records(self, caller: Caller, about: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
         found = self._sandbox.recent(ENTRIES, lambda record: record.get("subject") in {None, caller.subject} and about(record))
-        return [_without_places(record) for record in found]
+        return [without_places(record) for record in found]
 
     def _description(self, component: LoadedComponent) -> dict[str, Any]:
         hints = told(self._sandbox.authority_hints(component.name)).model_dump(by_alias=True, exclude_none=True)
@@ -162,7 +162,7 @@ def _without_value(grant: dict[str, Any]) -> dict[str, Any]:
     return {**grant, "entry": {key: "…" if key == "value" else each for key, each in grant["entry"].items()}}
 
 
-def _without_places(record: dict[str, Any]) -> dict[str, Any]:
+def without_places(record: dict[str, Any]) -> dict[str, Any]:
     """A record for a client: where a component or a document lies here is the operator's; a document goes by its last name."""
     if record.get("event") == EventType.POLICY_REFUSED.value:
         record = {**record, "reason": None}

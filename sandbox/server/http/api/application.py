@@ -26,7 +26,7 @@ from sandbox.server.calls import LOST, NOT_NOW
 from sandbox.server.clients import metadata_in
 from sandbox.server.http.answers import JSON, Answer
 from sandbox.server.http.api.openapi import document
-from sandbox.server.http.api.operations import ADMIN, Asked, Operation, segments_of
+from sandbox.server.http.api.operations import ADMIN, Asked, Operation, operations_at, segments_of
 from sandbox.server.http.api.problems import as_problem, problem, problem_of, status_of
 from sandbox.server.http.api.reading import body_of, key_of, parameters_of, query_of
 from sandbox.server.http.api.table import OPERATIONS
@@ -74,8 +74,7 @@ class Api:
     def _operation(self, request: Request) -> Operation | Answer:
         if request.path == DOCUMENT:
             return Answer(200, self._document, kind=JSON) if request.method in {"GET", "HEAD"} else _not_allowed(["GET"])
-        segments = segments_of(request.path)
-        there = {one.method: one for one in OPERATIONS if one.fits(segments)}
+        there = operations_at(segments_of(request.path), OPERATIONS)
         found = there.get("GET" if request.method == "HEAD" else request.method)
         if found is not None:
             return found

@@ -10,8 +10,9 @@ from sandbox.admission import approval as asked_for
 from sandbox.audit import rfc3339
 from sandbox.errors import Code, NotFound
 from sandbox.server.http.api.catalogue import page_of
-from sandbox.server.http.api.models import Approval, ApprovalId, ApprovalPage, ApprovalsAsked, Note, Yes
+from sandbox.server.http.api.models import Approval, ApprovalId, ApprovalPage, Note, Yes
 from sandbox.server.http.api.operations import ADMIN, INVOKE, Asked, Example, Link, Operation
+from sandbox.server.http.api.queries import ApprovalsAsked
 
 BY_WAY_OF = "http"
 _ID = "a-0123456789abcdef0123456789abcdef"

@@ -16,12 +16,12 @@ from sandbox.server.http.api.models import (
     Component,
     ComponentName,
     ComponentPage,
-    ComponentsAsked,
     PolicyInForce,
     Rule,
     Tool,
 )
 from sandbox.server.http.api.operations import READ, Asked, Example, Link, Operation
+from sandbox.server.http.api.queries import ComponentsAsked
 
 _Entry = TypeVar("_Entry")
 _DIGEST = "sha256:" + "0" * 64

@@ -12,8 +12,9 @@ from sandbox.in_force.views import grant_json
 from sandbox.policy import grants as policy
 from sandbox.policy.effect import Effect
 from sandbox.server.http.api.catalogue import page_of
-from sandbox.server.http.api.models import Grant, GrantId, GrantPage, GrantsAsked, NewGrant, Revoked
+from sandbox.server.http.api.models import Grant, GrantId, GrantPage, NewGrant, Revoked
 from sandbox.server.http.api.operations import ADMIN, READ, WRITE, Asked, Example, Link, Operation
+from sandbox.server.http.api.queries import GrantsAsked
 
 _ID = "g-0123456789ab"
 _ENTRY = {"host": "api.example.com", "protocols": ["https"]}

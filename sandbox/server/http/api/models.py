@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from sandbox.changes.runs import RunBudget
 from sandbox.config.spending import MOST_MONEY
@@ -19,10 +19,26 @@ from sandbox.policy.refusal import Refusal, quoted
 
 MICRO = Decimal("0.000001")
 _BINARY_NOISE = Decimal("0.000000001")
-_MOST_PAGE = 100
 _COMPONENT = r"^[A-Za-z0-9_-]{1,64}$"
 
-RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$", description="The application's name of a run")]
+_RESERVED = ["can-spend", "create", "spend"]
+
+
+def _is_free(run: str) -> str:
+    if run in _RESERVED:
+        raise Refusal(f"{quoted(run)} is an operation of its own", "name the run otherwise")
+    return run
+
+
+RunId = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$",
+        description="The application's name of a run",
+        json_schema_extra={"not": {"enum": list(_RESERVED)}},
+    ),
+    AfterValidator(_is_free),
+]
 ComponentName = Annotated[str, Field(pattern=_COMPONENT, description="A component, by the name that the operator gave it")]
 GrantId = Annotated[str, Field(pattern=r"^g-[0-9a-f]{12}$", description="The id of a grant")]
 Limit = Annotated[
@@ -32,18 +48,6 @@ Amount = Annotated[float, Field(gt=0, le=MOST_MONEY, description="How much; exac
 ApprovalId = Annotated[str, Field(pattern=r"^a-[0-9a-f]{32}$", description="The id of an approval")]
 State = Literal["pending", "approved", "denied", "expired", "withdrawn", "used"]
 Text = Annotated[str, Field(max_length=500)]
-
-
-def _digits(value: Any) -> Any:
-    """A number of a query: text, and no other spelling than its digits."""
-    if isinstance(value, str):
-        if not value.isascii() or not value.isdigit() or len(value) > 9:
-            raise Refusal(f"{quoted(value)} is no whole number", "write digits: `50`")
-        return int(value)
-    return value
-
-
-PageSize = Annotated[int, BeforeValidator(_digits), Field(ge=1, le=_MOST_PAGE, description="Entries in the answer")]
 
 
 def limit_micros(limit: float) -> int:
@@ -268,40 +272,17 @@ class ApprovalPage(Answer):
     next: str | None = None
 
 
+class RecordPage(Answer):
+    """Records as they were written; `next` is the `after` of the next page, where there is one, which may be an empty one."""
+
+    records: tuple[dict[str, Any], ...]
+    next: str | None = None
+
+
 class Note(Strict):
     """An answer's words, for the record and for who asked."""
 
     note: Text = ""
-
-
-class Page(Strict):
-    """Which part of a list."""
-
-    limit: PageSize = _MOST_PAGE
-
-
-class ComponentsAsked(Page):
-    """Which components."""
-
-    after: Annotated[ComponentName, Field(description="Begin after this one")] | None = None
-
-
-class GrantsAsked(Page):
-    """Which grants."""
-
-    component: ComponentName | None = None
-    after: Annotated[GrantId, Field(description="Begin after this one")] | None = None
-
-
-class ApprovalsAsked(Page):
-    """Which approvals."""
-
-    status: State | None = None
-    after: Annotated[ApprovalId, Field(description="Begin after this one")] | None = None
-
-
-class Nothing(Strict):
-    """No parameter."""
 
 
 class Wrong(Answer):

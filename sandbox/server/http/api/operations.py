@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from sandbox.admission.subject import Subject, nothing
 from sandbox.api import Sandbox
 from sandbox.policy.entries import Strict
-from sandbox.server.http.api.models import Nothing
+from sandbox.server.http.api.queries import Nothing
 from sandbox.server.http.names import API as BASE
 
 INVOKE, READ, WRITE, ADMIN = "tools:invoke", "resources:read", "resources:write", "admin"
@@ -96,6 +96,12 @@ class Operation:
         """The values of its parameters. Raises UnicodeDecodeError for what is no text."""
         pairs = zip(self.segments, segments, strict=True)
         return {own[1:-1]: unquote(sent, errors="strict") for own, sent in pairs if _is_parameter(own)}
+
+
+def operations_at(segments: tuple[str, ...], operations: Sequence[Operation]) -> dict[str, Operation]:
+    """What may be asked for there, by method. A path that is written out is no value of a parameter."""
+    exact = [one for one in operations if one.segments == segments]
+    return {one.method: one for one in exact or [one for one in operations if one.fits(segments)]}
 
 
 def segments_of(path: str) -> tuple[str, ...]:
