@@ -107,6 +107,17 @@ def test_what_a_token_may_do_is_held_to_or_nothing_is_served(tmp_path: Path, mon
     assert asked_for(configured(tmp_path, "{}", token_file=None), Terminal()).verifier is not None
 
 
+def test_an_issuers_tokens_are_held_to_their_scopes_or_nothing_is_served(tmp_path: Path) -> None:
+    issuer = "auth: {oauth: {issuer: https://a.example, audience: https://b.example/mcp}}\n"
+    with pytest.raises(SandboxError, match="nothing holds its tokens to their scopes and roles") as refused:
+        asked_for(configured(tmp_path, issuer, token_file=None), Terminal())
+    assert "admission: strict" in str(refused.value.help)
+    asked = asked_for(configured(tmp_path, f"{issuer}admission: strict", token_file=None), Terminal())
+    assert asked.verifier is not None
+    assert asked.resource is not None
+    assert (asked.resource.url, asked.resource.issuer) == ("https://b.example/mcp", "https://a.example")
+
+
 @pytest.mark.parametrize(("text", "most"), [("grants: {lasting_in_client: true}", "lasting"), ("isolation: default", "session")])
 async def test_an_answer_in_a_client_holds_for_its_session_unless_configured_otherwise(
     tmp_path: Path, text: str, most: str
