@@ -102,6 +102,7 @@ def given(command: str, folder: Path) -> list[str]:
     words = {
         "tool call": ["files__info", "path=/workspace"],
         "component inspect": [str(files_component())],
+        "audit export": [str(folder / "copy.jsonl")],
         "component build": [str(folder / "project")],
         "policy check": ["deny-all"],
         "admission check": ["strict"],

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from sandbox.cli.admission.words import admissions
+from sandbox.cli.audit.words import auditing
 from sandbox.cli.authoring import building, starting
 from sandbox.cli.keeping import keeping
 from sandbox.cli.operating import operating
-from sandbox.cli.parser import EXITS, SHARED, Parser, count, naming, refuse
+from sandbox.cli.parser import EXITS, SHARED, Parser, naming, refuse
 from sandbox.cli.parser import Commands as _Commands
 from sandbox.cli.parser import group as _group
 from sandbox.cli.parser import leaf as _leaf
@@ -74,7 +75,7 @@ def root() -> Parser:
     policies(commands)
     admissions(commands)
     permitting(commands)
-    _audit(commands)
+    auditing(commands)
     operating(commands)
     _leaf(commands, "doctor", "doctor", "say which layers protect this machine", "nothing more", (0, 0))
     starting(commands)
@@ -130,17 +131,6 @@ def _tool(commands: _Commands) -> None:
     called = "`[FILE.wasm …] TOOL [KEY=VALUE … | {JSON}]`"
     _hosting(_leaf(group, "list", "tool", listed, "`[FILE.wasm …]`", (0, None), completes="wasm"))
     _hosting(_leaf(group, "call", "tool", "call one tool, of those that `tool list` lists", called, (0, None), completes="tool"))
-
-
-def _audit(commands: _Commands) -> None:
-    group = _group(commands, "audit", "read the record of what happened")
-    listing = _leaf(group, "list", "audit", "list events", "nothing more", (0, 0), needs_home=True)
-    naming(listing.add_argument("--component", metavar="COMPONENT"), "component")
-    listing.add_argument("--event", metavar="TYPE", help="tool_invoke, tool_success, tool_failure, access_denied, …")
-    listing.add_argument("--call", metavar="ID", help="all events of one call, by its id in the last column")
-    listing.add_argument("--since", metavar="TIME", help="an ISO time, or how long ago: 10m, 2h")
-    listing.add_argument("--limit", type=count, default=100, metavar="N", help="the newest N (default: 100)")
-    _leaf(group, "verify", "audit", "check that no event was changed, moved or removed", "nothing more", (0, 0), needs_home=True)
 
 
 def _install(commands: _Commands) -> None:
