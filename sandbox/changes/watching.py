@@ -15,7 +15,7 @@ from sandbox.errors import HostUnavailable
 from sandbox.figures import BudgetFigure, Figures
 from sandbox.host.host import Host
 from sandbox.in_force.accepted import Documents
-from sandbox.state import Store
+from sandbox.state import EVERYTHING, Store
 from sandbox.telemetry.durations import Durations
 from sandbox.tracing import Tracing
 
@@ -61,17 +61,16 @@ class Watching(Answering, Budgeting):
     def unready(self) -> str | None:
         """Why no call can be made now, in a word: the `state` or the `record` fails, or all calls are `stopped`; else None."""
         self._require_open()
-        if self._components.stops.of(None) is not None:
-            return "stopped"
         try:
-            self._store.generation()
+            # By the store's word: another process may have stopped everything a moment ago.
+            stopped = any(stop.scope == EVERYTHING for stop in self._store.stops())
         except HostUnavailable:
             return "state"
         try:
             self._log.check()
         except HostUnavailable:
             return "record"
-        return None
+        return "stopped" if stopped else None
 
     def _standing_of_budgets(self) -> tuple[BudgetFigure, ...]:
         try:
