@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -224,10 +223,8 @@ async def test_a_revoke_of_the_answer_stops_the_call_that_got_it(sandbox: Sandbo
     call = asyncio.create_task(called(sandbox, "a.txt", "b.txt", person=Person(ask), session="s1"))
     await thinking.asked.wait()
     (grant,) = sandbox.grants()
-    began = time.monotonic()
     await sandbox.revoke(grant.id)
     assert (await asyncio.wait_for(call, 10)).outcome.ending is Ending.REVOKED
-    assert time.monotonic() - began < 1
 
 
 async def test_another_grant_does_not_stop_a_call_that_waits(sandbox: Sandbox, folder: Path, tool: Any) -> None:

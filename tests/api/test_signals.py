@@ -89,7 +89,7 @@ async def test_handlers_are_told_and_change_nothing(sandbox: Sandbox, home: Path
 
     @sandbox.on_signal(Signal.SIGKILL)
     def blocks(call: SignalledCall, context: SignalContext) -> None:
-        time.sleep(1.3)
+        time.sleep(3)
 
     @sandbox.on_signal(Signal.SIGKILL)
     async def lasts(call: SignalledCall, context: SignalContext) -> None:
@@ -108,7 +108,7 @@ async def test_handlers_are_told_and_change_nothing(sandbox: Sandbox, home: Path
     with caplog.at_level(logging.ERROR, "sandbox"):
         await sandbox.signal("c", Signal.SIGKILL, reason="enough", who="ann")
         assert (await call).outcome.ending is Ending.KILLED
-        assert time.monotonic() - began < 0.9, "nobody waited for a handler"
+        assert time.monotonic() - began < 2.5, "nobody waited for a handler"
         await sandbox._signals.close()
     assert told == [
         (SignalledCall(SLEEP, "exhaust_sleep", "c", "s"), SignalContext("enough", "signal", approved_by="ann")),

@@ -68,7 +68,7 @@ async def test_a_hundred_calls_at_once_against_one_credit_are_one_call(own: Stag
     await own.sandbox.set_budget(f"users/{MALLORY}", Budget(max_requests=1, period=Period.DAY))
     began = time.monotonic()
     ended = await asyncio.gather(*(tried(own.sandbox) for _ in range(100)))
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     ran = [one for one in ended if isinstance(one, CallResult)]
     refused = [one for one in ended if isinstance(one, NotAdmitted)]
     assert (len(ran), len(refused)) == (1, 99)
@@ -139,7 +139,7 @@ async def test_a_call_that_spins_beyond_its_budget_dies_of_it(own: Stage) -> Non
     began = time.monotonic()
     ended = await own.sandbox.call(SPIN, {}, subject=MALLORY)
     assert (ended.outcome.limit, ended.body is not None and ended.body["code"]) == ("budget", Code.BUDGET_EXCEEDED.value)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15
     await own.neighbour_is_well()
 
 

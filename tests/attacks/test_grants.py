@@ -76,7 +76,7 @@ async def test_a_session_that_ends_ends_its_running_call(stage: Stage, tmp_path:
     began = time.monotonic()
     await stage.sandbox.end_session("mallory")
     assert (await mine).outcome.ending is Ending.REVOKED
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 8
     assert (await other).outcome.ok
     await stage.neighbour_is_well()
 

@@ -241,12 +241,12 @@ async def test_who_sends_half_is_closed(front: Served, stage: Stage, monkeypatch
         writer.write(sent)
         dripping = asyncio.create_task(drip(writer))
         rest = b""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             with contextlib.suppress(ConnectionResetError):  # what it sent meanwhile was not read
                 rest = await reader.read()
         dripping.cancel()
     assert rest == b"" or b" 408 " in rest
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 12
     await is_well(front, stage)
 
 

@@ -46,7 +46,7 @@ async def test_a_revoke_ends_the_running_call(stage: Stage, tmp_path: Path) -> N
     began = time.monotonic()
     receipt = await stage.sandbox.revoke(grant.id)
     result = await call
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 8
     assert result.outcome.ending is Ending.REVOKED
     assert [stopped.call_id for stopped in receipt.every_stop] == ["the one that held it"]
 

@@ -74,7 +74,7 @@ async def test_an_endless_loop_ends_at_the_limit(stage: Stage, guest: str, funct
     await stage.load(guest, policy(limits="memory: 192Mi, cpu_time: 500ms, wall_time: 10s"))
     began = time.monotonic()
     await stage.contained(f"{guest}__{function}", limited("cpu_time"), repeats=4, **arguments)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 40
 
 
 async def test_an_endless_loop_without_a_processor_limit_ends_at_the_wall(stage: Stage) -> None:

@@ -133,10 +133,10 @@ async def test_every_tool_of_the_host_is_a_name_that_no_component_may_have() -> 
 async def test_a_flood_of_tools_is_refused_and_leaves_the_others(stage: Stage) -> None:
     """TOOL-06: ten thousand functions in one component, or a few too many in many."""
     flood = World(exports=tuple(Export(None, f"f{number}", (), None) for number in range(10_000)))
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ComponentError, match="10000 functions, more than 500 tools"):
         tools_of("flood", flood, DIGEST)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 10
     await stage.neighbour_is_well()
 
 

@@ -50,7 +50,7 @@ def loaded(text: bytes | str) -> PolicyDocument | None:
     """The document, or None for one that is refused as it should be; measured."""
     began = time.process_time()
     found = tried(lambda: load_policy(text, file="p.yaml"))
-    assert time.process_time() - began < 0.5 + MS_A_KIB / 1000 * len(text) / 1024
+    assert time.process_time() - began < 2 + MS_A_KIB / 1000 * len(text) / 1024
     if isinstance(found, PolicyDocument):
         return found
     assert all(problem.where.startswith("p.yaml:") for problem in found.problems)
@@ -183,7 +183,7 @@ def test_lines_about_one_place_are_compared_in_bounded_time(kind: str) -> None:
     text = GROWING[kind](20 << 10)
     began = time.process_time()
     assert "too many lines about the same place to compare them all" in str(tried(lambda: load_policy(text, file="p.yaml")))
-    assert time.process_time() - began < MS_A_KIB / 1000 * 20 + 0.5
+    assert time.process_time() - began < MS_A_KIB / 1000 * 20 + 2
 
 
 @pytest.mark.soak

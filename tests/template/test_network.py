@@ -586,13 +586,13 @@ def test_a_decision_costs_the_same_for_many_rules() -> None:
     def seconds(rules: NetworkRules) -> float:
         best = 1.0
         for _ in range(5):
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in range(100):
                 assert allows(rules, "h9.test")
                 assert allows(rules, "x.s9.test")
                 assert allows(rules, "one.test", "/p9/x")
                 assert dials(rules, "9.9.9.9")
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.process_time() - start)
         return best
 
     assert seconds(built(10_000)) < 5 * seconds(built(10))
