@@ -13,9 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sandbox.audit import Event, EventType
 from sandbox.audit.tally import Tally
+from sandbox.config.spending import Budget
 from sandbox.errors import NotFound
 from sandbox.server.http.tokens import tokens_of
-from tests.attacks.stage import Stage, staged
+from tests.attacks.stage import Stage, policy, staged
 from tests.support.http import Served, served
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -96,13 +97,56 @@ async def test_a_kill_a_grant_and_a_revoke_are_counted(front: Served, stage: Sta
     assert now["sandbox_policy_changes_total", frozenset({"permission_revoked"})] == 1
     assert now["sandbox_worker_kills_total", frozenset()] == 1
     assert now["sandbox_calls_total", frozenset({"exhaust_sleep", "cancelled"})] == 1
-    assert now["sandbox_policy_cache_total", frozenset({"template", "miss"})] >= 1
-    assert now["sandbox_policy_compile_seconds_total", frozenset({"template"})] > 0
+    assert now["sandbox_cache_lookups_total", frozenset({"template", "miss"})] >= 1
+    assert now["sandbox_policy_compile_seconds_count", frozenset({"template"})] >= 1
+
+
+async def test_each_kind_of_permission_is_counted_where_the_gates_judge_it(front: Served, stage: Stage) -> None:
+    folder = f'uri: "fs://{stage.folder}/data/**", access: [read]'
+    document = policy(folder, environment="key: A_B, value: c")
+    await stage.load("escape_network", document)
+    before = await figures(front)
+    parts = {"method": "GET", "scheme": "http", "authority": "192.0.2.1:80", "path": "/", "headers": [], "body": ""}
+    for _ in range(2):
+        await stage.sandbox.call("escape_network__request", parts)
+    await stage.call("files__read", path="/etc/hostname")
+    now = await moved(front, before)
+    checks = {labels: value for (name, labels), value in now.items() if name == "policy_permission_checks"}
+    assert checks[frozenset({"escape_network", "network", "false"})] == 2
+    assert checks[frozenset({"escape_network", "environment", "true"})] == 2
+    assert checks[frozenset({"files", "storage", "false"})] == 1
+    assert checks[frozenset({"files", "storage", "true"})] >= 1
+    assert not checks.get(frozenset({"escape_network", "network", "true"}))
+
+
+async def test_decisions_records_waits_and_requests_are_timed_and_counted(front: Served, stage: Stage) -> None:
+    before = await figures(front)
+    assert (await stage.call("traps__fine", number=1)).outcome.ok
+    assert (await front.ask("GET", "/health", Authorization="Bearer a-token-that-is-none")).status == 401
+    now = await moved(front, before)
+    nothing: frozenset[str] = frozenset()
+    assert now["sandbox_decision_seconds_count", nothing] == now["sandbox_call_wait_seconds_count", nothing] == 1
+    assert now["sandbox_record_seconds_count", nothing] >= 2
+    assert now["sandbox_http_requests_total", frozenset({"401"})] == 1
+    assert now["sandbox_authentications_total", frozenset({"failure"})] == 1
+    assert now["sandbox_authentications_total", frozenset({"success"})] == 1
+    assert not any(name.startswith("sandbox_telemetry") for name, _ in now)
+
+
+async def test_budgets_and_approvals_are_told_as_they_stand(stage: Stage, front: Served) -> None:
+    await stage.sandbox.set_budget("global", Budget(max_requests=5, period="day"))
+    assert (await stage.call("traps__fine", number=1)).outcome.ok
+    now = await figures(front)
+    (spent,) = (value for (name, labels), value in now.items() if name == "sandbox_budget_spent")
+    (limit,) = (value for (name, labels), value in now.items() if name == "sandbox_budget_limit")
+    assert (spent, limit) == (1, 5)
+    await stage.sandbox.drop_budget("global")
+    assert now["sandbox_approvals_pending", frozenset()] == 0
 
 
 async def test_every_figure_is_documented_and_every_documented_one_is_there(front: Served) -> None:
-    named = set(re.findall(r"^\| `(sandbox_\w+)`", DOCUMENT.read_text(), re.MULTILINE))
-    scraped = {re.sub("_(bucket|count|sum)$", "", name) for name, _ in await figures(front)}
+    named = set(re.findall(r"^\| `(\w+_\w+)`", DOCUMENT.read_text(), re.MULTILINE))
+    scraped = set(re.findall(r"^# TYPE (\w+) ", (await front.ask("GET", "/metrics")).body.decode(), re.MULTILINE))
     assert scraped == named
 
 

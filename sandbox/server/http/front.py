@@ -31,7 +31,8 @@ from sandbox.server.http.answers import Answer, Header, refused, told
 from sandbox.server.http.bearer import Bearer
 from sandbox.server.http.beside import Beside
 from sandbox.server.http.connections import MAX_HEAD_BYTES
-from sandbox.server.http.names import METRICS, OWN_PATHS, Names, is_api
+from sandbox.server.http.metrics import Requests
+from sandbox.server.http.names import HEALTH, METRICS, OWN_PATHS, Names, is_api
 from sandbox.server.http.plain import PlainCalls
 from sandbox.server.http.protected import ProtectedResource
 from sandbox.server.http.request import Request
@@ -64,14 +65,21 @@ class Rules:
 
 
 class Front:
-    """The ASGI application. `mcp` is asked for all but `plain` calls; `healthy` says whether tools can be called, `metrics` tells
-    the host's figures."""
+    """The ASGI application. `mcp` is asked for all but `plain` calls; `unready` says in a word why tools cannot be called
+    now, None where they can; `metrics` tells the host's figures and those of its `requests`."""
 
     def __init__(
-        self, mcp: ASGIApp, plain: PlainCalls, rules: Rules, healthy: Callable[[], bool], metrics: Callable[[], bytes]
+        self,
+        mcp: ASGIApp,
+        plain: PlainCalls,
+        rules: Rules,
+        unready: Callable[[], str | None],
+        metrics: Callable[[], bytes],
+        requests: Requests,
     ) -> None:
+        self._unready, self._requests = unready, requests
         self._beside = Beside(plain.server, rules.resource)
-        self._mcp, self._plain, self._rules, self._healthy, self._metrics = mcp, plain, rules, healthy, metrics
+        self._mcp, self._plain, self._rules, self._metrics = mcp, plain, rules, metrics
         self._metadata = frozenset() if rules.resource is None else rules.resource.paths(rules.path)
         self._waiting = Waiting()
         self._closing = asyncio.Event()
@@ -121,7 +129,9 @@ class Front:
         bearer = self._rules.bearer
         if bearer is None or self._is_preflight(request) or request.path in self._metadata:
             return None
-        return await bearer.refuse(request)
+        refused = await bearer.refuse(request)
+        self._requests.authentications["success" if refused is None else "failure"] += 1
+        return refused
 
     def _by_its_path(self, request: Request) -> Answer | None:
         # As it was sent: `/mcp/`, `//mcp` and `/%6dcp` are other paths.
@@ -145,8 +155,10 @@ class Front:
             return told(200, self._rules.resource.metadata())
         if request.path == METRICS:
             return Answer(200, self._metrics().decode(), kind=_FIGURES)
-        healthy = self._healthy()
-        return told(200 if healthy else 503, {"status": "ok" if healthy else "starting"})
+        if request.path == HEALTH:
+            return told(200, {"status": "ok"})
+        why = self._unready()
+        return told(200, {"status": "ok"}) if why is None else told(503, {"status": why})
 
     async def _post(self, request: Request, receive: Receive, send: Send) -> None:
         body = await self._content(request, receive)

@@ -28,7 +28,7 @@ from sandbox.server.http.bearer import Bearer
 from sandbox.server.http.connections import IDLE_SECONDS, MAX_HEAD_BYTES, GuardedProtocol
 from sandbox.server.http.front import Front, Rules
 from sandbox.server.http.identity import Verifier
-from sandbox.server.http.metrics import exposition
+from sandbox.server.http.metrics import Requests, exposition
 from sandbox.server.http.names import LOOPBACK, Names, named
 from sandbox.server.http.plain import PlainCalls
 from sandbox.server.http.protected import ProtectedResource
@@ -112,10 +112,11 @@ class _Uvicorn(uvicorn.Server):
 class _Application:
     """The front, and the SDK's sessions behind it."""
 
-    def __init__(self, server: SandboxServer, rules: Rules, healthy: Callable[[], bool]) -> None:
-        self._sessions = Sessions(server)
-        figures = partial(exposition, server.sandbox.figures)
-        self.front = Front(self._sessions.handle_request, PlainCalls(server), rules, healthy, figures)
+    def __init__(self, server: SandboxServer, rules: Rules) -> None:
+        self._sessions, self._requests = Sessions(server), Requests()
+        figures, unready = partial(exposition, server.sandbox.figures, self._requests), partial(_unready, server)
+        plain = PlainCalls(server)
+        self.front = Front(self._sessions.handle_request, plain, rules, unready, figures, self._requests)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -124,7 +125,7 @@ class _Application:
             yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.front(scope, receive, send)
+        await self.front(scope, receive, self._requests.counted(send))
 
 
 def _front(server: SandboxServer, listening: Listening, listener: socket.socket) -> _Application:
@@ -135,7 +136,12 @@ def _front(server: SandboxServer, listening: Listening, listener: socket.socket)
     witness = Witness(server.sandbox)
     bearer = None if listening.verifier is None else Bearer(listening.verifier, resource, witness)
     rules = Rules(listening.path, Names(hosts, listening.origins), bearer)
-    return _Application(server, rules, server.loading.done)
+    return _Application(server, rules)
+
+
+def _unready(server: SandboxServer) -> str | None:
+    """Why tools cannot be called now."""
+    return server.sandbox.unready() if server.loading.done() else "starting"
 
 
 def _socket(listening: Listening) -> socket.socket:
