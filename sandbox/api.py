@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from sandbox.admission import Authorizer, Subject, new_request_id
 from sandbox.admission.subject import NOTHING
 from sandbox.changes.admitted import Admitted
-from sandbox.changes.answering import Answering
+from sandbox.changes.answering import Answering, wait_of, webhook_of
 from sandbox.changes.applying import Changes
 from sandbox.changes.approving import Approvals
 from sandbox.changes.asking import Inquiries, Person
@@ -43,6 +43,7 @@ from sandbox.changes.stopping import Stopping
 from sandbox.changes.watching import Watching
 from sandbox.changes.workflows import Sharing
 from sandbox.components import Components, LoadedComponent
+from sandbox.config.approvals import ApprovalKeys
 from sandbox.config.proxy import Proxy
 from sandbox.config.spending import BudgetSection
 from sandbox.config.telemetry import Collector
@@ -114,7 +115,7 @@ class Sandbox(
     operating system is missing. `nameserver` is `HOST:PORT`, `proxy` the only way out.
     `source` names who uses it in the record. `defaults` maps patterns of component names to the policies (files or names) that
     hold where nobody accepted one. `own_files` are files of the operator's that no policy may name. `person` is who can be asked.
-    `telemetry` is the collector that its calls' traces, and the record, are sent to.
+    `telemetry` is the collector that its calls' traces, and the record, are sent to. `approvals` is who hears of one.
     The processes of the host are started by the first `load`, or by the first call of a component that is installed.
 
     Raises HostUnavailable where the home cannot be used safely, and PolicyError for a broken ceiling.
@@ -139,6 +140,7 @@ class Sandbox(
         own_files: Iterable[Path] = (),
         person: Person | None = None,
         telemetry: Collector | None = None,
+        approvals: ApprovalKeys | None = None,
     ) -> None:
         self._home_path, self._ceiling, self._source = home, ceiling, source
         self._state = state_of(state)
@@ -151,7 +153,7 @@ class Sandbox(
             "spares": spares,
             "environment": self._environment,
         }
-        self._components, self._person = Components(), person
+        self._components, self._person, self._approval_keys = Components(), person, approvals
         self._collector, self._tracing = telemetry, None
         self._documents, self._admission, self._budgets = Documents(defaults), admission, budgets
         named = (admission,) if isinstance(admission, Path) else ()
@@ -221,14 +223,14 @@ class Sandbox(
         self._listeners.append(self._metering.renew)
         self._keeping = Keeping(lambda: open_key_values(self._state, self._home, self._environment))
         authorizer = self._admitting.authorizer
-        self._approvals = Approvals(
-            store=self._store,
-            authorizer=authorizer,
-            log=self._log,
-            clock=self._clock,
-            hidden=Hidden.here_alone() if self._state.kind == "memory" else Hidden.by_user(self._environment),
-            given=self._components.assigned.given,
+        self._webhook = webhook_of(self._approval_keys, SecretStore.of(self._home, self._environment), self._clock)
+        hidden = Hidden.here_alone() if self._state.kind == "memory" else Hidden.by_user(self._environment)
+        about = (
+            self._components.assigned.given,
+            None if self._webhook is None else self._webhook.tell,
+            wait_of(self._approval_keys),
         )
+        self._approvals = Approvals(self._store, authorizer, self._log, self._clock, hidden, *about)
         self._dispatch = Dispatch(
             components=self._components,
             authorizer=authorizer,
@@ -264,6 +266,8 @@ class Sandbox(
             await asyncio.gather(self._warming, return_exceptions=True)
         await self._standing.close()
         await self._signals.close()
+        if self._webhook is not None:
+            await self._webhook.close()
         if self._control is not None:
             await self._control.close()
         if self._host is not None:

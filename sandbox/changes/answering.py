@@ -6,19 +6,27 @@ vouches for it; whoever asked cannot, and the scope `admin` and the approver's r
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from sandbox.admission import Subject
 from sandbox.admission.approval import Approval, State
-from sandbox.audit import rfc3339
 from sandbox.changes.approving import Approvals
 from sandbox.dispatch import Dispatch
+from sandbox.errors import NotFound
+from sandbox.state.secrets import SecretStore
+
+if TYPE_CHECKING:
+    from sandbox.changes.webhook import Webhook
+    from sandbox.config.approvals import ApprovalKeys
 
 
 class Answering:
     """What `Sandbox` offers to answer approvals."""
 
     _dispatch: Dispatch
+    _webhook: Webhook | None
 
     def _approving(self) -> Approvals:
         raise NotImplementedError
@@ -56,6 +64,17 @@ class Answering:
         """Ask for it no more: whoever asked, or who may answer. Raises as `approve`."""
         return (await self._now()).withdraw(approval_id, by, note, by_way_of=by_way_of)
 
+    @property
+    def hears_callbacks(self) -> bool:
+        """Whether a webhook is told of requests, and may answer them."""
+        return self._webhook is not None
+
+    async def answer_by_callback(self, headers: Mapping[str, str], body: bytes) -> Approval:
+        """Take a webhook's signed answer. Raises UnsignedError, SandboxError, NotFound, ApprovalError."""
+        if self._webhook is None:
+            raise NotFound("no webhook is configured here", help="write `approvals: {webhook: …}` in sandbox.yaml")
+        return self._webhook.answer(await self._now(), headers, body)
+
     async def _now(self) -> Approvals:
         """The approvals, judged by the document and the roles as they are now."""
         approving = self._approving()
@@ -63,16 +82,17 @@ class Answering:
         return approving
 
 
-def approval_json(approval: Approval) -> dict[str, Any]:
-    """An approval as a JSON object, without its arguments."""
-    bound = approval.bound
-    about = {"id": approval.id, "state": approval.state.value, "subject": bound.subject, "tenant": bound.tenant}
-    about |= {"tool": bound.tool, "action": bound.action, "resource": bound.resource, "component": bound.component}
-    of = {"digest": bound.digest, "arguments_digest": bound.arguments_digest, "length": approval.length}
-    of |= {"generation": bound.generation, "document": bound.document, "session": approval.session}
-    why = {"rules": list(bound.rules), "reason": approval.reason, "approver_roles": list(bound.approver_roles)}
-    yeses = [{"who": yes.who, "roles": list(yes.roles), "by": yes.by_way_of, "note": yes.note} for yes in approval.yeses]
-    times = {"requested_at": rfc3339(approval.requested_at), "expires_at": rfc3339(approval.expires_at)}
-    closed = None if approval.closed_at is None else rfc3339(approval.closed_at)
-    ended = {"closed_by": approval.closed_by, "closed_at": closed, "note": approval.note, "used_by": approval.used_by}
-    return {**about, **of, **why, "four_eyes": bound.four_eyes, "needs": approval.needs, "yeses": yeses, **times, **ended}
+def wait_of(keys: ApprovalKeys | None) -> float:
+    """How long a call waits for an answer, in seconds."""
+    return 0.0 if keys is None else keys.wait_s
+
+
+def webhook_of(keys: ApprovalKeys | None, store: SecretStore, clock: Callable[[], float]) -> Webhook | None:
+    """The webhook of a host, where one is configured; no other host waits for what speaks HTTP."""
+    section = None if keys is None else keys.webhook
+    if section is None:
+        return None
+    made: Webhook = importlib.import_module("sandbox.changes.webhook").Webhook(
+        section, lambda: store.values().get(section.secret), clock
+    )
+    return made

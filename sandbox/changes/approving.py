@@ -38,7 +38,7 @@ from sandbox.admission.approval import (
     used,
     withdrawn,
 )
-from sandbox.audit import AuditLog, Event, EventType, Redactor
+from sandbox.audit import AuditLog, Event, EventType, Redactor, rfc3339
 from sandbox.changes.asking import Answer, Person
 from sandbox.errors import ApprovalPending, Code, NotAdmitted, NotFound
 from sandbox.host.asking import ANSWER_SECONDS
@@ -295,4 +295,19 @@ class Approvals:
         self.log.append(event, Redactor(), sync=True)
 
 
-__all__ = ["Approval", "ApprovalError", "ApprovalQuestion", "Approvals"]
+def approval_json(approval: Approval) -> dict[str, Any]:
+    """An approval as a JSON object, without its arguments."""
+    bound = approval.bound
+    about = {"id": approval.id, "state": approval.state.value, "subject": bound.subject, "tenant": bound.tenant}
+    about |= {"tool": bound.tool, "action": bound.action, "resource": bound.resource, "component": bound.component}
+    of = {"digest": bound.digest, "arguments_digest": bound.arguments_digest, "length": approval.length}
+    of |= {"generation": bound.generation, "document": bound.document, "session": approval.session}
+    why = {"rules": list(bound.rules), "reason": approval.reason, "approver_roles": list(bound.approver_roles)}
+    yeses = [{"who": yes.who, "roles": list(yes.roles), "by": yes.by_way_of, "note": yes.note} for yes in approval.yeses]
+    times = {"requested_at": rfc3339(approval.requested_at), "expires_at": rfc3339(approval.expires_at)}
+    closed = None if approval.closed_at is None else rfc3339(approval.closed_at)
+    ended = {"closed_by": approval.closed_by, "closed_at": closed, "note": approval.note, "used_by": approval.used_by}
+    return {**about, **of, **why, "four_eyes": bound.four_eyes, "needs": approval.needs, "yeses": yeses, **times, **ended}
+
+
+__all__ = ["Approval", "ApprovalError", "ApprovalQuestion", "Approvals", "approval_json"]

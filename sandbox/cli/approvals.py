@@ -16,7 +16,7 @@ from argparse import Namespace
 from sandbox.admission import Subject
 from sandbox.admission.approval import Approval, State
 from sandbox.api import Sandbox
-from sandbox.changes.answering import approval_json
+from sandbox.changes.approving import approval_json
 from sandbox.cli.confirming import somebody_is_there, yes
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import open_sandbox

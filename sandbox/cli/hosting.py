@@ -54,6 +54,7 @@ def open_sandbox(
         spares=configuration.spares,
         admission=configuration.admission,
         budgets=configuration.budgets,
+        approvals=configuration.approvals,
         defaults=configuration.defaults,
         own_files=configuration.own_files,
         person=person,

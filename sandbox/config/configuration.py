@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from sandbox.config.approvals import ApprovalKeys, WebhookSection
 from sandbox.config.oauth import OAuthSection
 from sandbox.config.places import Places
 from sandbox.config.proxy import Proxy, parse_proxy_url
@@ -65,6 +66,7 @@ class Configuration:
     oauth: OAuthSection | None = None
     proxy: Proxy | None = None
     telemetry: Collector | None = None
+    approvals: ApprovalKeys = field(default_factory=ApprovalKeys)
     settings: tuple[Setting, ...] = ()
     files: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -223,6 +225,10 @@ def _proxy(value: Mapping[str, Any]) -> Proxy | None:
     return Proxy(host, port, value["proxy.secret"], tuple(value["proxy.direct"]), value["proxy.names"])
 
 
+def _webhook(value: Any) -> WebhookSection | None:
+    return None if value is None else WebhookSection.model_validate(value)
+
+
 def _made(
     settings: Mapping[str, Setting], ceiling: PolicyDocument | None, files: tuple[Path, ...], warnings: tuple[str, ...]
 ) -> Configuration:
@@ -242,6 +248,7 @@ def _made(
         token_variable=value["auth.token_variable"],
         oauth=None if value["auth.oauth"] is None else OAuthSection.model_validate(value["auth.oauth"]),
         proxy=_proxy(value),
+        approvals=ApprovalKeys(wait=value["approvals.wait"], webhook=_webhook(value["approvals.webhook"])),
         telemetry=_collector(value, settings["telemetry.endpoint"].origin),
         settings=tuple(settings.values()),
         files=files,

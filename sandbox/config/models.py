@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
+from sandbox.config.approvals import ApprovalKeys
 from sandbox.config.oauth import OAuthSection
 from sandbox.config.proxy import parse_direct, parse_names, parse_proxy_url
 from sandbox.config.spending import BudgetSection
@@ -152,4 +153,5 @@ class Document(Strict):
     auth: Auth = Auth()
     proxy: ProxyKeys = ProxyKeys()
     telemetry: TelemetryKeys = TelemetryKeys()
+    approvals: ApprovalKeys = ApprovalKeys()
     budgets: BudgetSection | None = None

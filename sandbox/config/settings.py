@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandbox.config.approvals import WebhookSection
 from sandbox.config.models import Document
 from sandbox.config.oauth import OAuthSection
 from sandbox.config.spending import BudgetSection
@@ -32,6 +33,8 @@ DEFAULTS: Mapping[str, Any] = {
     "telemetry.headers": {},
     "telemetry.sample": 1.0,
     "telemetry.records": False,
+    "approvals.wait": None,
+    "approvals.webhook": None,
 }
 """Every key but the ceiling, and what holds where nobody writes it."""
 BUILT_IN = "default"
@@ -61,7 +64,7 @@ def settings_of(document: Document, origin_of: Mapping[str, str]) -> Iterator[Se
         section, _, name = key.partition(".")
         value = getattr(document, section)
         value = getattr(value, name) if name else value
-        if isinstance(value, BudgetSection | OAuthSection):
+        if isinstance(value, BudgetSection | OAuthSection | WebhookSection):
             value = value.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         if value is not None:
             yield Setting(key, value, origin_of[key])

@@ -72,6 +72,13 @@ def test_what_is_not_built_is_refused_by_name(key: str) -> None:
         ("telemetry: {headers: {authorization: 'Bearer x'}}", "1:38: telemetry.headers.authorization", "no secret's name"),
         ("telemetry: {sample: 2}", "1:21: telemetry.sample", "no share of all calls"),
         ("telemetry: {records: 1}", "1:22: telemetry.records", "neither yes nor no"),
+        ("approvals: {wait: 30}", "1:19: approvals.wait", "30"),
+        ("approvals: {webhook: {url: https://a.example/x}}", "1:22: approvals.webhook.secret", "is missing"),
+        ("approvals: {webhook: {secret: a/b, url: http://a.example}}", "1:41: approvals.webhook.url", "tell others on the way"),
+        ("approvals: {webhook: {secret: a/b, url: https://a:b@a.example}}", "1:41: approvals.webhook.url", "a password"),
+        ("approvals: {webhook: {secret: a/b, url: a.example}}", "1:41: approvals.webhook.url", "no place to post to"),
+        ("approvals: {webhook: {secret: a b, url: https://a.example}}", "1:31: approvals.webhook.secret", "no secret's name"),
+        ("approvals: {webhook: {secret: a, url: https://a.example, arguments: 1}}", "1:69: approvals.webhook.arguments", "yes"),
         ("budgets: x", "1:10: budgets", "a mapping is meant"),
         ("budgets: {users: {a: {max_cots: 1}}}", "1:23: budgets.users.a.max_cots", "unknown key"),
         ("budgets: {default_user: {max_cost: 1e-7}}", "1:36: budgets.default_user.max_cost", "finer than this host counts"),
@@ -169,6 +176,8 @@ def test_every_key_has_a_twin() -> None:
         "telemetry.headers": "{authorization: otlp/token}",
         "telemetry.sample": "0.25",
         "telemetry.records": "true",
+        "approvals.wait": "30s",
+        "approvals.webhook": "{url: https://chat.example/in, secret: approvals/key, arguments: true}",
     }
     assert set(texts) == set(DEFAULTS)
     for key, text in texts.items():
@@ -184,6 +193,7 @@ def test_every_key_has_a_twin() -> None:
             "proxy.direct": ("10.0.0.0/8",),
             "telemetry.headers": {"authorization": "otlp/token"},
             "telemetry.sample": 0.25,
+            "approvals.webhook": {"url": "https://chat.example/in", "secret": "approvals/key", "arguments": True},
         }.get(key, True if text == "true" else text)
 
 
