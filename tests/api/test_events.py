@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import NotFound, PolicyError, Sandbox, SandboxError
+from sandbox.admission import Subject
 from sandbox.admission.document.load import load_admission
 from sandbox.admission.signal import Signal
 from sandbox.audit import EventType, Severity
@@ -179,6 +180,14 @@ async def stop_and_resume(sandbox: Sandbox, home: Path) -> None:
     await sandbox.resume_calls()
 
 
+async def ask_the_host(sandbox: Sandbox, home: Path) -> None:
+    """As an edge does that is asked for more than calls: over HTTP, tests/server/api has each."""
+    asked = sandbox.requested("createBudget", "/api/v1/safety/budget/create", Subject("ann"), {})
+    asked.started({"run_id": "nightly"})
+    asked.ended(200)
+    asked.refused(SandboxError("not this one"), 409)
+
+
 PROVOKED: dict[EventType, tuple[Callable[[Sandbox, Path], Awaitable[None]], Severity]] = {
     EventType.COMPONENT_LOADED: (load, Severity.INFO),
     EventType.COMPONENT_UNLOADED: (unload, Severity.INFO),
@@ -195,6 +204,9 @@ PROVOKED: dict[EventType, tuple[Callable[[Sandbox, Path], Awaitable[None]], Seve
     EventType.ROLE_REMOVED: (give_a_role, Severity.INFO),
     EventType.SECRET_SET: (set_secret, Severity.INFO),
     EventType.SECRET_REMOVED: (remove_secret, Severity.INFO),
+    EventType.REQUEST_START: (ask_the_host, Severity.INFO),
+    EventType.REQUEST_END: (ask_the_host, Severity.INFO),
+    EventType.REQUEST_ERROR: (ask_the_host, Severity.WARNING),
     EventType.TOOL_INVOKE: (succeed, Severity.INFO),
     EventType.TOOL_SUCCESS: (succeed, Severity.INFO),
     EventType.TOOL_FAILURE: (fail, Severity.WARNING),
