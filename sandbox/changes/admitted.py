@@ -7,9 +7,10 @@ it is admitted; a refusal is recorded, and followed by its signal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sandbox.admission import Authorizer, CallRequest, Decision, Ruling, Subject, new_request_id
 from sandbox.admission.denied import not_admitted
@@ -25,7 +26,26 @@ from sandbox.dispatch import Dispatch
 from sandbox.errors import Code, NotAdmitted
 from sandbox.host.outcome import Ending, Outcome
 from sandbox.in_force.admitting import Admitting
+from sandbox.in_force.assigned import Assigned
 from sandbox.in_force.in_use import InUse
+
+if TYPE_CHECKING:
+    from sandbox.admission.sections.ruleset import Ruleset
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Who is shown which tools at one moment: a document, and the roles that were given beside it."""
+
+    ruleset: Ruleset | None
+    held: Mapping[str, tuple[str, ...]]
+
+    def shows(self, subject: Subject, tools: Iterable[str]) -> frozenset[str]:
+        """Those of the tools that the subject is shown."""
+        if self.ruleset is None:
+            return frozenset(tools)
+        who = Assigned(self.held).given(subject)
+        return frozenset(tool for tool in tools if self.ruleset.shows(who, tool))
 
 
 class Admitted:
@@ -43,6 +63,10 @@ class Admitted:
         """Whether a list of tools shows one to the subject, by its name: it has the scopes, and a role that may call it."""
         await self._admitting.refresh()
         return partial(self._authorizer().shows, self._components.assigned.given(subject))
+
+    def view(self) -> View:
+        """Who is shown which tools, as it is now."""
+        return View(self._authorizer().ruleset, self._components.assigned.held)
 
     async def permit(self, subject: Subject, method: Method) -> None:
         """Raise NotAdmitted where the subject lacks a scope that the method needs."""

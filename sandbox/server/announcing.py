@@ -2,7 +2,9 @@
 
 Decides when a list or a resource is another one. Leaves who hears of it to `sandbox.server.clients`.
 
-Rules: at most five times a second, what happens in between is told once; nothing is told that did not change.
+Rules: at most five times a second, what happens in between is told once; nothing is told that did not change. Where roles or the
+admission document are others, a handshake client hears of it whose own list is another one; listeners of the era without sessions
+share one word for all, and every one hears it.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from sandbox.api import Sandbox
+from sandbox.changes.admitted import View
 from sandbox.server.clients import Clients
 from sandbox.server.resources import COMPONENT, POLICY, RECORD, RECORD_OF, Resources, uri_of
 from sandbox.server.tools import ToolList
@@ -22,9 +25,10 @@ ANNOUNCE_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What clients were shown: the tools, the resources, and of each component the policy's generation."""
+    """What clients were shown: the tools, whom which of them, the resources, and of each component the policy's generation."""
 
     tools: ToolList
+    view: View
     resources: tuple[str, ...]
     generations: dict[str, str]
 
@@ -61,11 +65,16 @@ class Announcer:
 
     def _now(self, tools: ToolList) -> _Seen:
         names = [component.name for component in self.sandbox.loaded()]
-        return _Seen(tools, tuple(self.resources.uris()), {name: self.sandbox.generation(name) for name in names})
+        return _Seen(
+            tools, self.sandbox.view(), tuple(self.resources.uris()), {name: self.sandbox.generation(name) for name in names}
+        )
 
     async def _tell(self, seen: _Seen, now: _Seen, called: set[str]) -> None:
         if seen.tools != now.tools:
             await self.clients.tools_changed()
+        elif seen.view != now.view:
+            names = now.tools.names
+            await self.clients.tools_changed(lambda who: seen.view.shows(who, names) != now.view.shows(who, names))
         if seen.resources != now.resources:
             await self.clients.resources_changed()
         changed = {name for name, generation in now.generations.items() if seen.generations.get(name, generation) != generation}

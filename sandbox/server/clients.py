@@ -164,10 +164,11 @@ class Clients:
         while self._lasting:
             await self._ended(self._lasting.pop())
 
-    async def tools_changed(self) -> None:
-        """Tell everyone to list the tools again."""
+    async def tools_changed(self, concerns: Callable[[Subject], bool] | None = None) -> None:
+        """Tell everyone to list the tools again, or of the handshake clients those whose subject it concerns."""
         await self._bus.publish(ToolsListChanged())
-        await self._each(lambda _, session: session.send_tool_list_changed())
+        told = concerns or (lambda _: True)
+        await self._each(lambda client, session: session.send_tool_list_changed() if told(client.who) else None)
 
     async def resources_changed(self) -> None:
         """Tell everyone to list the resources again."""

@@ -8,8 +8,9 @@ who may read at all to the admission document.
     sandbox://components/NAME/policy        the rules in force for this session, each with the line that it comes from
     sandbox://components/NAME/record        the last entries of the record about it
 
-Rules: a reader sees the entries of his own calls and of nobody's, never of another subject's; no value of a variable, and no text
-of a document that was refused; a component's own words are marked as such. A resource that is not there is -32602 with its URI.
+Rules: a reader sees the entries of his own calls and of nobody's, never of another subject's; of the components those with a tool
+that he is shown, and no other tool of theirs; no value of a variable, and no text of a document that was refused; a component's
+own words are marked as such. A resource that is not there, or not for this reader, is -32602 with its URI.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -59,20 +61,33 @@ def uri_of(template: str, component: str) -> str:
     return template.replace("{component}", quote(component, safe=""))
 
 
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads, and which tools he is shown, by their names."""
+
+    caller: Caller
+    sees: Callable[[str], bool]
+
+
+def everything(_: str) -> bool:
+    """As the host itself sees it."""
+    return True
+
+
 class Resources:
     """The resources of one host."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
-    def uris(self) -> list[str]:
-        """Every resource, in order."""
-        names = [component.name for component in self._sandbox.loaded()]
+    def uris(self, sees: Callable[[str], bool] = everything) -> list[str]:
+        """Every resource of who sees these tools, in order."""
+        names = [component.name for component in self._seen(sees)]
         return sorted([RECORD, *(uri_of(template, name) for name in names for template in TEMPLATES)])
 
-    def page(self, cursor: str | None) -> t.ListResourcesResult:
+    def page(self, cursor: str | None, reader: Reader) -> t.ListResourcesResult:
         """A page of the list. Raises MCPError for a cursor that is none."""
-        uris, following = page_of(self.uris(), cursor)
+        uris, following = page_of(self.uris(reader.sees), cursor)
         return t.ListResourcesResult(resources=[_listed(uri) for uri in uris], next_cursor=following)
 
     @staticmethod
@@ -81,49 +96,52 @@ class Resources:
         uris, following = page_of(sorted(TEMPLATES), cursor)
         return t.ListResourceTemplatesResult(resource_templates=[_template(uri) for uri in uris], next_cursor=following)
 
-    def exists(self, uri: str) -> bool:
+    def exists(self, uri: str, reader: Reader) -> bool:
         """Whether there is such a resource now."""
-        return uri in self.uris()
+        return uri in self.uris(reader.sees)
 
-    def read(self, uri: str, caller: Caller) -> t.ReadResourceResult:
-        """What `caller` may read there. Raises MCPError, -32602, for what is not there."""
-        content = self._content(uri, caller)
+    def read(self, uri: str, reader: Reader) -> t.ReadResourceResult:
+        """What may be read there. Raises MCPError, -32602, for what is not there."""
+        content = self._content(uri, reader)
         text = json.dumps(content, ensure_ascii=False, indent=1)
         return t.ReadResourceResult(contents=[t.TextResourceContents(uri=uri, mime_type=JSON, text=text)])
 
-    def complete(self, uri: str, argument: str, begun: str) -> t.Completion:
+    def complete(self, uri: str, argument: str, begun: str, reader: Reader) -> t.Completion:
         """Component names that begin so. Raises MCPError, -32602, for a template that is none of ours."""
         if uri not in TEMPLATES or argument != "component":
             raise MCPError(t.INVALID_PARAMS, "no such resource template or argument")
-        names = sorted(component.name for component in self._sandbox.loaded() if component.name.startswith(begun))
+        names = sorted(component.name for component in self._seen(reader.sees) if component.name.startswith(begun))
         return t.Completion(values=names[:100], total=len(names), has_more=len(names) > 100)
 
-    def _content(self, uri: str, caller: Caller) -> Any:
+    def _seen(self, sees: Callable[[str], bool]) -> list[LoadedComponent]:
+        return [one for one in self._sandbox.loaded() if not one.tools or any(sees(tool.name) for tool in one.tools)]
+
+    def _content(self, uri: str, reader: Reader) -> Any:
         if uri == RECORD:
-            return self._records(caller, lambda _: True)
+            return self._records(reader.caller, lambda _: True)
         match = _URI.fullmatch(uri)
         name = unquote(match["component"]) if match is not None else ""
-        component = next((one for one in self._sandbox.loaded() if one.name == name), None)
+        component = next((one for one in self._seen(reader.sees) if one.name == name), None)
         if match is None or component is None or uri_of(COMPONENT + match["part"], name) != uri:
             raise not_found(uri)
         try:
-            return self._part(match["part"], component, caller)
+            return self._part(match["part"], component, reader)
         except NotFound as error:
             raise not_found(uri) from error
 
-    def _part(self, part: str, component: LoadedComponent, caller: Caller) -> Any:
+    def _part(self, part: str, component: LoadedComponent, reader: Reader) -> Any:
         match part:
             case "/policy":
-                return policy_in_force(self._sandbox.get_policy(component.name, session=caller.session).to_json())
+                return policy_in_force(self._sandbox.get_policy(component.name, session=reader.caller.session).to_json())
             case "/record":
-                return self._records(caller, lambda record: record.get("component") == component.name)
-        return self._description(component)
+                return self._records(reader.caller, lambda record: record.get("component") == component.name)
+        return self._description(component, reader.sees)
 
     def _records(self, caller: Caller, about: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
         found = self._sandbox.recent(ENTRIES, lambda record: record.get("subject") in {None, caller.subject} and about(record))
         return [without_places(record) for record in found]
 
-    def _description(self, component: LoadedComponent) -> dict[str, Any]:
+    def _description(self, component: LoadedComponent, sees: Callable[[str], bool]) -> dict[str, Any]:
         hints = told(self._sandbox.authority_hints(component.name)).model_dump(by_alias=True, exclude_none=True)
         return {
             "component": component.name,
@@ -138,6 +156,7 @@ class Resources:
                     "annotations": hints,
                 }
                 for tool in component.tools
+                if sees(tool.name)
             ],
             "notes": list(component.notes),
             "warnings": list(component.warnings),

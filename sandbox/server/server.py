@@ -43,7 +43,7 @@ from sandbox.server.hearing import UNASKED, Lines, Log, least_of, log_of, progre
 from sandbox.server.own_tools import Answer, NoTools, OwnTools
 from sandbox.server.pages import cursor_in
 from sandbox.server.parking import Parking
-from sandbox.server.resources import Resources, not_found
+from sandbox.server.resources import Reader, Resources, not_found
 from sandbox.server.tools import Listed, ToolList
 
 INSTRUCTIONS = (
@@ -250,7 +250,7 @@ class SandboxServer(Server[Any]):
     def _doing(self, component: str) -> str:
         return "loading" if self.sandbox.awaits_loading(component) else "calling"
 
-    async def _reader(self, ctx: Context) -> Caller:
+    async def _reader(self, ctx: Context) -> Reader:
         """Who reads resources, or asks which there are. Raises MCPError where he may not."""
         await self._tools()
         caller = self.clients.caller(ctx)
@@ -258,11 +258,10 @@ class SandboxServer(Server[Any]):
             await self.sandbox.permit(caller.who, Method.READ)
         except NotAdmitted as error:
             raise MCPError(t.INVALID_REQUEST, error.message, error.to_json()) from None
-        return caller
+        return Reader(caller, await self.sandbox.shown_to(caller.who))
 
     async def _list_resources(self, ctx: Context, params: t.PaginatedRequestParams | None) -> t.ListResourcesResult:
-        await self._reader(ctx)
-        return self.resources.page(cursor_in(params))
+        return self.resources.page(cursor_in(params), await self._reader(ctx))
 
     async def _list_templates(self, ctx: Context, params: t.PaginatedRequestParams | None) -> t.ListResourceTemplatesResult:
         await self._reader(ctx)
@@ -272,8 +271,7 @@ class SandboxServer(Server[Any]):
         return self.resources.read(params.uri, await self._reader(ctx))
 
     async def _subscribe(self, ctx: Context, params: t.SubscribeRequestParams) -> t.EmptyResult:
-        await self._reader(ctx)
-        if not self.resources.exists(params.uri):
+        if not self.resources.exists(params.uri, await self._reader(ctx)):
             raise not_found(params.uri)
         self.clients.watch(ctx, params.uri)
         return t.EmptyResult()
@@ -285,8 +283,8 @@ class SandboxServer(Server[Any]):
     async def _complete(self, ctx: Context, params: t.CompleteRequestParams) -> t.CompleteResult:
         if not isinstance(params.ref, t.ResourceTemplateReference):
             raise MCPError(t.INVALID_PARAMS, "there are no prompts here")
-        await self._reader(ctx)
-        found = self.resources.complete(params.ref.uri, params.argument.name, params.argument.value)
+        reader = await self._reader(ctx)
+        found = self.resources.complete(params.ref.uri, params.argument.name, params.argument.value, reader)
         return t.CompleteResult(completion=found)
 
     async def _set_level(self, ctx: Context, params: t.SetLevelRequestParams) -> t.EmptyResult:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,8 @@ rules:
     when: {component: every_type, arguments.x: agent, metadata.user_agent: {starts_with: python}}
 """
 ECHO = "every_type__echo-string"
+SANDBOXES: list[Sandbox] = []
+"""The one that is served."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -58,6 +62,7 @@ async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tup
         await sandbox.load(guest("prints"))
         own = BuiltinTools(sandbox)
         async with served(sandbox, own=own, verifier=tokens_of(TOKENS, "tokens")) as front:
+            SANDBOXES[:] = [sandbox]
             yield front, home
 
 
@@ -126,6 +131,48 @@ async def test_who_may_not_read_is_not_told_what_there_is_to_read(guarded: tuple
             with pytest.raises(MCPError, match="resources:read"):
                 await asks(eve)
             await asks(admin)
+
+
+@modes
+async def test_who_is_shown_no_tool_of_a_component_is_not_told_of_it(guarded: tuple[Served, Path], mode: Mode) -> None:
+    """Neither in the list, nor where its name is known, nor by how it begins; of the others the tools that are shown."""
+    prints, echoes = "sandbox://components/prints", "sandbox://components/every_type"
+    reference = t.ResourceTemplateReference(type="ref/resource", uri="sandbox://components/{component}")
+    async with client(guarded, "ann", mode) as ann, client(guarded, "max", mode) as admin:
+        seen, all_of_them = [{str(one.uri) for one in (await each.list_resources()).resources} for each in (ann, admin)]
+        assert {prints, f"{prints}/policy", f"{prints}/record"} <= all_of_them - seen
+        assert echoes in seen
+        for uri in (prints, f"{prints}/policy", f"{prints}/record"):
+            with pytest.raises(MCPError, match="resource not found"):
+                await ann.read_resource(uri)
+            await admin.read_resource(uri)
+        named = (await ann.complete(reference, {"name": "component", "value": ""})).completion.values
+        assert named == ["every_type"]
+        described = json.loads((await ann.read_resource(echoes)).contents[0].text)
+        assert {tool["name"].partition("-")[0] for tool in described["tools"]} == {"every_type__echo"}
+
+
+async def test_a_role_that_is_given_is_announced_to_whose_list_it_changes(guarded: tuple[Served, Path]) -> None:
+    front, _ = guarded
+    ann, bob = (Served(front.url, front.stop, f"{name}{WORD}") for name in ("ann", "bob"))
+    sessions = [await ann.handshake(), await bob.handshake()]
+    listened = []
+    async with contextlib.AsyncExitStack() as stack:
+        for session in sessions:
+            reader, writer = await stack.enter_async_context(session.served.connected())
+            head = session.served.head("GET", Mcp_Session_Id=session.id, Accept="text/event-stream")
+            lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+            writer.write(f"GET /mcp HTTP/1.1\r\n{lines}\r\n".encode())
+            await reader.readuntil(b"\r\n\r\n")
+            listened.append(reader)
+        sandbox = SANDBOXES[0]
+        assert await sandbox.assign_role("ann", "writer")
+        async with asyncio.timeout(20):
+            await listened[0].readuntil(b"notifications/tools/list_changed")
+        await sandbox.remove_role("ann", "writer")
+        async with asyncio.timeout(20):
+            await listened[0].readuntil(b"notifications/tools/list_changed")
+        assert not listened[1]._buffer, "nothing of his is another one"  # type: ignore[attr-defined]
 
 
 async def test_the_record_says_nothing_of_the_operators_files(tmp_path: Path) -> None:

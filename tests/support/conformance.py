@@ -300,7 +300,7 @@ class ConformanceServer(SandboxServer):
         self.add_request_handler("completion/complete", t.CompleteRequestParams, self._completed)
 
     async def _listed(self, ctx: Context, params: t.PaginatedRequestParams | None) -> t.ListResourcesResult:
-        found = self.resources.page(cursor_in(params))
+        found = self.resources.page(cursor_in(params), await self._reader(ctx))
         fixtures = [t.Resource(uri=uri, name=uri[7:], mime_type=content.mime_type) for uri, content in STATIC.items()]
         return found.model_copy(update={"resources": [*found.resources, *fixtures]})
 
@@ -318,7 +318,7 @@ class ConformanceServer(SandboxServer):
             return t.ReadResourceResult(
                 contents=[t.TextResourceContents(uri=params.uri, mime_type="application/json", text=text)]
             )
-        return self.resources.read(params.uri, self.clients.caller(ctx))
+        return self.resources.read(params.uri, await self._reader(ctx))
 
     async def _watched(self, ctx: Context, params: t.SubscribeRequestParams) -> t.EmptyResult:
         self.clients.watch(ctx, params.uri)
@@ -343,4 +343,5 @@ class ConformanceServer(SandboxServer):
     async def _completed(self, ctx: Context, params: t.CompleteRequestParams) -> t.CompleteResult:
         if isinstance(params.ref, t.PromptReference):
             return t.CompleteResult(completion=t.Completion(values=[], total=0, has_more=False))
-        return t.CompleteResult(completion=self.resources.complete(params.ref.uri, params.argument.name, params.argument.value))
+        asked = params.ref.uri, params.argument.name, params.argument.value
+        return t.CompleteResult(completion=self.resources.complete(*asked, await self._reader(ctx)))
