@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from sandbox.cli.arguments import root
+from sandbox.config.read import read_text
+from sandbox.config.settings import DEFAULTS
 from sandbox.policy.load import load_policy
 from sandbox.policy.models import PolicyDocument
 from sandbox.policy.workflow import load_workflow
@@ -100,8 +102,17 @@ def test_the_server_of_the_page_starts_and_asks_for_its_token(clone: Path) -> No
 def test_a_policy_of_a_page_is_one(name: str) -> None:
     for block in blocks(name, "yaml"):
         document = yaml.safe_load(block)
+        if "telemetry" in document:
+            continue
         text = yaml.safe_dump({"version": "2.0", "permissions": document["ceiling"]}) if "ceiling" in document else block
         assert load_policy(text, file="policy.yaml").permissions.storage.allow
+
+
+def test_the_collector_of_the_operators_page_is_one_and_says_every_key() -> None:
+    (block,) = (block for block in blocks("operating", "yaml") if "telemetry" in yaml.safe_load(block))
+    said = read_text(block, file="sandbox.yaml").settings
+    assert set(said) == {key for key in DEFAULTS if key.startswith("telemetry.")}
+    assert said["telemetry.headers"].value == {"authorization": "otlp/token"}
 
 
 def test_the_reference_of_policies_has_every_field_of_the_schema_and_no_other() -> None:
