@@ -90,7 +90,9 @@ class Operation:
     def fits(self, segments: Sequence[str]) -> bool:
         """Whether these are its path."""
         pairs = zip(self.segments, segments, strict=False)
-        return len(self.segments) == len(segments) and all(_is_parameter(own) or own == sent for own, sent in pairs)
+        return len(self.segments) == len(segments) and all(
+            (_is_parameter(own) and sent != "") or own == sent for own, sent in pairs
+        )
 
     def values(self, segments: Sequence[str]) -> dict[str, str]:
         """The values of its parameters. Raises UnicodeDecodeError for what is no text."""

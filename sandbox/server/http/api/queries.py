@@ -5,7 +5,6 @@ Decides what text a query may hold: a value is text there, and is read in one sp
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -65,12 +64,15 @@ def _moment(value: Any) -> Any:
     """A time of a query (RFC 3339), in seconds since 1970; before then there is no record."""
     if not isinstance(value, str):
         return value
+    refusal = Refusal(f"{quoted(value)} is no time", "write it as in `2026-11-23T02:00:00Z`")
     try:
         # A leap second is the last one of its minute.
         moment = datetime.fromisoformat(re.sub(r"(?<=:)60(?=[.Zz+-])", "59", value.upper()))
-        return max(0.0, moment.timestamp() if moment.tzinfo is not None else math.nan)
-    except (ValueError, OverflowError):
-        raise Refusal(f"{quoted(value)} is no time", "write it as in `2026-11-23T02:00:00Z`") from None
+    except ValueError:
+        raise refusal from None
+    if moment.tzinfo is None:
+        raise refusal
+    return max(0.0, moment.timestamp())
 
 
 def _amount(value: Any) -> Any:
