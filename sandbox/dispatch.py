@@ -183,7 +183,7 @@ class Dispatch:
         why_not = partial(self.why_not, attempt.component)
         body = body_of(outcome, kept, request_id=attempt.request.request_id, template=attempt.template, why_not=why_not)
         warnings = (*attempt.admission.decision.warnings, *noticed, *(one.text for one in warned))
-        return CallResult(outcome, attempt.request.request_id, body, attempt.grants, warnings)
+        return CallResult(outcome, attempt.request.request_id, body, attempt.grants, warnings, attempt.in_use.redactor)
 
     async def _admitted(self, call: Call) -> Attempt:
         waited = False
@@ -318,7 +318,7 @@ class Dispatch:
         try:
             try:
                 if kept:
-                    self.store.add_denials(kept)
+                    self.store.add_denials(attempt.in_use.stored(kept))
             finally:
                 warned = self.metering.settle(attempt.reservation, ran)
         finally:

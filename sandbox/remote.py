@@ -20,6 +20,8 @@ from sandbox.registry.inspection import ComponentView, tool_json
 from sandbox.result import CallResult
 from sandbox.wit.tools import Tool
 
+MAX_PRINTED = 1 << 20
+"""Characters that are told of each stream that a guest printed to."""
 MAX_ANSWER = 64 << 20
 """Bytes of a result on the way; the limit of a call's output is far below."""
 
@@ -65,7 +67,8 @@ def result_json(called: CallResult) -> dict[str, Any]:
     outcome = called.outcome
     body: dict[str, Any] = {"ok": outcome.ok, "request_id": called.request_id, "ending": outcome.ending.value}
     body |= {"result": outcome.value} if called.body is None else {"error": called.body}
-    return {**body, "stdout": outcome.stdout, "stderr": outcome.stderr, "usage": {"wall_ms": outcome.usage.wall_ms}}
+    printed = called.printed(MAX_PRINTED)
+    return {**body, "stdout": printed.stdout, "stderr": printed.stderr, "usage": {"wall_ms": outcome.usage.wall_ms}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,19 @@
 """What a caller gets back: the outcome, and where it failed the body that says what is missing and how to permit it.
 
 Decides what of a denial may leave for a client: what the guest itself said, the closed code, the smallest grant in the guest's
-words, the command that a person runs. Never a host path the guest did not say, a backtrace, or another call's text.
+words, the command that a person runs. Never a host path the guest did not say, a backtrace, or another call's text; what it
+printed only without the secrets of the call.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.audit import Redactor
+from sandbox.audit.record import CUT, MARGIN, cut, trim
 from sandbox.errors import Code
 from sandbox.host.outcome import BUDGET, Denial, Ending, Outcome
 from sandbox.state.rows import StoredDenial
@@ -50,10 +53,19 @@ _BY_A_DENY = frozenset({Code.FILESYSTEM_ACCESS_DENIED, Code.NETWORK_ACCESS_DENIE
 
 
 @dataclass(frozen=True, slots=True)
+class Printed:
+    """Standard output and standard error of a call."""
+
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallResult:
     """One call's end. `body` is None where the guest returned a value; `grant_ids` are those that were in force.
 
-    `warnings` are lines for whoever asked: a budget that is nearly used up, what a rule warns of.
+    `warnings` are lines for whoever asked: a budget that is nearly used up, what a rule warns of. `redactor` knows the call's
+    secrets.
     """
 
     outcome: Outcome
@@ -61,11 +73,24 @@ class CallResult:
     body: dict[str, Any] | None
     grant_ids: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    redactor: Redactor = field(default_factory=Redactor, repr=False, compare=False)
+
+    def printed(self, bound: int) -> Printed:
+        """What the guest printed as it may leave: at most `bound` characters of each stream, without secrets."""
+        return Printed(*(_shown(text, bound, self.redactor) for text in (self.outcome.stdout, self.outcome.stderr)))
 
     @property
     def audit_id(self) -> str:
         """What joins the call's records: its request id."""
         return self.request_id
+
+
+def _shown(text: str, bound: int, redactor: Redactor) -> str:
+    if not text:
+        return text
+    kept, whole = cut(text, bound + MARGIN)
+    hidden = str(redactor.redact(kept).value)
+    return (hidden if whole else str(trim(hidden, max(MARGIN, redactor.longest))).removesuffix(CUT))[:bound]
 
 
 def code_of(outcome: Outcome) -> Code | None:

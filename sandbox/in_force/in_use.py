@@ -19,6 +19,7 @@ from sandbox.audit import Redactor
 from sandbox.config.proxy import Proxy
 from sandbox.errors import Code, HostUnavailable
 from sandbox.host.outcome import Denial, Outcome
+from sandbox.state.rows import StoredDenial
 from sandbox.state.secrets import SecretStore
 from sandbox.template.environment import EnvironmentRules
 from sandbox.template.template import Effect, WasiTemplate
@@ -64,6 +65,15 @@ class InUse:
         checks = {**outcome.usage.checks, "environment": (allowed, refused + len(self.missing))}
         usage = replace(outcome.usage, denials=count, checks=checks)
         return replace(outcome, denials=(*self.missing, *outcome.denials), usage=usage)
+
+    def stored(self, kept: Iterable[StoredDenial]) -> list[StoredDenial]:
+        """Denials as they may be kept: what a guest tried with a secret in it is kept without; no grant is made from it."""
+        return [replace(one, denial=self._without_secrets(one.denial)) for one in kept]
+
+    def _without_secrets(self, denial: Denial) -> Denial:
+        told = {"target": dict(denial.target), "reason": denial.reason, "private": dict(denial.private)}
+        redacted = self.redactor.redact(told)
+        return replace(denial, **redacted.value) if redacted.hidden else denial
 
 
 class Secrets:

@@ -99,7 +99,7 @@ def unknown_tool(name: str) -> MCPError:
 
 def shown(called: CallResult, tool: Tool, *, structured_errors: bool) -> Shown:
     """A call's end as MCP shows it."""
-    meta = {META_REQUEST: called.request_id, **_printed(called.outcome), **_denied(called.outcome.denials)}
+    meta = {META_REQUEST: called.request_id, **_printed(called), **_denied(called.outcome.denials)}
     if called.warnings:
         meta[META_WARNINGS] = list(called.warnings)
     if called.body is not None:
@@ -124,9 +124,11 @@ def _text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _printed(outcome: Outcome) -> dict[str, str]:
-    outputs = ((META_STDOUT, outcome.stdout), (META_STDERR, outcome.stderr))
-    return {key: text[:MAX_PRINTED] for key, text in outputs if text}
+def _printed(called: CallResult) -> dict[str, str]:
+    if not (called.outcome.stdout or called.outcome.stderr):
+        return {}
+    printed = called.printed(MAX_PRINTED)
+    return {key: text for key, text in ((META_STDOUT, printed.stdout), (META_STDERR, printed.stderr)) if text}
 
 
 def _denied(denials: tuple[Denial, ...]) -> dict[str, Any]:
