@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import urllib.error
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from sandbox.config.oauth import ALGORITHMS, OAuthSection
+from sandbox.config.read import read_text
 from tests.support.guests import guest
 from tests.support.issuer import REALM, Issuer, issuing
 from tests.support.serving import SECONDS, program
@@ -100,3 +103,15 @@ def test_the_doctor_says_whose_tokens_are_taken_and_whether_they_can_be_checked(
     assert away.returncode == 4
     assert f"NO KEYS: {issuer.root}{REALM}/keys: the answer is 500" in " ".join(away.stdout.split())
     assert STATIC not in away.stdout
+
+
+def test_the_page_has_every_key_and_its_examples_are_read() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/identity.md").read_text()
+    table = page.partition("| key | |")[2].partition("\n\n")[0]
+    named = {line.split("`")[1] for line in table.splitlines() if line.startswith("| `")}
+    assert named == set(OAuthSection.model_fields)
+    assert all(f"`{algorithm}`" in table for algorithm in ALGORITHMS)
+    examples = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(examples) == 4
+    for text in examples:
+        assert read_text(text, file="sandbox.yaml").settings["auth.oauth"].value["issuer"]
