@@ -154,6 +154,11 @@ class Authorizer:
 
     def approved(self, request: CallRequest, decision: Decision, approval: Approval, now: float) -> Verdict:
         """The admission of a request that needed an approval, by one of exactly it that this call has used up."""
+        allowed = self.by_approval(request, decision, approval)
+        return Verdict(allowed, Admission(request, allowed, now, key=_KEY))
+
+    def by_approval(self, request: CallRequest, decision: Decision, approval: Approval) -> Decision:
+        """The decision about a request that needed an approval, once one of exactly it was used up by it."""
         ruleset = self.ruleset
         if ruleset is None or approval.state is not State.USED or approval.used_by != request.request_id:
             raise TypeError("an approval is used by the call that it admits")
@@ -161,8 +166,7 @@ class Authorizer:
             raise TypeError("an approval is of one request, and of no other")
         who = " and ".join(f"`{yes.who}`" for yes in approval.yeses)
         rules = (*decision.rules, f"{APPROVED_BY}{approval.id}")
-        allowed = replace(decision, effect=Ruling.ALLOW, rules=rules, reason=f"{decision.reason}: approved by {who}", signal=None)
-        return Verdict(allowed, Admission(request, allowed, now, key=_KEY))
+        return replace(decision, effect=Ruling.ALLOW, rules=rules, reason=f"{decision.reason}: approved by {who}", signal=None)
 
     @property
     def may_ask(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from sandbox.admission.decision import Decision, Ruling
 from sandbox.errors import Code, NotAdmitted
 
-_NOBODY = "nobody can be asked about this one: approvals are of the calls of components, and of what an application guards"
+_NOBODY = "nobody can be asked about this one: approvals are of components' calls, and of what an application guards with `Approvals`"
 STOPPED = ("stopped",)
 """What a decision names as its rule where a stop decided."""
 

@@ -115,7 +115,7 @@ class Approvals:
         elif self.wait_s > 0 and not again:
             approval = await self.wait(approval.id, self.wait_s)
         if approval.state is not State.APPROVED:
-            raise self._refusal(approval, client=person is not None)
+            raise self.refusal(approval, client=person is not None)
 
     def request(self, request: CallRequest, decision: Decision) -> Approval:
         """Ask for an approval; the one that is pending or approved, where it was asked for. Raises NotAdmitted."""
@@ -126,7 +126,7 @@ class Approvals:
             if latest.state in (State.PENDING, State.APPROVED):
                 return latest
             if latest.state is State.DENIED:
-                raise self._refusal(latest, client=False)
+                raise self.refusal(latest)
         wanted, arguments = self._wanted(request, decision, now)
         try:
             kept = self.store.request_approval(wanted, before_commit=self._record)
@@ -255,7 +255,8 @@ class Approvals:
         sealed = self.hidden.hide(approval_id, now, arguments)
         return Approval(approval_id, bound, *about, sealed=sealed), arguments
 
-    def _refusal(self, approval: Approval, *, client: bool) -> NotAdmitted:
+    def refusal(self, approval: Approval, *, client: bool = False) -> NotAdmitted:
+        """The error of a request that nobody has approved; `client` says that its client could ask a person."""
         rules, needs = approval.bound.rules, approval.needs
         if approval.state is State.PENDING:
             more = ": the person at this client cannot give that alone" if client and approval.needs_more_than_a_client else ""

@@ -7,12 +7,28 @@ a plain function that hands out one of them would be settled before it ran, and 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import AbstractContextManager, aclosing
 from typing import Any
 
 Admitted = Callable[[Any, Mapping[str, Any]], AbstractContextManager[Any]]
 """The block in which a call runs, by its arguments; what it gives are the named arguments for the function."""
+Awaited = Callable[[Any, Mapping[str, Any]], Awaitable[None]]
+"""What a call waits for before it is admitted, by its arguments."""
+
+
+def after(awaited: Awaited, function: Callable[..., Any], guarded: Callable[..., Any]) -> Callable[..., Any]:
+    """A guarded coroutine function, each of its calls after `awaited`. Raises TypeError for any other, which cannot wait."""
+    if not inspect.iscoroutinefunction(function):
+        raise TypeError(
+            f"`{getattr(function, '__name__', 'it')}` cannot wait for an answer: only what is written `async def` can"
+        )
+
+    async def waiting(*args: Any, **kwargs: Any) -> Any:
+        await awaited(args, kwargs)
+        return await guarded(*args, **kwargs)
+
+    return waiting
 
 
 def settled_at_its_end(function: Callable[..., Any], admitted: Admitted) -> Callable[..., Any]:

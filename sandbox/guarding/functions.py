@@ -16,15 +16,15 @@ import inspect
 import json
 import string
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, cast
 
 from sandbox.admission import Authorizer, CallRequest, Decision, Resource, Ruling, Subject, canonical_json, new_request_id
 from sandbox.admission.spending.reserving import A_TOOL_CALL, Amounts
 from sandbox.errors import Code
-from sandbox.guarding.ends import settled_at_its_end
-from sandbox.guarding.procedure import ARGUMENTS, Account, Guard, digest_of_arguments
+from sandbox.guarding.ends import after, settled_at_its_end
+from sandbox.guarding.procedure import ARGUMENTS, Guard, digest_of_arguments
 from sandbox.guarding.subjects import subject_now
 
 P = ParamSpec("P")
@@ -44,6 +44,7 @@ def guard(
     session: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     estimate: Amounts = A_TOOL_CALL,
+    wait: float = 0.0,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Have every call of a function admitted first. A call that is refused raises NotAdmitted.
 
@@ -51,6 +52,7 @@ def guard(
 
     `action` is the function's name where nothing is said. `resource` may name arguments: `reports/{name}`. `subject` is who asks,
     or works that out of the arguments; without it, it is the request's that an `AdmissionMiddleware` lets through, else nobody.
+    With `wait` a coroutine function waits so many seconds for a person, where its call needs an approval.
     A parameter named `account` is given the call's `Account`, to charge what it spends; `estimate` is what is reserved before it.
     """
     procedure = by if isinstance(by, Guard) else Guard(by)
@@ -60,7 +62,7 @@ def guard(
         takes_account = "account" in signature.parameters
         named = action or function.__name__
 
-        def running(*args: Any, **kwargs: Any) -> AbstractContextManager[Account]:
+        def requested(*args: Any, **kwargs: Any) -> CallRequest:
             given = {**kwargs, "account": None} if takes_account else kwargs
             bound = signature.bind(*args, **given)
             bound.apply_defaults()
@@ -71,15 +73,19 @@ def guard(
                 digest, about = digest_of_arguments(seen), Resource(_named(resource, bound.arguments))
             except _RefusedError as error:
                 raise procedure.refused(plain, error.decision, error.code) from None
-            request = replace(plain, arguments_digest=digest, resource=about, arguments=seen, left_out=left_out)
-            return procedure.running(request, estimate)
+            return replace(plain, arguments_digest=digest, resource=about, arguments=seen, left_out=left_out)
+
+        async def answered(args: Any, kwargs: Mapping[str, Any]) -> None:
+            await procedure.answered(requested(*args, **kwargs), wait)
 
         @contextmanager
         def admitted(args: Any, kwargs: Mapping[str, Any]) -> Iterator[Any]:
-            with running(*args, **kwargs) as account:
+            with procedure.running(requested(*args, **kwargs), estimate) as account:
                 yield {**kwargs, "account": account} if takes_account else kwargs
 
-        return cast("Callable[P, R]", functools.wraps(function)(settled_at_its_end(function, admitted)))
+        guarded = settled_at_its_end(function, admitted)
+        guarded = after(answered, function, guarded) if wait else guarded
+        return cast("Callable[P, R]", functools.wraps(function)(guarded))
 
     return decorate
 

@@ -2,11 +2,13 @@
 
     1. look      at what was used so far, where the document looks at it
     2. decide    may this subject do this now
-    3. reserve   what the budgets in force bound
-    4. record    the attempt with its decision: no record, no action
-    5. run       the application's own code; it may charge what it spends meanwhile
-    6. settle    the truth in place of what was reserved, at every end
-    7. record    the end
+    3. approve   where a person has to: one that was approved, or the error with its id
+    4. reserve   what the budgets in force bound
+    5. use       the approval up
+    6. record    the attempt with its decision: no record, no action
+    7. run       the application's own code; it may charge what it spends meanwhile
+    8. settle    the truth in place of what was reserved, at every end
+    9. record    the end
 
 Rules: what is refused is recorded and raised (`NotAdmitted`), and reserves nothing; an error on the way to the application's code
 is a refusal. Which obligations the application meets, it tells its authorizer (`handles`).
@@ -18,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sandbox.admission import Authorizer, CallRequest, Decision, Ruling, canonical_json, digest_of
 from sandbox.admission.denied import not_admitted
@@ -32,6 +34,10 @@ from sandbox.audit.terms import terms_of, wanted_of
 from sandbox.config.spending import Metric
 from sandbox.errors import Code, NotAdmitted
 from sandbox.redaction.redact import Redactor
+
+if TYPE_CHECKING:
+    from sandbox.admission.approval import Approval
+    from sandbox.changes.approving import Approvals
 
 ARGUMENTS = Decision(Ruling.DENY, ("arguments-are-json",), "the arguments are not JSON")
 
@@ -72,6 +78,8 @@ class Guard:
     log: AuditLog | None = None
     redactor: Redactor = field(default_factory=Redactor)
     clock: Callable[[], float] = time.time
+    approvals: Approvals | None = None
+    """Who is asked where the document wants an approval; without it such an action is refused."""
 
     def __post_init__(self) -> None:
         if self.log is not None:
@@ -98,20 +106,60 @@ class Guard:
 
     def _admitted(self, request: CallRequest, estimate: Amounts) -> Account:
         decision = self.decide(request)
-        if not decision.allowed:
+        approval = self._standing(request, decision)
+        if approval is None and not decision.allowed:
             raise self.refused(request, decision)
         reserved = None if self.budgets is None else self.budgets.reserve(request, self.clock(), estimate)
         if isinstance(reserved, Refusal):
             raise self.refused(request, reserved.decision, reserved.code)
+        try:
+            decision = decision if approval is None else self._by_approval(request, decision, approval)
+        except BaseException:
+            self._release(reserved)
+            raise
         said = () if reserved is None else tuple(each.text for each in reserved.warnings)
         account = Account(request, decision, self, reserved, (*decision.warnings, *said))
         try:
             self._record(EventType.TOOL_INVOKE, request, decision=decision, arguments=dict(request.arguments))
         except BaseException:
-            if self.budgets is not None and reserved is not None:
-                self.budgets.release(reserved, self.clock())
+            self._release(reserved)
             raise
         return account
+
+    async def answered(self, request: CallRequest, seconds: float) -> None:
+        """Where a request needs an approval, ask for it, and wait for the answer as long as that. Raises NotAdmitted."""
+        decision = self.decide(request)
+        if self.approvals is not None and decision.effect is Ruling.REQUIRE_APPROVAL:
+            await self.approvals.wait(self.approvals.request(request, decision).id, seconds)
+
+    def _standing(self, request: CallRequest, decision: Decision) -> Approval | None:
+        """The approval of a request that needs one; None where it needs none. Raises ApprovalPending, NotAdmitted."""
+        if self.approvals is None or decision.effect is not Ruling.REQUIRE_APPROVAL:
+            return None
+        approval = self.approvals.standing(request, decision)
+        if approval is None:
+            raise self._pending(request, decision)
+        return approval
+
+    def _by_approval(self, request: CallRequest, decision: Decision, approval: Approval) -> Decision:
+        used = None if self.approvals is None else self.approvals.use(approval, request)
+        if used is None:
+            raise self._pending(request, decision)
+        return self.authorizer.by_approval(request, decision, used)
+
+    def _pending(self, request: CallRequest, decision: Decision) -> NotAdmitted:
+        """The error of an action that waits for its approval, or that somebody has denied; it is on record by now."""
+        assert self.approvals is not None
+        try:
+            error = self.approvals.refusal(self.approvals.request(request, decision))
+        except NotAdmitted as refused:
+            error = refused
+        self._record(EventType.ACCESS_DENIED, request, decision=decision, code=error.code.value)
+        return error
+
+    def _release(self, reserved: Reservation | None) -> None:
+        if self.budgets is not None and reserved is not None:
+            self.budgets.release(reserved, self.clock())
 
     def _end(self, account: Account, began: float, reason: str | None) -> None:
         seconds = time.monotonic() - began
