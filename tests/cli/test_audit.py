@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.collector import collecting
 from tests.support.commands import sandbox
 from tests.support.components import files_component
 
@@ -122,6 +123,27 @@ def test_a_copy_is_this_users_alone_and_whole(folder: Path, tmp_path: Path) -> N
     assert told["records"] == len(lines)
     assert [json.loads(line) for line in lines] == data(folder, "list")
     assert sandbox("audit", "export", "-", "--tool", "files__list", folder=folder).stdout.splitlines() == [lines[-1]]
+
+
+def test_a_collector_gets_what_is_asked_for_in_order_and_in_the_clear_of_the_encryption(folder: Path) -> None:
+    with collecting() as collector:
+        told = data(folder, "export", "--otlp", collector.url, "--tool", "files__info")
+    assert told == {"endpoint": collector.url, "records": 2}
+    assert [record.event_name for record in collector.records] == ["sandbox.tool_invoke", "sandbox.tool_failure"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ([], 2, "events are copied to one place"),
+        (["-", "--otlp", "http://127.0.0.1:4318"], 2, "events are copied to one place"),
+        (["--otlp", "collector.example"], 2, "is no collector's address"),
+        (["--otlp", "http://127.0.0.1:1"], 4, "does not take what it is sent"),
+    ],
+)
+def test_an_export_that_arrives_nowhere_fails(folder: Path, words: list[str], code: int, said: str) -> None:
+    done = sandbox("audit", "export", *words, folder=folder)
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
 
 
 def test_an_encrypted_record_verifies_and_needs_its_key_to_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,9 @@ def auditing(commands: Commands) -> None:
         "--limit", type=count, default=100, metavar="N", help="the N that cost, or were called, most (default: 100)"
     )
     copying = "copy events as JSON lines into a new file of yours alone, or to standard output"
-    _asking(leaf(of, "export", "audit.exporting", copying, "`FILE|-`", (1, 1), needs_home=True, completes="file"))
+    export = leaf(of, "export", "audit.exporting", copying, "`[FILE|-]`", (0, 1), needs_home=True, completes="file")
+    _asking(export)
+    export.add_argument("--otlp", metavar="URL", help="to a collector of OpenTelemetry's in place of a file")
     checking = "check that no event was changed, moved or removed"
     leaf(of, "verify", "audit.verifying", checking, "nothing more", (0, 0), needs_home=True)
 
