@@ -10,7 +10,7 @@ from typing import Any
 from sandbox.admission.decision import Decision, Ruling
 from sandbox.errors import Code, NotAdmitted
 
-_NOBODY = "nobody can be asked about this one: approvals are of components' calls, and of what an application guards with `Approvals`"
+_NOBODY = "nobody can be asked about this one: approvals are of components' calls, and of what an application guards with them"
 STOPPED = ("stopped",)
 """What a decision names as its rule where a stop decided."""
 

@@ -5,7 +5,7 @@ Decides, in this order:
     1. the head    at most `MAX_HEADERS` fields, one length  431, 400
     2. Host        a name of this server, said once          421
     3. Origin      this server's own, or a named one         403
-    4. the token   where one is asked for, on every path     401
+    4. the token   where one is asked for, on every path     401; a webhook's answer is signed instead (`callback`)
     5. the path    exactly the one, or the server's own      404; what is beside MCP goes its own way (`beside`)
     6. the body    JSON, bare, within bytes and time         415, 413, 408
     7. the message strict JSON, one JSON-RPC message         400
@@ -30,6 +30,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sandbox.server.http.answers import Answer, Header, refused, told
 from sandbox.server.http.bearer import Bearer
 from sandbox.server.http.beside import Beside
+from sandbox.server.http.callback import PATH as CALLBACK
+from sandbox.server.http.callback import answered
 from sandbox.server.http.connections import MAX_HEAD_BYTES
 from sandbox.server.http.metrics import Requests
 from sandbox.server.http.names import HEALTH, METRICS, OWN_PATHS, Names, is_api
@@ -95,6 +97,9 @@ class Front:
         request = Request(scope)
         answer = self._by_its_head(request) or await self._by_its_token(request) or self._by_its_path(request)
         allowed = self._allowed(request) if answer is None or answer.status != 403 else ()
+        if answer is None and request.path == CALLBACK:
+            said = await answered(self._plain.server.sandbox, request, partial(self._content, request, receive))
+            return await said.send(send)
         if is_api(request.path):
             content = partial(self._content, request, receive)
             said = await self._beside.answer(request, content) if answer is None else self._beside.refused(answer)
@@ -127,8 +132,8 @@ class Front:
 
     async def _by_its_token(self, request: Request) -> Answer | None:
         bearer = self._rules.bearer
-        if bearer is None or self._is_preflight(request) or request.path in self._metadata:
-            return None
+        if bearer is None or self._is_preflight(request) or request.path in self._metadata or request.path == CALLBACK:
+            return None  # an answer of a webhook's is signed
         refused = await bearer.refuse(request)
         self._requests.authentications["success" if refused is None else "failure"] += 1
         return refused
