@@ -27,7 +27,7 @@ lint: .venv/dev.done ## ruff and mypy
 	$(BIN)/mypy
 
 bench: .venv/test.done ## every benchmark, one after the other
-	set -e; for each in admission budgets checks gates gateway host record sockets start values; do echo "== $$each"; $(BIN)/python -m benchmarks.$$each; done
+	set -e; for each in admission budgets checks gates gateway host record redaction sockets start values; do echo "== $$each"; $(BIN)/python -m benchmarks.$$each; done
 	$(BIN)/python -m benchmarks.stdio $$($(BIN)/python components/python/build.py) --policy deny-all \
 		--tool python__evaluate --arguments '{"code": "1+1"}'
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sandbox.policy.load import load_policy
     from sandbox.policy.models import PolicyDocument
     from sandbox.receipt import Receipt
+    from sandbox.redaction.alone import redact, redact_env_vars
+    from sandbox.redaction.redact import Redacted, Redactor
     from sandbox.result import CallResult
 
 __all__ = [
@@ -27,17 +29,25 @@ __all__ = [
     "PolicyDocument",
     "PolicyError",
     "Receipt",
+    "Redacted",
+    "Redactor",
     "Sandbox",
     "SandboxError",
     "load_policy",
+    "redact",
+    "redact_env_vars",
 ]
 
 _HOMES = {
     "CallResult": "sandbox.result",
     "PolicyDocument": "sandbox.policy.models",
     "Receipt": "sandbox.receipt",
+    "Redacted": "sandbox.redaction.redact",
+    "Redactor": "sandbox.redaction.redact",
     "Sandbox": "sandbox.api",
     "load_policy": "sandbox.policy.load",
+    "redact": "sandbox.redaction.alone",
+    "redact_env_vars": "sandbox.redaction.alone",
 }
 
 
