@@ -89,8 +89,6 @@ class Front:
     def close(self) -> None:
         """End every stream that has no end of its own."""
         self._closing.set()
-        if self._rules.bearer is not None:
-            self._rules.bearer.witness.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
