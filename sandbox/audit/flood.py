@@ -3,8 +3,8 @@
 Decides which refusal is recorded by itself and which is only counted. Leaves writing to `sandbox.audit.log`.
 
 Rules: each subject has refusals that are recorded by themselves (`BURST` at once, then one every `EVERY_S`), so that one's flood
-hides no other's refusals; what goes beyond is counted, by subject, code and tool, and said in a summary after `MOST` of them or
-`WITHIN_S`, whichever is first. Only refusals: an attempt that is allowed is always recorded.
+hides no other's refusals; what goes beyond is counted, by subject, type, code and tool, and said in a summary after `MOST` of
+them or `WITHIN_S`, whichever is first. Only refusals: an attempt that is allowed is always recorded.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ WITHIN_S = 60.0
 MAX_SUBJECTS = 256
 """Subjects that are told apart; all others share what one has."""
 _SHOWN = 16
+_TOLD = ("tenant", "subject", "type", "code", "tool")
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class Flood:
     pending: int = 0
     _since: float = 0.0
     _of: dict[tuple[str | None, str | None], _Allowance] = field(default_factory=dict)
-    _counted: Counter[tuple[str | None, str | None, str | None, str | None]] = field(default_factory=Counter)
+    _counted: Counter[tuple[str | None, ...]] = field(default_factory=Counter)
 
     def singly(self, event: Event, now: float) -> bool:
         """Whether this refusal is recorded by itself; if not it is counted."""
@@ -59,8 +60,8 @@ class Flood:
         if not self.pending:
             self._since = now
         self.pending += 1
-        key = (*who, event.code, event.tool)
-        self._counted[key if key in self._counted or len(self._counted) < _SHOWN else (None, None, None, None)] += 1
+        key = (*who, event.type.value, event.code, event.tool)
+        self._counted[key if key in self._counted or len(self._counted) < _SHOWN else (None,) * len(key)] += 1
         return False
 
     def due(self, now: float) -> bool:
@@ -69,10 +70,7 @@ class Flood:
 
     def summary(self) -> dict[str, Any]:
         """What was counted; `said` begins anew."""
-        rows = [
-            {"tenant": tenant, "subject": subject, "code": code, "tool": tool, "refusals": count}
-            for (tenant, subject, code, tool), count in self._counted.most_common()
-        ]
+        rows = [{**dict(zip(_TOLD, key, strict=True)), "refusals": count} for key, count in self._counted.most_common()]
         return {"refusals": self.pending, "since": self._since, "of": rows}
 
     def said(self) -> None:

@@ -59,6 +59,7 @@ class EventType(StrEnum):
     TOOL_SUCCESS = "tool_success"
     TOOL_FAILURE = "tool_failure"
     ACCESS_DENIED = "access_denied"
+    ACCESS_GRANTED = "access_granted"
     SIGNAL_KILL = "signal_kill"
     SIGNAL_STOP = "signal_stop"
     SIGNAL_CONT = "signal_cont"

@@ -178,9 +178,12 @@ class Inquiry:
                 return word
             if self._change(now, smallest, answer) != before:
                 return "what it would change has changed since the question was asked"
-            return await self._grant(now, smallest, answer)
+            if (why_not := await self._grant(now, smallest, answer)) is not None:
+                return why_not
         except GrantError as error:
             return error.message
+        record.granted(wanted, answer)
+        return None
 
     def _refuse(self, call: Running, question: Question) -> None:
         """Raise GrantError where the person is not asked."""
@@ -258,6 +261,10 @@ class _Record:
     def answered(self, answer: Answer, word: str) -> None:
         decision = "deny" if answer is Answer.NO else "allow"
         self._write(EventType.PERMISSION_ANSWERED, decision=decision, reason=word)
+
+    def granted(self, wanted: Denial, answer: Answer) -> None:
+        """What of the running call was let through, once it holds."""
+        self._write(EventType.ACCESS_GRANTED, decision="allow", reason=answer.value, detail=wanted.target)
 
     def _write(self, kind: EventType, **told: Any) -> None:
         call = self.call

@@ -30,4 +30,6 @@ class Authentications:
         self._note(EventType.AUTH_FAILURE, metadata, reason=reason, detail=detail)
 
     def _note(self, kind: EventType, metadata: Mapping[str, Any], **told: Any) -> None:
-        self._dispatch.recording.log.append(Event(kind, new_request_id(), **told, **said_of_itself(metadata)), Redactor())
+        log = self._dispatch.recording.log
+        write = log.refused if kind is EventType.AUTH_FAILURE else log.append
+        write(Event(kind, new_request_id(), **told, **said_of_itself(metadata)), Redactor())

@@ -50,7 +50,9 @@ class Requested:
 
     def _write(self, kind: EventType, redactor: Redactor, *, detail: Mapping[str, Any] | None = None, **told: Any) -> None:
         where = {"operation": self.operation, "target": self.target}
-        self.log.append(Event(kind, **asked(self.request), detail={**where, **(detail or {})}, **told), redactor)
+        # Whoever is refused must not fill the disk.
+        write = self.log.refused if kind is EventType.REQUEST_ERROR else self.log.append
+        write(Event(kind, **asked(self.request), detail={**where, **(detail or {})}, **told), redactor)
 
 
 class Requests:

@@ -18,13 +18,17 @@ from sandbox.admission import Subject
 from sandbox.admission.document.load import load_admission
 from sandbox.admission.signal import Signal
 from sandbox.audit import EventType, Severity
+from sandbox.changes.asking import Answer, Asked, Person
 from sandbox.config.spending import Budget
+from sandbox.errors import ApprovalPending
 from sandbox.in_force.accepted import Written
 from sandbox.state import sqlite_store
 from tests.api.conftest import begun, policy, reads, recorded, until
 from tests.support.components import files_component
 from tests.support.guests import guest
 from tests.support.serving import program
+
+ANN = Subject("ann", scopes=("admin",))
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -188,6 +192,52 @@ async def ask_the_host(sandbox: Sandbox, home: Path) -> None:
     asked.refused(SandboxError("not this one"), 409)
 
 
+async def allow_an_effect(sandbox: Sandbox, home: Path) -> None:
+    """A rule has a person asked about reading a file, and the person says yes."""
+    folder = home.parent / "srv"
+    folder.mkdir()
+    (folder / "a.txt").write_text("alpha")
+    asked = f"{{storage: {{ask: [{{uri: 'fs://{folder}/**', access: [read], mount: /w}}]}}}}"
+    await sandbox.load(files_component(), policy=policy(home.parent, asked))
+
+    async def yes(_question: Asked) -> Answer:
+        return Answer.ONCE
+
+    assert (await sandbox.call("files__read", {"path": "/w/a.txt"}, person=Person(yes, "ann"))).outcome.ok
+    (granted,) = recorded(home, "access_granted")
+    invoked = recorded(home, "tool_invoke")[-1]
+    assert (granted["audit_id"], granted["subject"], granted["reason"]) == (invoked["audit_id"], "ann", "once")
+    assert granted["detail"] == {"path": "/w/a.txt", "operation": "read"}
+
+
+async def come_with_a_token(sandbox: Sandbox, home: Path) -> None:
+    """As the HTTP edge does; `tests/server` has each kind of token."""
+    sandbox.authenticated(Subject("ann", tenant="acme"), {"token": "t1"}, {})
+    sandbox.not_authenticated("expired", {}, {"address": "192.0.2.7"})
+
+
+async def ask_for_approvals(sandbox: Sandbox, home: Path) -> None:
+    """One that is used, one denied, one withdrawn, one whose time is over."""
+    await sandbox.load(guest("traps"))
+    rule = "{name: r, effect: require_approval, constraints: {approval_timeout: 1h}}"
+    text = f'version: "1.0"\ntemplate: permissive\nrules: [{rule}]\n'
+    sandbox._admitting.authorizer.replace(load_admission(text, file="admission.yaml"))
+
+    async def waits(number: int) -> str:
+        with pytest.raises(ApprovalPending) as found:
+            await sandbox.call("traps__fine", {"number": number}, subject="agent")
+        return found.value.approval
+
+    await sandbox.approve(await waits(1), ANN)
+    await sandbox.call("traps__fine", {"number": 1}, subject="agent")
+    await sandbox.deny_approval(await waits(2), ANN)
+    await sandbox.withdraw_approval(await waits(3), Subject("agent"))
+    late = await waits(4)
+    later = sandbox._clock() + 3601
+    sandbox._approvals.clock = lambda: later
+    sandbox.approval(late)
+
+
 PROVOKED: dict[EventType, tuple[Callable[[Sandbox, Path], Awaitable[None]], Severity]] = {
     EventType.COMPONENT_LOADED: (load, Severity.INFO),
     EventType.COMPONENT_UNLOADED: (unload, Severity.INFO),
@@ -211,6 +261,15 @@ PROVOKED: dict[EventType, tuple[Callable[[Sandbox, Path], Awaitable[None]], Seve
     EventType.TOOL_SUCCESS: (succeed, Severity.INFO),
     EventType.TOOL_FAILURE: (fail, Severity.WARNING),
     EventType.ACCESS_DENIED: (be_denied, Severity.WARNING),
+    EventType.ACCESS_GRANTED: (allow_an_effect, Severity.INFO),
+    EventType.APPROVAL_REQUESTED: (ask_for_approvals, Severity.INFO),
+    EventType.APPROVAL_APPROVED: (ask_for_approvals, Severity.INFO),
+    EventType.APPROVAL_DENIED: (ask_for_approvals, Severity.INFO),
+    EventType.APPROVAL_WITHDRAWN: (ask_for_approvals, Severity.INFO),
+    EventType.APPROVAL_EXPIRED: (ask_for_approvals, Severity.INFO),
+    EventType.APPROVAL_USED: (ask_for_approvals, Severity.INFO),
+    EventType.AUTH_SUCCESS: (come_with_a_token, Severity.INFO),
+    EventType.AUTH_FAILURE: (come_with_a_token, Severity.WARNING),
     EventType.SIGNAL_KILL: (signal_a_call, Severity.WARNING),
     EventType.SIGNAL_STOP: (signal_a_call, Severity.WARNING),
     EventType.SIGNAL_CONT: (signal_a_call, Severity.INFO),
