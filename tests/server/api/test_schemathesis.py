@@ -64,7 +64,7 @@ def found_nothing(port: int, folder: Path, who: str, *words: str) -> None:
 
 
 def test_a_few_requests_of_each_operation_find_nothing(port: int, tmp_path: Path) -> None:
-    found_nothing(port, tmp_path, "operator", "-n", "3", "--phases", "examples,fuzzing,stateful", "--seed", "1")
+    found_nothing(port, tmp_path, "operator", "-n", "2", "--phases", "examples,fuzzing,stateful", "--seed", "1")
 
 
 @pytest.mark.soak
