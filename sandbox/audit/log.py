@@ -19,12 +19,12 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from sandbox.admission.words import LogLevel
@@ -92,7 +92,7 @@ class AuditLog:
         if self._head_file is None:
             raise HostUnavailable("the record is closed")
         now = self._clock()
-        with self._locked(self._head_file):
+        with _Locked(self._head_file):
             head = self._head(self._head_file, now)
             if terms.encrypt:
                 self._keys.lines()
@@ -107,7 +107,7 @@ class AuditLog:
         """Whether a record could be written now. Raises HostUnavailable where it could not."""
         if self._head_file is None:
             raise HostUnavailable("the record is closed")
-        with self._locked(self._head_file):
+        with _Locked(self._head_file):
             self._head(self._head_file, self._clock())
             disk = os.fstatvfs(self._head_file)
         if disk.f_blocks and disk.f_bavail * disk.f_frsize < ROOM:
@@ -129,7 +129,7 @@ class AuditLog:
             event = replace(event, **{name: _EMPTY[name] for name in drop})
         record = body(event, now=now, source=self._source, redactor=redactor)
         keep = 0 if event.keep_s is None else int(now + event.keep_s) + 1
-        with self._locked(self._head_file):
+        with _Locked(self._head_file):
             head = self._head(self._head_file, now)
             link = Link(head.seq + 1, head.digest)
             self._put(self._head_file, head, record, now, keep=keep, sync=sync)
@@ -151,18 +151,6 @@ class AuditLog:
             if descriptor is not None:
                 os.close(descriptor)
         self._head_file = self._file = None
-
-    @contextmanager
-    def _locked(self, head_file: int) -> Iterator[None]:
-        """The only writer; what the system refuses is HostUnavailable."""
-        try:
-            _lock(head_file)
-            try:
-                yield
-            finally:
-                fcntl.flock(head_file, fcntl.LOCK_UN)
-        except OSError as error:
-            raise HostUnavailable(f"the record cannot be written: {(error.strerror or 'failed').lower()}") from error
 
     def _head(self, head_file: int, now: float) -> Head:
         """The chain's end, repaired where a writer died or somebody touched the files; its size is the file's.
@@ -248,6 +236,30 @@ class AuditLog:
             self._file = None
         self._file = (name, private_file(self.folder / name, os.O_RDWR | os.O_APPEND))
         return self._file[1], os.fstat(self._file[1]).st_size
+
+
+class _Locked:
+    """A block of the only writer; what the system refuses in it is HostUnavailable. A class: every record goes through it."""
+
+    __slots__ = ("_file",)
+
+    def __init__(self, head_file: int) -> None:
+        self._file = head_file
+
+    def __enter__(self) -> None:
+        try:
+            _lock(self._file)
+        except OSError as error:
+            raise _unwritten(error) from error
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        if isinstance(error, OSError):
+            raise _unwritten(error) from error
+
+
+def _unwritten(error: OSError) -> HostUnavailable:
+    return HostUnavailable(f"the record cannot be written: {(error.strerror or 'failed').lower()}")
 
 
 def _day(now: float) -> str:
