@@ -20,6 +20,7 @@ from sandbox.admission.looking_back.replaying import replay
 from sandbox.audit import records
 from sandbox.changes import approving
 from sandbox.changes.asking import Answer, Asked, Person
+from sandbox.config.approvals import ApprovalKeys
 from sandbox.dispatch import Call
 from sandbox.errors import ApprovalPending, Code, SandboxError
 from sandbox.in_force.admitting import HANDLED
@@ -45,8 +46,9 @@ def written(home: Path, text: str) -> Path:
 
 
 @asynccontextmanager
-async def hosted(home: Path, text: str = ASK) -> AsyncIterator[Sandbox]:
-    async with Sandbox(home, admission=written(home, text), environment={"XDG_CONFIG_HOME": str(home.parent)}) as sandbox:
+async def hosted(home: Path, text: str = ASK, **options: Any) -> AsyncIterator[Sandbox]:
+    environment = {"XDG_CONFIG_HOME": str(home.parent)}
+    async with Sandbox(home, admission=written(home, text), environment=environment, **options) as sandbox:
         await sandbox.load(guest("every_type"))
         yield sandbox
 
@@ -267,8 +269,7 @@ async def decided(sandbox: Sandbox, tool: str) -> Any:
 
 
 async def test_a_call_waits_for_its_answer_and_its_request_outlives_it(home: Path) -> None:
-    async with hosted(home) as sandbox:
-        sandbox._approvals.wait_s = 30.0
+    async with hosted(home, approvals=ApprovalKeys(wait="30s")) as sandbox:
         calling = asyncio.create_task(echo(sandbox))
         await until(lambda: sandbox.approvals(status="pending"))
         (waiting,) = sandbox.approvals()
