@@ -210,8 +210,10 @@ def metadata_in(scope: Mapping[str, Any], params: Mapping[str, Any] | None = Non
     if peer := scope.get("client"):
         told["address"] = peer[0]
     meta = None if params is None else params.get("_meta")
-    if isinstance(meta, Mapping) and read_context(meta.get(TRACEPARENT)) is not None:
-        told |= {"trace": meta[TRACEPARENT], "trace_state": meta.get(TRACESTATE)}
+    found = read_context(meta.get(TRACEPARENT), meta.get(TRACESTATE)) if isinstance(meta, Mapping) else None
+    if found is not None:
+        # As it was read: what a client says beyond it, of whatever length, goes no further.
+        told |= {"trace": found.traceparent, "trace_state": found.state}
     return told
 
 

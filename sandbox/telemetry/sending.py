@@ -41,10 +41,16 @@ _LOG = logging.getLogger("sandbox")
 
 @dataclass(slots=True)
 class Sent:
-    """How much became of what: of `spans` and of `records`, how many were sent and how many were given up."""
+    """What became of `spans` and of `records`: how many were sent, and how many were given up. Counted from several threads."""
 
     sent: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_PATHS, 0))
     lost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_PATHS, 0))
+    _counting: threading.Lock = field(default_factory=threading.Lock)
+
+    def gave_up(self, kind: str, number: int) -> None:
+        """So many more were given up."""
+        with self._counting:
+            self.lost[kind] += number
 
 
 class Sender:
@@ -80,7 +86,7 @@ class Sender:
             self._thread.start()
         queue = self._queues[kind]
         if len(queue) + len(told) > QUEUE:
-            self.counts.lost[kind] += len(told)
+            self.counts.gave_up(kind, len(told))
             return
         queue.extend(told)
         if len(queue) >= BATCH:
@@ -103,7 +109,7 @@ class Sender:
         try:
             self._post.send(kind, batch, pause=self._closing.wait)
         except Exception as error:  # noqa: BLE001 - the thread's outermost frame: the next batch has its own chance
-            self.counts.lost[kind] += len(batch)
+            self.counts.gave_up(kind, len(batch))
             self._tell(kind, error)
         else:
             self.counts.sent[kind] += len(batch)
