@@ -6,19 +6,16 @@ bounded and redacted as everything is (`sandbox.audit.record`), and of the trace
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from sandbox.config.spending import Metric
+from sandbox.telemetry.context import trace_id_of
 
 if TYPE_CHECKING:
     from sandbox.admission.request import CallRequest
     from sandbox.admission.spending.reserving import Reservation
 
 _COUNTED = (Metric.COST, Metric.TOKENS)
-
-# W3C Trace Context, 3.2: version, trace id, parent id, flags. An id of zeros is none.
-_TRACE = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?", re.ASCII)
 
 
 def asked(request: CallRequest) -> dict[str, Any]:
@@ -47,11 +44,5 @@ def spent(reservation: Reservation | None) -> dict[str, int]:
 def said_of_itself(metadata: Any) -> dict[str, Any]:
     """What of a caller's own words is recorded: where it comes from, by which program, in which trace."""
     told = {name: text for name in ("address", "user_agent") if isinstance(text := metadata.get(name), str) and text}
-    trace = trace_id(metadata.get("trace"))
+    trace = trace_id_of(metadata.get("trace"))
     return told if trace is None else {**told, "trace_id": trace}
-
-
-def trace_id(traceparent: Any) -> str | None:
-    """The trace that a `traceparent` belongs to, or None for what is none."""
-    found = _TRACE.fullmatch(traceparent) if isinstance(traceparent, str) and len(traceparent) < 256 else None
-    return None if found is None else found[1]

@@ -8,8 +8,9 @@ import pytest
 
 from sandbox.admission import CallRequest, Subject, new_request_id
 from sandbox.audit import AuditLog, Event, EventType, Redactor, records
-from sandbox.audit.asked import asked, trace_id
+from sandbox.audit.asked import asked
 from sandbox.audit.record import NAMED
+from sandbox.telemetry.context import trace_id_of
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -19,7 +20,7 @@ PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
     "text", [None, 7, "", TRACE, f"00-{'0' * 32}-00f067aa0ba902b7-01", PARENT.upper(), f"{PARENT}\n", f"{PARENT}-{'x' * 400}"]
 )
 def test_what_is_no_trace_is_not_recorded_as_one(text: object) -> None:
-    assert trace_id(text) is None
+    assert trace_id_of(text) is None
 
 
 def test_a_request_is_recorded_with_who_where_and_in_which_trace(tmp_path: Path) -> None:
