@@ -30,7 +30,7 @@ from sandbox.admission.spending.reserving import A_TOOL_CALL, Amounts, Budgets, 
 from sandbox.admission.usage import UNKNOWN
 from sandbox.audit import AuditLog, Event, EventType
 from sandbox.audit.asked import asked, spent
-from sandbox.audit.terms import terms_of, wanted_of
+from sandbox.audit.terms import Terms, terms_of, wanted_of
 from sandbox.config.spending import Metric
 from sandbox.errors import Code, NotAdmitted
 from sandbox.redaction.redact import Redactor
@@ -82,9 +82,9 @@ class Guard:
     """Who is asked where the document wants an approval; without it such an action is refused."""
 
     def __post_init__(self) -> None:
-        if self.log is not None:
-            # What the document says of the record holds here too.
-            self.log.hold(terms_of(self.authorizer))
+        # What the document says of the record holds here too; one that says nothing leaves it as the application has it.
+        if self.log is not None and (terms := terms_of(self.authorizer)) != Terms():
+            self.log.hold(terms)
 
     def decide(self, request: CallRequest) -> Decision:
         """What would be decided now; takes nothing and records nothing."""
