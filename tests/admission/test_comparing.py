@@ -39,6 +39,7 @@ BASE = "template: permissive"
             "template: strict\nrules: [{name: a, effect: allow, when: {subject.tenant: x, subject.claims.a.b: {in: [c, d]}}}]",
             {"tool": "other__tool", "subject": "somebody", "tenant": "x", "claims": {"a": {"b": "c"}}},
         ),
+        (f"{BASE}\napprovals: {{four_eyes: [billing]}}", {"tool": "other__billing", "subject": "somebody"}),
         (f"{BASE}\napprovals: {{require: ['deploy__*']}}", {"tool": "deploy__x", "subject": "somebody"}),
         (
             f"{BASE}\ncontent: [{{pattern: 'ssn', where: [arguments], action: block}}]",

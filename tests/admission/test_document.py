@@ -228,6 +228,11 @@ def test_an_exception_is_none_from_what_the_other_document_requires() -> None:
     assert said == ["approvals.except[1]: calls of `a__put` need an approval by what this document extends"]
 
 
+def test_four_eyes_of_both_documents_are_wanted() -> None:
+    document, _ = merged("approvals: {four_eyes: [deploy]}", "approvals: {four_eyes: [create_billing]}")
+    assert document.approvals.four_eyes == ("deploy", "create_billing")
+
+
 def test_the_sterner_signal_and_the_stricter_template_hold() -> None:
     below = "template: strict\nsignals: {on_violation: SIGKILL}"
     document, said = merged(below, "signals: {on_violation: SIGSTOP, on_warning: SIGSTOP}")

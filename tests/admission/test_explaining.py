@@ -43,6 +43,7 @@ def explained(text: str, tool: str = "files__write", subject: Subject | None = N
         ("template: permissive\nblocked_actions: [write]", {}, "take `write` out of `blocked_actions`", None),
         ("allowed_actions: [read]", {}, "write `write` under `allowed_actions`", None),
         ("template: permissive\napprovals: {require: ['files__*']}", {}, "write `files__write` under `approvals.except`", None),
+        ("template: permissive\napprovals: {four_eyes: [write]}", {}, "take `write` out of `approvals.four_eyes`", None),
         (
             "template: permissive\nactions: {deploy: {tools: ['files__*'], default: deny}}",
             {},

@@ -179,6 +179,8 @@ def _allowing(ruleset: Ruleset, facts: Facts, decision: Decision) -> Iterator[_S
                 yield _Step(f"give `{who}` the role `{role}`", roles=(role,), command=f"sandbox role assign {who} {role}")
     if any(name == "approvals.require" for name in decision.rules):
         yield _Step(f"write `{tool}` under `approvals.except`", {"approvals": lambda old: _excepting(old, tool)})
+    for action in sorted(facts.actions & set(document.approvals.four_eyes)):
+        yield _Step(f"take `{action}` out of `approvals.four_eyes`", {"approvals": lambda old, gone=action: _by_one(old, gone)})
     yield from _actions(document, facts)
     yield from _without(document, decision)
     named = f"rules: [{{name: allow-this, effect: allow, when: {{{_asked(request)}}}}}]"
@@ -237,6 +239,10 @@ def _rule(request: CallRequest, effect: Ruling, others: tuple[Rule, ...]) -> Rul
 def _asked(request: CallRequest) -> str:
     what = f"tool: {request.tool}" if request.tool else f"action: {request.action or 'invoke'}"
     return f"{what}, subject.id: {request.subject.id}"
+
+
+def _by_one(approvals: Any, action: str) -> Any:
+    return approvals.model_copy(update={"four_eyes": tuple(each for each in approvals.four_eyes if each != action)})
 
 
 def _excepting(approvals: Any, tool: str) -> Any:
