@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
+from sandbox.admission.signal import Signal
 from sandbox.audit import Event, EventType
 from sandbox.audit.tally import Tally
 from sandbox.config.spending import Budget
@@ -89,6 +90,9 @@ async def test_a_kill_a_grant_and_a_revoke_are_counted(front: Served, stage: Sta
     call = asyncio.create_task(stage.call("exhaust_sleep__sleep", milliseconds=60_000))
     await stage.running()
     assert (await figures(front))["sandbox_workers", frozenset({"running"})] == 1
+    (running,) = stage.sandbox.running_calls()
+    await stage.sandbox.signal(running.call_id, Signal.SIGSTOP)
+    assert (await figures(front))["sandbox_workers", frozenset({"suspended"})] == 1
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
     await stage.settled()
@@ -98,6 +102,7 @@ async def test_a_kill_a_grant_and_a_revoke_are_counted(front: Served, stage: Sta
     assert now["sandbox_worker_kills_total", frozenset()] == 1
     assert now["sandbox_calls_total", frozenset({"exhaust_sleep", "cancelled"})] == 1
     assert now["sandbox_cache_lookups_total", frozenset({"template", "miss"})] >= 1
+    assert now["sandbox_cache_lookups_total", frozenset({"component", "hit"})] >= 1
     assert now["sandbox_policy_compile_seconds_count", frozenset({"template"})] >= 1
 
 
