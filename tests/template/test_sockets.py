@@ -90,6 +90,14 @@ def test_a_deny_of_a_name_that_led_there_beats_a_range_and_another_name() -> Non
         assert decide_dial(rules(allow, deny), PUBLIC, 5432, ["www.example.com"]).allowed
 
 
+def test_of_an_address_that_is_written_out_no_name_is_known() -> None:
+    """docs/policy.md: a deny of its name does not hold for it, a deny of the address does."""
+    allow, named = rule(cidr="8.8.8.0/24"), rule("admin.example.com", effect=Effect.DENY)
+    assert decide_dial(rules(allow, named), PUBLIC, 5432, ()).allowed
+    assert not decide_dial(rules(allow, named), PUBLIC, 5432, ["admin.example.com"]).allowed
+    assert not decide_dial(rules(allow, rule(cidr=f"{PUBLIC}/32", effect=Effect.DENY)), PUBLIC, 5432, ()).allowed
+
+
 def test_a_name_is_asked_for_where_some_port_of_it_is_open() -> None:
     deny = rule("*.example.com", ports=((1, 5432),), effect=Effect.DENY)
     wide = rule("db.example.com", ports=((1, 65535),))
