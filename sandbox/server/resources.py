@@ -138,7 +138,10 @@ class Resources:
         return self._description(component, reader.sees)
 
     def _records(self, caller: Caller, about: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-        found = self._sandbox.recent(ENTRIES, lambda record: record.get("subject") in {None, caller.subject} and about(record))
+        def mine(record: dict[str, Any]) -> bool:
+            return record.get("subject") in {None, caller.subject} and record.get("tenant") in {None, caller.who.tenant}
+
+        found = self._sandbox.recent(ENTRIES, lambda record: mine(record) and about(record))
         return [without_places(record) for record in found]
 
     def _description(self, component: LoadedComponent, sees: Callable[[str], bool]) -> dict[str, Any]:

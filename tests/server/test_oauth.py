@@ -22,7 +22,7 @@ from sandbox import Sandbox
 from sandbox.admission.document.load import load_admission
 from sandbox.audit import records
 from sandbox.audit.flood import BURST
-from sandbox.config.oauth import OAuthSection
+from sandbox.config.oauth import ClaimNames, OAuthSection
 from sandbox.server.builtin import BuiltinTools
 from sandbox.server.http.bearer import EitherOf
 from sandbox.server.http.oauth.signed import signed_tokens
@@ -135,6 +135,22 @@ async def test_a_signed_token_and_a_static_one_of_one_name_are_two_subjects(fron
     for token, name in ((front.token(sub="ann"), "corp:ann"), (STATIC, "ann")):
         assert not (await front.call(ECHO, token)).json()["result"]["isError"]
         assert front.records()[-1]["subject"] == name
+
+
+async def test_a_name_in_another_tenant_is_somebody_else(front: Front) -> None:
+    """ADM-02: neither the session nor the calls of the record are there."""
+    section = OAuthSection(issuer=front.issuer.url, audience=front.issuer.audience, claims=ClaimNames(tenant="tid"))
+    acme, other = (front.token(sub="ida", tid=tenant) for tenant in ("acme", "other"))
+    async with served(front.sandbox, verifier=signed_tokens(section), token=acme) as tenants:
+        session = await tenants.handshake()
+        made = (await session.call(ECHO, x="a")).json()["result"]["_meta"]["sandbox/request"]
+        for token, there in ((acme, True), (other, False)):
+            read = await tenants.modern("resources/read", {"uri": "sandbox://record"}, Authorization=f"Bearer {token}")
+            assert (made in read.body.decode()) is there
+        called = {"name": ECHO, "arguments": {"x": "a"}}
+        for method, params in (("ping", {}), ("tools/call", called)):
+            assert (await session.ask(method, params, Authorization=f"Bearer {other}")).status == 404
+    assert [one["tenant"] for one in front.records() if one["audit_id"] == made] == ["acme", "acme"]
 
 
 @pytest.mark.parametrize("era", ["modern", "handshake"])

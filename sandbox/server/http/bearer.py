@@ -43,16 +43,16 @@ class Bearer:
         if not credentials:
             return Answer(401, "a bearer token is needed", challenge(self.resource))
         found = await self._verified(credentials)
-        about = metadata_in(request.scope)
         if isinstance(found, Refused):
             _log.warning("a request from %s has a token that is none: %s", request.peer, found.why.value)
-            self.witness.refused(found.why, about)
+            self.witness.refused(found.why, metadata_in(request.scope))
             return self._refusal(found.why)
-        try:
-            self.witness.accepted(found, about)
-        except HostUnavailable as error:
-            _log.error("nobody is let in: %s", error)
-            return Answer(503, "this host cannot write its record, and lets nobody in until it can")
+        if not found.noted:
+            try:
+                self.witness.accepted(found, metadata_in(request.scope))
+            except HostUnavailable as error:
+                _log.error("nobody is let in: %s", error)
+                return Answer(503, "this host cannot write its record, and lets nobody in until it can")
         request.scope["user"] = found
         return None
 

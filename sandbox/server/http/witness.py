@@ -35,11 +35,10 @@ class Witness:
     record: Record
 
     def accepted(self, identity: Identity, metadata: Mapping[str, Any]) -> None:
-        """Note an identity, the first time that it comes. Raises HostUnavailable."""
-        if not identity.noted:
-            detail = {} if identity.issuer is None else {"issuer": identity.issuer}
-            self.record.authenticated(identity.who, detail, metadata)
-            identity.noted = True
+        """Note an identity, which is `noted` from then on. Raises HostUnavailable."""
+        detail = {} if identity.issuer is None else {"issuer": identity.issuer}
+        self.record.authenticated(identity.who, detail, metadata)
+        identity.noted = True
 
     def refused(self, why: Why, metadata: Mapping[str, Any]) -> None:
         """Note a token that stands for nobody."""
