@@ -5,6 +5,7 @@ Decides that what the front refuses there is told in the API's form, too.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -29,7 +30,9 @@ class Beside:
     async def answer(self, request: Request, body: Callable[[], Awaitable[bytes | Answer]]) -> Answer:
         """The answer to a request whose head and token have passed; `body` reads its body."""
         if self._api is None:
-            self._api = importlib.import_module(f"{_PACKAGE}.application").Api(self.server, self.resource)
+            # Beside the loop: it takes a tenth of a second, and calls go on.
+            module = await asyncio.to_thread(importlib.import_module, f"{_PACKAGE}.application")
+            self._api = self._api or module.Api(self.server, self.resource)
         answer: Answer = await self._api.answer(request, body)
         return answer
 

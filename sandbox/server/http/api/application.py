@@ -51,7 +51,7 @@ class Api:
 
     def __init__(self, server: SandboxServer, resource: ProtectedResource | None) -> None:
         self._server, self._resource = server, resource
-        self._document = document()
+        self._document: str | None = None
 
     @property
     def _sandbox(self) -> Sandbox:
@@ -59,6 +59,8 @@ class Api:
 
     async def answer(self, request: Request, body: Body) -> Answer:
         """The answer to a request; `body` reads its body, once it is clear that it may be done."""
+        if request.path == DOCUMENT:
+            return await self._described(request)
         operation = self._operation(request)
         if isinstance(operation, Answer):
             return operation
@@ -71,9 +73,14 @@ class Api:
             _log.exception("%s failed", operation.id)
             return problem(500, {"detail": "internal error; the server's log says more", "code": "unavailable"})
 
+    async def _described(self, request: Request) -> Answer:
+        if request.method not in {"GET", "HEAD"}:
+            return _not_allowed(["GET"])
+        if self._document is None:
+            self._document = await asyncio.to_thread(document)
+        return Answer(200, self._document, kind=JSON)
+
     def _operation(self, request: Request) -> Operation | Answer:
-        if request.path == DOCUMENT:
-            return Answer(200, self._document, kind=JSON) if request.method in {"GET", "HEAD"} else _not_allowed(["GET"])
         there = operations_at(segments_of(request.path), OPERATIONS)
         found = there.get("GET" if request.method == "HEAD" else request.method)
         if found is not None:
