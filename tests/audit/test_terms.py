@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -266,6 +269,35 @@ def test_a_writer_that_died_between_line_and_head_loses_nothing_of_an_encrypted_
     clock.now += 3 * DAY
     write(log, 4)
     assert len(days(log)) == 2, "what the rule wants kept is not forgotten with the head"
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from sandbox.audit import AuditLog, Event, EventType, Keys, Redactor, Terms
+log = AuditLog(Path(sys.argv[1]), clock=time.time, source=sys.argv[2], keys=Keys(b"m" * 32, lambda: b"l" * 32))
+log.hold(Terms(encrypt=True, retention_s=86400.0))
+for number in range(int(sys.argv[3])):
+    log.append(Event(EventType.TOOL_INVOKE, "0" * 32, tool=f"{sys.argv[2]}{number}"), Redactor())
+    if number == 5:
+        print("going", flush=True)
+"""
+
+
+def test_writers_share_one_encrypted_chain_and_one_that_is_killed_breaks_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "audit"
+    other = subprocess.Popen([sys.executable, "-c", WRITER, folder, "a", "300"], stdout=subprocess.DEVNULL)
+    for name in "bc":
+        with subprocess.Popen([sys.executable, "-c", WRITER, folder, name, "1000000"], stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            writer.send_signal(signal.SIGKILL)
+    assert other.wait(60) == 0
+    log = AuditLog(folder, clock=Clock(), source="test", keys=MARKS)
+    write(log)
+    log.close()
+    assert verify(folder, MARKS).fault is None
+    assert [record["source"] for record in records(folder, MARKS)].count("a") == 300
 
 
 def test_a_seal_that_was_half_written_is_written_again(log: AuditLog, clock: Clock) -> None:
