@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -16,7 +17,10 @@ from typing import Any
 
 import pytest
 
+from sandbox.cli.identity import identity_of
+from sandbox.config.configuration import load_configuration
 from sandbox.config.oauth import ALGORITHMS, OAuthSection
+from sandbox.config.places import Places
 from sandbox.config.read import read_text
 from tests.support.guests import guest
 from tests.support.issuer import REALM, Issuer, issuing
@@ -83,25 +87,23 @@ def test_a_server_takes_the_issuers_tokens_and_says_where_they_are_had(tmp_path:
         assert told["scopes_supported"] == ["tools:invoke", "api://tools/call"]
 
 
-def test_the_doctor_says_whose_tokens_are_taken_and_whether_they_can_be_checked(tmp_path: Path, issuer: Issuer) -> None:
-    environment = {**written(tmp_path, issuer), "SANDBOX_TOKEN": STATIC}
-
-    def doctor(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [program(), "doctor", *words]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
-
-    told = json.loads(doctor("--json").stdout)["identity"]
-    assert told == {
-        "tokens": "$SANDBOX_TOKEN",
-        "issuer": {"issuer": issuer.url, "audience": issuer.audience, "keys": 1, "problem": None},
-    }
+async def test_the_doctor_says_whose_tokens_are_taken_and_whether_they_can_be_checked(tmp_path: Path, issuer: Issuer) -> None:
+    environment = written(tmp_path, issuer) | {"SANDBOX_TOKEN": STATIC}
+    configuration = load_configuration(Places(tmp_path, operator=tmp_path / "sandbox.yaml"), {})
+    found = await identity_of(configuration)
+    assert found.to_json()["issuer"] == {"issuer": issuer.url, "audience": issuer.audience, "keys": 1, "problem": None}
     issuer.answers[f"{REALM}/keys"] = (500, b"")
     try:
-        away = doctor()
+        assert "NO KEYS" in (await identity_of(configuration)).rows()[-1][1]
+        command = [program(), "doctor", "--json"]
+        away = await asyncio.to_thread(
+            subprocess.run, command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
     finally:
         issuer.answers.clear()
-    assert away.returncode == 4
-    assert f"NO KEYS: {issuer.root}{REALM}/keys: the answer is 500" in " ".join(away.stdout.split())
+    told = json.loads(away.stdout)
+    assert (away.returncode, told["ok"], told["identity"]["tokens"]) == (4, False, "$SANDBOX_TOKEN")
+    assert told["identity"]["issuer"]["problem"] == f"{issuer.root}{REALM}/keys: the answer is 500"
     assert STATIC not in away.stdout
 
 

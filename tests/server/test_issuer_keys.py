@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any
 
 import pytest
+import trustme
 
 from sandbox.config.oauth import OAuthSection
 from sandbox.server.http.identity import Identity, Refused, Why
@@ -163,3 +165,15 @@ async def test_what_fails_in_a_check_is_a_refusal(caplog: pytest.LogCaptureFixtu
         tokens._leeway = "x"  # type: ignore[assignment] - a mistake of our own
         assert await tokens.verify(issuer.token()) == Refused(Why.MALFORMED)
     assert "could not be checked" in caplog.text
+
+
+async def test_an_issuer_that_cannot_prove_its_name_is_none() -> None:
+    """Its certificate is of an authority that this machine does not know."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        section = OAuthSection(issuer=f"https://127.0.0.1:{port}", audience="https://b.example/mcp")
+        with pytest.raises(UnreachableError, match="CERTIFICATE_VERIFY_FAILED"):
+            await fetch_keys(section)
