@@ -139,6 +139,8 @@ class Resources:
 
     def _records(self, caller: Caller, about: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
         def mine(record: dict[str, Any]) -> bool:
+            if record.get("subject") is None and (record.get("address") or "flood" in (record.get("detail") or {})):
+                return False  # somebody who was not let in, and what was counted of others
             return record.get("subject") in {None, caller.subject} and record.get("tenant") in {None, caller.who.tenant}
 
         found = self._sandbox.recent(ENTRIES, lambda record: mine(record) and about(record))

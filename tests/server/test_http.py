@@ -18,7 +18,10 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 
 from sandbox.api import Sandbox
+from sandbox.audit import Event, EventType, Redactor, records
+from sandbox.audit.flood import BURST, MOST
 from sandbox.server.http.tokens import tokens_of
+from sandbox.state.recorded import record_keys
 from tests.attacks.stage import Stage, staged
 from tests.support.guests import guest
 from tests.support.http import Served, served
@@ -290,9 +293,20 @@ async def test_a_token_names_the_subject_and_nobody_reads_anothers_calls(stage: 
     ):
         await alice.call_tool("traps__fine", {"number": 1})
         await bob.call_tool("traps__fine", {"number": 2})
+        async with httpx2.AsyncClient(headers={"Authorization": "Bearer none", "User-Agent": "stranger"}) as http:
+            assert (await http.post(guarded.url, json={})).status_code == 401
+        for _ in range(BURST + MOST):
+            stage.sandbox._log.refused(Event(EventType.ACCESS_DENIED, "0" * 32, subject="carol", decision="deny"), Redactor())
         seen = {name: await read(client, "sandbox://record") for name, client in (("alice", alice), ("bob", bob))}
     for name, entries in seen.items():
         assert {entry["subject"] for entry in entries} == {name, None}
+        assert "carol" not in str(entries)
+        assert "stranger" not in str(entries)
+        (own,) = {entry["address"] for entry in entries if entry["event"] == "tool_invoke" and entry["subject"] == name}
+        assert own == "127.0.0.1", "where the call came from"
+    told = list(records(stage.sandbox.home / "audit", record_keys(stage.sandbox._home, {})))
+    assert "stranger" in {record["user_agent"] for record in told}
+    assert "carol" in {of["subject"] for record in told for of in record["detail"].get("flood", {}).get("of", ())}
 
 
 @modes
