@@ -201,8 +201,9 @@ class Budgets:
         """Whether `reserve` would take this, which is not priced, as far as a look tells: others take meanwhile."""
         bounds, now_ms = self._bounds(whose_of(request)), milliseconds(now)
         amounts = _estimated(_NO_PRICES, request, estimate)
-        shut = {gate.name for gate in self.store.gates() if gate.until_ms is None or gate.until_ms > now_ms}
-        if over_cap(bounds.caps, amounts) is not None or not shut.isdisjoint(gate.name for gate in self._gates(request, bounds)):
+        if over_cap(bounds.caps, amounts) is not None or any(
+            self._is_shut(gate, now_ms) for gate in self._gates(request, bounds)
+        ):
             return False
         claims = [line.claim(amount, now_ms) for line, amount in self._asked(request, bounds, amounts)]
         held = self.store.held(claims)
@@ -222,6 +223,10 @@ class Budgets:
         rated = {line.key: line if self.terms.blocks else line.only_warning for line in rates}
         seen = seen_lines(request).values() if self.terms.counts_usage else ()
         return [*bounds.lines.values(), *rated.values(), *seen]
+
+    def _is_shut(self, gate: Gate, now_ms: int) -> bool:
+        found = (one for one in self.store.gates(gate.name) if one.name == gate.name)
+        return any(one.until_ms is None or one.until_ms > now_ms for one in found)
 
     def _gates(self, request: CallRequest, bounds: Bounds) -> list[Gate]:
         latches = dict.fromkeys(line.latch for line in bounds.lines.values() if line.latch is not None)
