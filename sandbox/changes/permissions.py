@@ -70,6 +70,7 @@ class Permissions:
         protocols: Iterable[str] | None = None,
         methods: Iterable[str] | None = None,
         paths: Iterable[str] | None = None,
+        limits: Mapping[str, str | int] | None = None,
         effect: Words = "allow",
         reason: str | None = None,
         expires_in: float | None = None,
@@ -78,9 +79,9 @@ class Permissions:
         session: str | None = None,
         who: str = "local",
     ) -> Grant:
-        """Grant, or deny, hosts: as a network line of a policy."""
+        """Grant, or deny, hosts: as a network line of a policy, with its `limits` (`{"requests": "60/min"}`)."""
         lists = {"ports": ports, "protocols": protocols, "methods": methods, "paths": paths}
-        entry = make_entry_network(host, cidr=cidr, effect=effect, **lists)  # type: ignore[arg-type] # each by its name
+        entry = make_entry_network(host, cidr=cidr, limits=limits, effect=effect, **lists)  # type: ignore[arg-type] # each by its name
         about = About(who, reason, expires_in, max_uses, lifetime, session)
         return await self._opened().grant(component, "network", entry, Effect(effect), about)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from sandbox.api import Sandbox
@@ -119,11 +119,12 @@ def _entry(arguments: Namespace) -> tuple[str, GrantKind, dict[str, Any]]:
         host = None if arguments.cidr and not values else _one(kind, values)
         ports = None if arguments.port is None else [int(port) if port.isdecimal() else port for port in arguments.port]
         rules = {"ports": ports, "protocols": arguments.protocol, "methods": arguments.method, "paths": arguments.path}
-        return component, kind, make_entry_network(host, cidr=arguments.cidr, effect=effect, **rules)
+        limits = _limits("--limit", arguments.limit, "requests=60/min") if arguments.limit else None
+        return component, kind, make_entry_network(host, cidr=arguments.cidr, limits=limits, effect=effect, **rules)
     if kind == "environment":
         key, equals, value = _one(kind, values).partition("=")
         return component, kind, make_entry_environment(key, value=value if equals else None, effect=effect)
-    return component, kind, make_entry("resource", _limits(values), effect)
+    return component, kind, make_entry("resource", _limits("resource", values, "memory=64Mi wall_time=10s"), effect)
 
 
 def _words(words: Sequence[str]) -> tuple[str, GrantKind, list[str]]:
@@ -144,10 +145,10 @@ def _one(kind: str, values: Sequence[str]) -> str:
     return values[0]
 
 
-def _limits(values: Sequence[str]) -> dict[str, Any]:
+def _limits(asked: str, values: Sequence[str], example: str) -> dict[str, Any]:
     limits = dict(value.partition("=")[::2] for value in values)
     if not limits or not all(limits.values()):
-        _usage("`resource` wants `LIMIT=VALUE`", "for example `memory=64Mi wall_time=10s`")
+        _usage(f"`{asked}` wants `LIMIT=VALUE`", f"for example `{example}`")
     return {name: int(value) if value.isdecimal() else value for name, value in limits.items()}
 
 
@@ -238,7 +239,9 @@ def _lifetime(grant: Grant) -> str:
 
 def _spelled(grant: Grant) -> str:
     entry = {
-        key: ",".join(map(str, value)) if isinstance(value, list | tuple) else value for key, value in sorted(grant.entry.items())
+        key: ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+        for name, given in sorted(grant.entry.items())
+        for key, value in (given.items() if isinstance(given, Mapping) else ((name, given),))
     }
     return " ".join((grant.effect.value, grant.kind, *(f"{key}={value}" for key, value in entry.items())))
 

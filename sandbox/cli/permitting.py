@@ -47,6 +47,10 @@ def _granting(grant: Parser) -> None:
     grant.add_argument("--cidr", metavar="NET", help="network: addresses in place of a host")
     for option in ("port", "protocol", "method", "path"):
         grant.add_argument(f"--{option}", action="append", metavar=option.upper(), help="network: may be repeated")
+    limit = (
+        "network: what the requests may use: requests=60/min, connections=4, request_bytes=1Mi, response_bytes=10Mi, timeout=5s"
+    )
+    grant.add_argument("--limit", action="append", metavar="NAME=VALUE", help=f"{limit}; may be repeated")
     grant.add_argument("--deny", action="store_true", help="take away in place of giving")
     grant.add_argument("--reason", metavar="TEXT", help="kept with the grant")
     lasting = grant.add_mutually_exclusive_group()

@@ -101,12 +101,13 @@ def make_entry_network(
     protocols: Iterable[str] | None = None,
     methods: Iterable[str] | None = None,
     paths: Iterable[str] | None = None,
+    limits: Mapping[str, str | int] | None = None,
     effect: str = "allow",
 ) -> dict[str, Any]:
     """A network entry as plain data; raises `GrantError` where a document could not hold it."""
     lists = {"ports": ports, "protocols": protocols, "methods": methods, "paths": paths}
     written = {name: None if items is None else list(items) for name, items in lists.items()}
-    return make_entry("network", {"host": host, "cidr": cidr, **written}, effect)
+    return make_entry("network", {"host": host, "cidr": cidr, **written, "limits": dict(limits) if limits else None}, effect)
 
 
 def make_entry_environment(key: str, *, value: str | None = None, effect: str = "allow") -> dict[str, Any]:
