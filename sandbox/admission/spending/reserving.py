@@ -201,9 +201,8 @@ class Budgets:
         """Whether `reserve` would take this, which is not priced, as far as a look tells: others take meanwhile."""
         bounds, now_ms = self._bounds(whose_of(request)), milliseconds(now)
         amounts = _estimated(_NO_PRICES, request, estimate)
-        if over_cap(bounds.caps, amounts) is not None or any(
-            self._is_shut(gate, now_ms) for gate in self._gates(request, bounds)
-        ):
+        shut = any(self._is_shut(gate, now_ms) for gate in self._gates(request, bounds))
+        if shut or over_cap(bounds.caps, amounts) is not None:
             return False
         claims = [line.claim(amount, now_ms) for line, amount in self._asked(request, bounds, amounts)]
         held = self.store.held(claims)

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sandbox.changes.runs import RunBudget
 from sandbox.config.spending import MOST_MONEY
 from sandbox.policy.entries import Strict
+from sandbox.policy.grants import GrantKind
 from sandbox.policy.refusal import Refusal, quoted
 
 MICRO = Decimal("0.000001")
@@ -176,7 +177,6 @@ class PolicyInForce(Answer):
     generation: str
 
 
-Kind = Literal["storage", "network", "environment", "resource"]
 Effect = Literal["allow", "deny"]
 
 
@@ -184,7 +184,7 @@ class NewGrant(Strict):
     """One line of a policy, for a component that is in use."""
 
     component: ComponentName
-    kind: Kind
+    kind: GrantKind
     entry: Annotated[dict[str, Any], Field(description="The line, as a policy has it: docs/policy.md")]
     effect: Effect = "allow"
     reason: Annotated[str, Field(max_length=500, description="Why, for the record")] | None = None
@@ -199,7 +199,7 @@ class Grant(Answer):
     id: str
     component: str
     digest: str
-    kind: Kind
+    kind: GrantKind
     effect: Literal["allow", "deny", "ask"]
     entry: Annotated[dict[str, Any], Field(description="The line; the value of a variable is not shown")]
     who: str
