@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from sandbox import NotAdmitted, NotFound, Sandbox
-from sandbox.admission import Subject
-from sandbox.admission.approval import ApprovalError, State
+from sandbox.admission import CallRequest, Decision, Subject, new_request_id
+from sandbox.admission.approval import Approval, ApprovalError, State
 from sandbox.admission.document.load import load_admission_file
 from sandbox.admission.looking_back.replaying import replay
 from sandbox.audit import records
 from sandbox.changes import approving
+from sandbox.changes.approving import Approvals
 from sandbox.changes.asking import Answer, Asked, Person
 from sandbox.config.approvals import ApprovalKeys
 from sandbox.dispatch import Call
@@ -119,6 +120,22 @@ async def test_of_many_calls_at_once_one_has_the_approval(home: Path) -> None:
         ended = await asyncio.gather(*(echo(sandbox) for _ in range(8)), return_exceptions=True)
     assert [one for one in ended if not isinstance(one, BaseException)] == ["a"]
     assert {type(one) for one in ended if isinstance(one, BaseException)} == {ApprovalPending}
+
+
+async def test_one_that_another_process_takes_in_between_admits_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hosted(home) as sandbox:
+        approval = await pending(sandbox)
+        await sandbox.approve(approval, ANN)
+        standing = Approvals.standing
+
+        def taken(self: Approvals, request: CallRequest, decision: Decision) -> Approval | None:
+            if (found := standing(self, request, decision)) is not None:
+                assert self.use(found, replace(request, request_id=new_request_id())) is not None
+            return found
+
+        monkeypatch.setattr(Approvals, "standing", taken)
+        assert await pending(sandbox) != approval
+    assert not recorded(home, "tool_invoke")
 
 
 async def test_nobody_answers_who_asked_or_lacks_the_scope_and_no_id_is_guessed(home: Path) -> None:
