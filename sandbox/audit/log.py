@@ -117,7 +117,8 @@ class AuditLog:
         told = self._flood.summary()
         since = rfc3339(told.pop("since"))
         reason = f"{told['refusals']} more calls were refused since {since}"
-        event = Event(EventType.ACCESS_DENIED, os.urandom(16).hex(), reason=reason, decision="deny", detail={"flood": told})
+        # No decision about one call: `replay` does not ask it again.
+        event = Event(EventType.ACCESS_DENIED, os.urandom(16).hex(), reason=reason, detail={"flood": told})
         self._append(event, Redactor(), counted=False)
         self._flood.said()
 

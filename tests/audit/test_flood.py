@@ -111,6 +111,7 @@ def test_what_was_counted_is_said_when_its_time_is_over(log: AuditLog, clock: Cl
     assert allowed["event"] == "tool_invoke"
     (of,) = summary["detail"]["flood"]["of"]
     assert (of["subject"], of["tool"], of["code"], of["refusals"]) == ("mallory", "a__b", "permission_denied", 7)
+    assert summary["decision"] is None, "nothing that `replay` could ask again"
     assert summary["reason"].startswith("7 more calls were refused since 2027-01-15T08:00:00")
 
 
