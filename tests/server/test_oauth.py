@@ -74,15 +74,15 @@ def issuer() -> Iterator[Issuer]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def front(issuer: Issuer, tmp_path_factory: pytest.TempPathFactory, unused_tcp_port_factory: Any) -> AsyncIterator[Front]:
-    port = unused_tcp_port_factory()
-    issuer.audience = RESOURCE.format(port=port)
-    section = OAuthSection(issuer=issuer.url, audience=issuer.audience, subject_prefix="corp:")
-    verifier = EitherOf((tokens_of(f"ann {STATIC}", "tokens"), signed_tokens(section)))
-    resource = ProtectedResource(section.resource_url, section.issuer, section.scopes)
     async with Sandbox(tmp_path_factory.mktemp("home"), admission=load_admission(DOCUMENT, file="admission.yaml")) as sandbox:
         await sandbox.load(guest("every_type"))
         await sandbox.load(guest("prints"))
         own = BuiltinTools(sandbox)
+        port = unused_tcp_port_factory()
+        issuer.audience = RESOURCE.format(port=port)
+        section = OAuthSection(issuer=issuer.url, audience=issuer.audience, subject_prefix="corp:")
+        verifier = EitherOf((tokens_of(f"ann {STATIC}", "tokens"), signed_tokens(section)))
+        resource = ProtectedResource(section.resource_url, section.issuer, section.scopes)
         async with served(sandbox, own=own, verifier=verifier, resource=resource, port=port) as listening:
             yield Front(listening, issuer, sandbox)
 
