@@ -150,6 +150,8 @@ async def test_nobody_sees_another_s_approvals(callers: Callers) -> None:
 async def test_nobody_sees_another_s_records(callers: Callers) -> None:
     for caller in (callers.ann, callers.bob, callers.eve):
         await caller.done("POST", "safety/budget/create", {"run_id": f"recorded-{caller.name}", "limit": 1})
+    # Another tenant's subject of the same name.
+    await callers.ann.asks_for_an_approval("third", dividend="1", divisor="9")
     for caller in (callers.ann, callers.bob, callers.eve):
         records = (await caller.done("GET", "audit?limit=100"))["records"]
         assert {record["subject"] for record in records} == {caller.name}
