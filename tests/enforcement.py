@@ -90,8 +90,11 @@ def limit(name: str, limits: str, guest: str, refused: Call, message: str, allow
     return Row(f"permissions.resources.limits.{name}", policy(W, limits=limits), guest, refused, message, allowed, at_once)
 
 
+MASKED = "*" * len("the value of row/set")
+
+
 def credential(name: str, added: str, message: str, allowed: Call | None = None) -> Row:
-    """A row of a credential: what the server was asked, or why it was not."""
+    """A row of a credential: what the server was asked, of which the guest sees how long it is, or why it was not."""
     lines = f"host: a.test, ports: any, protocols: [https], credential: {{{added}}}\nhost: b.test, ports: any\n{LOOPBACK}"
     asked = get("https://a.test:{tls}/")
     return Row(f"permissions.network.allow.credential.{name}", policy(network=lines), "escape_network", asked, message, allowed)
@@ -206,8 +209,8 @@ ROWS = (
         "the secret `row/missing` is not set",
         get("https://b.test:{tls}/"),
     ),
-    credential("header", "secret: row/set, header: X-Row", "x-row: the value of row/set"),
-    credential("format", 'secret: row/set, header: X-Row, format: "Row {secret}!"', "x-row: Row the value of row/set!"),
+    credential("header", "secret: row/set, header: X-Row", f"x-row: {MASKED}\\r\\n"),
+    credential("format", 'secret: row/set, header: X-Row, format: "Row {secret}!"', f"x-row: Row {MASKED}!\\r\\n"),
     network("deny.host", f"{NAMES}\ndeny host: b.test", get("http://b.test:{port}/"), get("http://a.test:{port}/")),
     network("deny.cidr", f"{LOOPBACK}\ndeny cidr: 127.0.0.2/32", get("http://127.0.0.2:{port}/"), get(HERE)),
     network("deny.ports", f"{LOOPBACK}\ndeny cidr: 127.0.0.0/8, ports: [9]", get("http://127.0.0.1:9/"), get(HERE)),

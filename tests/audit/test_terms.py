@@ -315,9 +315,15 @@ def test_every_key_of_the_section_is_enforced() -> None:
         "audit.level",
         "audit.retention",
         "audit.encrypt",
+        "audit.destination",
     }
-    with pytest.raises(PolicyError, match="--home DIR"):
-        document("audit: {destination: elsewhere}")
+
+
+def test_the_record_lies_where_the_document_says_or_the_document_is_refused() -> None:
+    assert document("audit: {destination: audit/}").audit.destination == "audit/"
+    for elsewhere in ("elsewhere", "/var/log", "../audit", "audit/a", "''"):
+        with pytest.raises(PolicyError, match="--home DIR"):
+            document(f"audit: {{destination: {elsewhere}}}")
 
 
 def test_what_is_extended_keeps_as_much_as_both_say() -> None:

@@ -157,6 +157,7 @@ def _kept(base: Kept, own: Kept) -> Kept:
         level=max(said, key=tuple(LogLevel).index, default=None),
         retention=max(stays, key=lambda each: each.retention_s or 0).retention if stays else None,
         encrypt=base.encrypt or own.encrypt,
+        destination=own.destination or base.destination,
     )
 
 

@@ -13,7 +13,7 @@ As strict as a policy: UTF-8, 256 KiB, no alias, tag, duplicate or unknown key; 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -31,10 +31,6 @@ from sandbox.policy.tree import Path, Tree, read_tree, show_path
 
 ANY = "*"
 _NAMED = frozenset({"extends", "roles", "scopes", "session"})
-NOT_YET: Mapping[Path, str] = {
-    ("audit", "destination"): "the record lies in the home, which `--home DIR` or `SANDBOX_HOME` names; take it out",
-}
-"""Keys that ADMISSION names and a later version will enforce: what is accepted is enforced, so until then they are refused."""
 
 
 def load_admission(text: bytes | str, *, file: str) -> AdmissionDocument:
@@ -81,13 +77,12 @@ def _load(text: bytes | str, file: str, within: tuple[str, ...]) -> AdmissionDoc
         problem = tree.problem((), "the document is no mapping", 'begin with `version: "1.0"`')
         raise PolicyError((*tree.problems, problem), code=Code.INVALID_FORMAT)
     data = {key: value for key, value in tree.data.items() if key != SCHEMA_KEY or not isinstance(value, str)}
-    later, faulty = dict(_later(data)), dict(_faulty_conditions(data))
+    faulty = dict(_faulty_conditions(data))
     problems = [*tree.problems, *nothing_written(data, tree)]
-    problems += [tree.problem(path, *_not_yet(path, why), key=True) for path, why in later.items()]
     problems += [
         tree.problem((*at, *path), wrong.message, wrong.help, key=True) for at, found in faulty.items() for path, wrong in found
     ]
-    stripped = _without(data, {*later, *faulty})
+    stripped = _without(data, set(faulty))
     document, wrong = validate(AdmissionDocument, stripped, tree)
     problems += wrong
     whole = _placed(document, tree) if document is not None else _sound_part(stripped, tree)
@@ -98,12 +93,6 @@ def _load(text: bytes | str, file: str, within: tuple[str, ...]) -> AdmissionDoc
     if problems or document is None:
         raise PolicyError(in_order(problems), code=Code.INVALID_FORMAT if tree.problems else None)
     return document.read_from(hashlib.sha256(repr(document).encode()).hexdigest())
-
-
-def _later(data: Any) -> Iterator[tuple[Path, str]]:
-    """The keys that are refused by name, each with the reason."""
-    for path, why in NOT_YET.items():
-        yield from ((place, why) for place in _places(data, path))
 
 
 def _faulty_conditions(data: Any) -> Iterator[tuple[Path, Found]]:
@@ -140,11 +129,6 @@ def _without(data: Any, paths: set[Path], at: Path = ()) -> Any:
     if isinstance(data, list):
         return [_without(value, paths, (*at, key)) for key, value in enumerate(data)]
     return data
-
-
-def _not_yet(path: Path, why: str) -> tuple[str, str]:
-    reason, _, instead = why.partition("; ")
-    return f"`{path[-1]}` is not enforced yet: {reason}", instead
 
 
 def _sound_part(data: Any, tree: Tree) -> AdmissionDocument | None:

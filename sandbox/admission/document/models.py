@@ -41,6 +41,8 @@ from sandbox.policy.entries import Entry, Strict
 from sandbox.policy.refusal import Refusal, one_of, quoted
 
 VERSION = "1.0"
+RECORD = "audit"
+"""The folder of the home in which the record lies."""
 _Tools = Annotated[tuple[ToolPattern, ...], Field(strict=False)]
 _Names = Annotated[tuple[Name, ...], Field(strict=False)]
 _Patterns = Annotated[tuple[Pattern, ...], Field(strict=False)]
@@ -218,12 +220,20 @@ class Signals(Strict):
         return None if self.suspend_timeout is None else duration_s(self.suspend_timeout)
 
 
+def _own_folder(text: str) -> str:
+    if text.removesuffix("/") != RECORD:
+        told = f"the record lies in the folder `{RECORD}/` of the home, not in {quoted(text)}"
+        raise Refusal(told, f"write `destination: {RECORD}/`, or take it out; `--home DIR` or `SANDBOX_HOME` names another home")
+    return text
+
+
 class Kept(Strict):
-    """How the record is kept: how much it says of a call, how long a day that is over stays, whether it is encrypted."""
+    """How the record is kept: how much it says of a call, how long a day that is over stays, whether it is encrypted, where."""
 
     level: Detail | None = None
     retention: Duration | None = None
     encrypt: bool = False
+    destination: Annotated[str, AfterValidator(_own_folder)] | None = None
 
     @property
     def retention_s(self) -> int | None:
