@@ -16,7 +16,8 @@ from typing import Any
 MAX_DEPTH = 200
 """How deeply a message may nest. No WIT type is recursive, so no argument comes near it; the codecs behind it recurse."""
 
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]')
+# One that is not closed is a string to the end: tried anew from each quote in it, it would take the square of its length.
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 

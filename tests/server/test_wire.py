@@ -7,7 +7,7 @@ import json
 import mcp.types as t
 import pytest
 
-from sandbox.server.strict import MAX_DEPTH
+from sandbox.server.strict import MAX_DEPTH, read_json
 from sandbox.server.wire import Refusal, read_line, write_line
 
 
@@ -102,3 +102,9 @@ def test_a_result_that_is_no_json_becomes_an_error_with_the_same_id() -> None:
     line = write_line(t.JSONRPCResponse(jsonrpc="2.0", id=4, result={"a": "\ud800"}))
     assert json.loads(line)["id"] == 4
     assert json.loads(line)["error"]["code"] == t.INTERNAL_ERROR
+
+
+def test_a_string_that_is_never_closed_is_read_once() -> None:
+    """Who looks at each of its quotes anew needs days for it."""
+    with pytest.raises(ValueError, match="unterminated string"):
+        read_json(b"[" + b"[]," * MAX_DEPTH + b'"' + b'\\"' * 2_000_000)
