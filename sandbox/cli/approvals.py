@@ -10,7 +10,6 @@ Rule: a yes is somebody's word, typed after everything was shown, or `--yes`.
 from __future__ import annotations
 
 import asyncio
-import getpass
 from argparse import Namespace
 
 from sandbox.admission import Subject
@@ -20,6 +19,7 @@ from sandbox.changes.approving import approval_json
 from sandbox.cli.confirming import somebody_is_there, yes
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import open_sandbox
+from sandbox.cli.local_user import local_user
 from sandbox.cli.parser import refuse
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock
@@ -103,4 +103,4 @@ def _what(approval: Approval) -> str:
 
 
 def _who() -> Subject:
-    return Subject.local(getpass.getuser())
+    return Subject.local(local_user())

@@ -6,7 +6,6 @@ Leaves what a budget means to `sandbox.admission.spending.budgets`.
 from __future__ import annotations
 
 import asyncio
-import getpass
 from argparse import Namespace
 from typing import Any
 
@@ -19,6 +18,7 @@ from sandbox.audit import rfc3339
 from sandbox.changes.budgeting import TOOLS
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import open_sandbox
+from sandbox.cli.local_user import local_user
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock
 from sandbox.config.spending import FIELDS, Budget
@@ -82,7 +82,7 @@ async def _show(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> i
 async def _set(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
     (whose,) = arguments.words
     budget = _budget(arguments)
-    await sandbox.set_budget(whose, budget, who=getpass.getuser())
+    await sandbox.set_budget(whose, budget, who=local_user())
     if terminal.json:
         terminal.data({"whose": whose, "budget": budget.model_dump(mode="json", exclude_none=True)})
     else:
@@ -92,7 +92,7 @@ async def _set(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> in
 
 async def _drop(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
     (whose,) = arguments.words
-    await sandbox.drop_budget(whose, who=getpass.getuser())
+    await sandbox.drop_budget(whose, who=local_user())
     if terminal.json:
         terminal.data({"whose": whose, "dropped": True})
     else:
@@ -102,7 +102,7 @@ async def _drop(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> i
 
 async def _reopen(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
     (what,) = arguments.words
-    sandbox.reopen(what, who=getpass.getuser())
+    sandbox.reopen(what, who=local_user())
     if terminal.json:
         terminal.data({"what": what, "reopened": True})
     else:

@@ -6,7 +6,6 @@ Leaves whether a grant is well formed and inside the ceiling to `sandbox.api`, w
 from __future__ import annotations
 
 import asyncio
-import getpass
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
@@ -16,6 +15,7 @@ from sandbox.changes.granting import About
 from sandbox.changes.proposals import Change
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import open_sandbox
+from sandbox.cli.local_user import local_user
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock, duration
 from sandbox.control import Status
@@ -154,7 +154,7 @@ def _limits(asked: str, values: Sequence[str], example: str) -> dict[str, Any]:
 
 def _about(arguments: Namespace) -> About:
     expires_in = None if arguments.expires_in is None else duration(arguments.expires_in)
-    return About(getpass.getuser(), arguments.reason, expires_in, arguments.max_uses, arguments.lifetime or "lasting")
+    return About(local_user(), arguments.reason, expires_in, arguments.max_uses, arguments.lifetime or "lasting")
 
 
 async def _revoke(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:

@@ -6,13 +6,13 @@ Leaves what a role may to the admission document, and whether it is one of its r
 from __future__ import annotations
 
 import asyncio
-import getpass
 from argparse import Namespace
 
 from sandbox.api import Sandbox
 from sandbox.audit import rfc3339
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import open_sandbox
+from sandbox.cli.local_user import local_user
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock
 
@@ -30,7 +30,7 @@ async def _run(arguments: Namespace, terminal: Terminal) -> int:
 
 async def _assign(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
     subject, role = arguments.words
-    new = await sandbox.assign_role(subject, role, who=getpass.getuser())
+    new = await sandbox.assign_role(subject, role, who=local_user())
     if terminal.json:
         terminal.data({"subject": subject, "role": role, "new": new})
     else:
@@ -40,7 +40,7 @@ async def _assign(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) ->
 
 async def _remove(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
     subject, role = arguments.words
-    await sandbox.remove_role(subject, role, who=getpass.getuser())
+    await sandbox.remove_role(subject, role, who=local_user())
     if terminal.json:
         terminal.data({"subject": subject, "role": role, "removed": True})
     else:

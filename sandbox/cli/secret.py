@@ -17,6 +17,7 @@ from sandbox.admission import new_request_id
 from sandbox.audit import Event, EventType, Redactor, rfc3339
 from sandbox.cli.exits import Exit
 from sandbox.cli.home import home_of, leave_no_core_dump
+from sandbox.cli.local_user import local_user
 from sandbox.cli.terminal import Terminal
 from sandbox.cli.times import clock
 from sandbox.errors import Code, SandboxError
@@ -55,7 +56,7 @@ def _record(home: Home, kind: EventType, name: str) -> None:
         clock_ = Clock(state.latest())
     finally:
         state.close()
-    event = Event(kind, new_request_id(), subject=getpass.getuser(), detail={"name": name})
+    event = Event(kind, new_request_id(), subject=local_user(), detail={"name": name})
     open_record(home, os.environ, clock=clock_, source="terminal").append(event, Redactor(), sync=True)
 
 

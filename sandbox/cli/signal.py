@@ -6,12 +6,12 @@ Decides how they are shown. The server that runs a call sends the signal and rec
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 from argparse import Namespace
 
 from sandbox.cli.exits import Exit
 from sandbox.cli.home import home_of
+from sandbox.cli.local_user import local_user
 from sandbox.cli.terminal import Terminal
 from sandbox.remote import calls_running, signal_call
 from sandbox.state import Home
@@ -26,7 +26,7 @@ def command(arguments: Namespace, terminal: Terminal) -> int:
         return _list(home, terminal)
     signal, said = _SENT[arguments.action]
     (call_id,) = arguments.words
-    call = asyncio.run(signal_call(home.run, call_id, signal, reason=arguments.reason, who=getpass.getuser()))
+    call = asyncio.run(signal_call(home.run, call_id, signal, reason=arguments.reason, who=local_user()))
     if terminal.json:
         terminal.data({"call_id": call_id, "signal": signal, "tool": call["tool"], "server": call["server"]})
     else:

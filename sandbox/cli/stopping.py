@@ -7,13 +7,13 @@ stopped is refused by servers that start later.
 from __future__ import annotations
 
 import asyncio
-import getpass
 from argparse import Namespace
 
 from sandbox.api import Sandbox
 from sandbox.audit import rfc3339
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import open_sandbox
+from sandbox.cli.local_user import local_user
 from sandbox.cli.terminal import Terminal
 from sandbox.state import Stop
 
@@ -30,7 +30,7 @@ async def _run(arguments: Namespace, terminal: Terminal) -> int:
 
 
 async def _stop(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
-    stop, receipt = await sandbox.stop_calls(arguments.session, reason=arguments.reason, who=getpass.getuser())
+    stop, receipt = await sandbox.stop_calls(arguments.session, reason=arguments.reason, who=local_user())
     if terminal.json:
         terminal.data({**_shown(stop), **receipt.to_json(), "ended": [call.to_json() for call in receipt.every_stop]})
         return Exit.OK
@@ -44,7 +44,7 @@ async def _stop(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> i
 
 
 async def _resume(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
-    stop = await sandbox.resume_calls(arguments.session, who=getpass.getuser())
+    stop = await sandbox.resume_calls(arguments.session, who=local_user())
     if terminal.json:
         terminal.data(_shown(stop))
         return Exit.OK

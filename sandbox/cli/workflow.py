@@ -6,13 +6,13 @@ Leaves what they mean to `sandbox.changes.workflows`, which also tells every run
 from __future__ import annotations
 
 import asyncio
-import getpass
 from argparse import Namespace
 from pathlib import Path
 
 from sandbox.api import Sandbox
 from sandbox.cli.exits import Exit
 from sandbox.cli.hosting import open_sandbox
+from sandbox.cli.local_user import local_user
 from sandbox.cli.terminal import Terminal
 from sandbox.in_force.shared import Held
 from sandbox.policy.file import read_policy_file
@@ -44,7 +44,7 @@ async def _run(arguments: Namespace, terminal: Terminal) -> int:
 
 async def _load(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
     (file,) = arguments.words
-    workflow, receipt = await sandbox.load_workflow(Path(file), name=arguments.name, who=getpass.getuser())
+    workflow, receipt = await sandbox.load_workflow(Path(file), name=arguments.name, who=local_user())
     held = next(one for one in sandbox.workflows() if one.workflow == workflow)
     name = held.stored.name
     if terminal.json:
@@ -58,7 +58,7 @@ async def _load(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> i
 
 async def _unload(arguments: Namespace, terminal: Terminal, sandbox: Sandbox) -> int:
     (name,) = arguments.words
-    receipt = await sandbox.unload_workflow(name, who=getpass.getuser())
+    receipt = await sandbox.unload_workflow(name, who=local_user())
     if terminal.json:
         terminal.data({"name": name, **receipt.to_json()})
         return Exit.OK

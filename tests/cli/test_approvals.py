@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import pty
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from sandbox.cli import main
+from sandbox.cli.local_user import local_user
 from tests.cli.test_asking import SECONDS, shown_until
 from tests.cli.test_completion import offered
 from tests.support.commands import sandbox
@@ -31,7 +31,7 @@ rules:
   - {{name: of-the-boss, effect: require_approval, when: {{arguments.x: boss}}, constraints: {{approver_role: boss}}}}
 approvals: {{require: [{ECHO}]}}
 """
-ME = getpass.getuser()
+ME = local_user()
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,16 @@ def test_what_waits_is_listed_shown_and_let_run_once(served: tuple[Path, Lines])
     assert [(yes["who"], yes["by"], yes["note"]) for yes in found["yeses"]] == [(ME, "terminal", "fine")]
     again = sandbox("approvals", "approve", body["approval"], "--yes", folder=folder)
     assert (again.returncode, "is used already" in again.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["LOGNAME", "USER", "LNAME", "USERNAME"])
+def test_who_answers_is_this_user_whatever_the_environment_says(
+    served: tuple[Path, Lines], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, client = served
+    approval = echo(client, f"by {name}")["approval"]
+    monkeypatch.setenv(name, "somebody-else")
+    assert told("approve", approval, "--yes", folder=folder)["yeses"][0]["who"] == ME
 
 
 def test_a_no_holds_and_a_withdrawal_lets_it_be_asked_anew(served: tuple[Path, Lines]) -> None:
