@@ -79,6 +79,10 @@ class CallResult:
         """What the guest printed as it may leave: at most `bound` characters of each stream, without secrets."""
         return Printed(*(_shown(text, bound, self.redactor) for text in (self.outcome.stdout, self.outcome.stderr)))
 
+    def said(self, told: int, bound: int) -> str:
+        """Of its standard error what comes behind the first `told` characters, bounded and without secrets as `printed`."""
+        return _shown(self.outcome.stderr[told:], bound, self.redactor)
+
     @property
     def audit_id(self) -> str:
         """What joins the call's records: its request id."""

@@ -27,7 +27,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from sandbox.api import Sandbox
 from sandbox.changes.asking import Person
 from sandbox.errors import HostUnavailable, NotFound, SandboxError
-from sandbox.host.outcome import Denial, Outcome
+from sandbox.host.outcome import Denial
 from sandbox.result import CallResult
 from sandbox.server.clients import Caller
 from sandbox.server.tools import Listed
@@ -64,7 +64,7 @@ async def call_tool(
     *,
     version: str,
     caller: Caller,
-    heard: Callable[[Outcome], Awaitable[None]],
+    heard: Callable[[CallResult], Awaitable[None]],
     person: Person | None = None,
 ) -> Shown:
     """Call a tool and show what became of it; `heard` is told first, `person` is asked where a rule says so.
@@ -88,7 +88,7 @@ async def call_tool(
         return failed(HostUnavailable(told).to_json(), structured=structured)
     except SandboxError as error:
         return failed(error.to_json(), structured=structured)
-    await heard(called.outcome)
+    await heard(called)
     return shown(called, listed.tool, structured_errors=structured)
 
 

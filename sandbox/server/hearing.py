@@ -28,6 +28,7 @@ from mcp import MCPDeprecationWarning
 
 from sandbox.host.outcome import Outcome
 from sandbox.host.output import May
+from sandbox.result import CallResult
 from sandbox.server.clients import Client, Context
 
 LEVELS: tuple[t.LoggingLevel, ...] = get_args(t.LoggingLevel)
@@ -130,18 +131,17 @@ class Lines:
 
 
 async def tell(
-    log: Log, least: t.LoggingLevel | None, tool: str, component: str, outcome: Outcome, lines: Lines | None = None
+    log: Log, least: t.LoggingLevel | None, tool: str, component: str, called: CallResult, lines: Lines | None = None
 ) -> None:
     """Write to the client's log what a call left behind, from the level `least` on: its denials and the guest's lines.
 
     Of the guest's lines those that `lines` has not told.
     """
+    outcome = called.outcome
     if least is None or not (outcome.denials or outcome.stderr):
         return
     told, count = (0, 0) if lines is None else (lines.characters, lines.count)
-    rest = outcome.stderr[told:]
-    rest = rest if lines is None else lines.as_may_be(rest) or rest
-    left = rest.splitlines()[: MAX_LINES - count]
+    left = called.said(told, MAX_LINES * MAX_LINE).splitlines()[: MAX_LINES - count]
     for level, data in (*_denials(outcome, tool), *(_line(line, tool) for line in left)):
         if LEVELS.index(level) >= LEVELS.index(least):
             await log(level, data, component)

@@ -33,9 +33,9 @@ from sandbox.admission.words import Method
 from sandbox.api import Sandbox
 from sandbox.changes.asking import Person
 from sandbox.errors import NotAdmitted
-from sandbox.host.outcome import Outcome
 from sandbox.host.output import hearing
 from sandbox.policy.grants import Lifetime
+from sandbox.result import CallResult
 from sandbox.server.announcing import Announcer
 from sandbox.server.calls import Shown, call_tool, unknown_tool
 from sandbox.server.clients import Caller, Client, Clients, Context, principal_of
@@ -231,10 +231,10 @@ class SandboxServer(Server[Any]):
             if (least := least_of(last, client)) is not None:
                 await tell_line(log_of(last), least, listed.tool.name, component, line)
 
-        async def heard(outcome: Outcome) -> None:
+        async def heard(called: CallResult) -> None:
             await lines.said()
             last = ctx if answers is None else answers()
-            await tell(log_of(last), least_of(last, client), listed.tool.name, component, outcome, lines)
+            await tell(log_of(last), least_of(last, client), listed.tool.name, component, called, lines)
 
         lines = Lines(say)
         try:
