@@ -3,8 +3,8 @@
 Decides nothing of what may follow what: that is `sandbox.admission.approval`. A change is made of the row as it is, checked and
 kept in one step, so of ten processes that take one approval exactly one does.
 
-Rules: what can still give something is sealed, as grants are; how much may be pending is bounded, of a subject and in all; of
-what is closed the last ones are kept, without their arguments.
+Rules: what can still give something is sealed, as grants are; how much may be pending is bounded, of a subject, of a tenant and
+in all, and who is refused learns of nobody else's; of what is closed the last ones are kept, without their arguments.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from sandbox.admission.approval import Approval, ApprovalError, Bound, State, Ye
 from sandbox.errors import Code, HostUnavailable, NotFound
 from sandbox.state.tables import Tables
 
-MAX_PENDING, MAX_OF_SUBJECT = 256, 16
-"""How many may be pending at a time, in all and of one subject: each wants a person's time."""
+MAX_PENDING, MAX_OF_TENANT, MAX_OF_SUBJECT = 256, 128, 16
+"""How many may be pending at a time, in all, of one tenant (or of all who have none), and of one subject of it: each wants a
+person's time."""
 MAX_CLOSED = 1_000
 """How many that are closed, or whose time is over, are remembered."""
 
@@ -28,7 +29,10 @@ _OPEN = (State.PENDING, State.APPROVED)
 _PUT = "INSERT OR REPLACE INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _PENDING = "SELECT * FROM approvals WHERE state = 'pending' AND key = ?"
 _LATEST = "SELECT * FROM approvals WHERE key = ? ORDER BY requested_at DESC, id LIMIT 1"
-_COUNT = "SELECT count(*), coalesce(sum(subject = ?), 0) FROM approvals WHERE state = 'pending'"
+_COUNT = """
+SELECT count(*), coalesce(sum(ours), 0), coalesce(sum(ours AND subject = ?2), 0)
+FROM (SELECT subject, json_extract(body, '$.bound.tenant') IS ?1 AS ours FROM approvals WHERE state = 'pending')
+"""
 _DUE = "SELECT * FROM approvals WHERE state = 'pending' AND expires_at <= ?"
 _LISTED = "SELECT * FROM approvals WHERE (?1 IS NULL OR state = ?1) ORDER BY requested_at, id"
 _FORGET = """
@@ -52,10 +56,7 @@ class StoredApprovals:
         with self._tables.changing(wanted.requested_at) as db:
             if rows := db.execute(_PENDING, (wanted.bound.key,)).fetchall():
                 return approval_of(rows[0])
-            pending, of_subject = db.execute(_COUNT, (wanted.bound.subject,)).fetchone()
-            if pending >= MAX_PENDING or of_subject >= MAX_OF_SUBJECT:
-                told = f"{of_subject} approvals of `{wanted.bound.subject}` are pending, {pending} in all, and no more are kept"
-                raise ApprovalError(told, help="`sandbox approvals list` shows them", code=Code.ACCESS_DENIED)
+            _refuse_too_many(db, wanted.bound)
             db.execute(_PUT, _row(wanted))
             db.execute(_FORGET, (wanted.requested_at, MAX_CLOSED))
             before_commit(wanted)
@@ -101,11 +102,29 @@ class StoredApprovals:
         return tuple(map(approval_of, rows))
 
 
+def _refuse_too_many(db: sqlite3.Connection, bound: Bound) -> None:
+    """Raise ApprovalError where no place is left; how many are pending of others is not told."""
+    in_all, of_tenant, of_subject = db.execute(_COUNT, (bound.tenant, bound.subject)).fetchone()
+    if of_subject >= MAX_OF_SUBJECT:
+        told = f"{of_subject} approvals of `{bound.subject}` are pending, and no more are kept"
+    elif of_tenant >= MAX_OF_TENANT or in_all >= MAX_PENDING:
+        told = "too many approvals are pending, and no more are kept"
+    else:
+        return
+    help_ = "one that is answered makes room; `sandbox approvals list` shows them"
+    raise ApprovalError(told, help=help_, code=Code.ACCESS_DENIED)
+
+
 def _row(approval: Approval) -> tuple[Any, ...]:
     told = asdict(approval)
-    sealed, state = told.pop("sealed"), approval.state.value
-    times = (approval.requested_at, approval.expires_at)
-    return (approval.id, approval.bound.key, state, approval.bound.subject, *times, json.dumps(told), sealed)
+    sealed = told.pop("sealed")
+    return (*_said_apart(approval), json.dumps(told), sealed)
+
+
+def _said_apart(approval: Approval) -> tuple[Any, ...]:
+    """What is said in columns of its own, beside the body."""
+    bound = approval.bound
+    return (approval.id, bound.key, approval.state.value, bound.subject, approval.requested_at, approval.expires_at)
 
 
 def approval_of(row: sqlite3.Row) -> Approval:
@@ -118,7 +137,7 @@ def approval_of(row: sqlite3.Row) -> Approval:
         approval = Approval(**{**told, "state": State(told["state"])}, sealed=row["sealed"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise HostUnavailable(f"the stored approval `{row['id']}` is none: {error}") from error
-    if _row(approval)[:6] != tuple(row)[:6]:
+    if _said_apart(approval) != tuple(row)[:6]:
         raise HostUnavailable(f"the stored approval `{row['id']}` says two things")
     return approval
 

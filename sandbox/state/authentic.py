@@ -37,10 +37,14 @@ SEALED = {
     "stops": "SELECT * FROM stops ORDER BY scope",
     "budgets": "SELECT * FROM budgets ORDER BY whose",
     "workflows": "SELECT * FROM workflows ORDER BY name",
-    "approvals": "SELECT * FROM approvals WHERE state IN ('pending', 'approved') ORDER BY id",
+    "approvals": """
+SELECT id, key, state, subject, requested_at, expires_at, body, sealed IS NULL FROM approvals
+WHERE state IN ('pending', 'approved') ORDER BY id
+""",
 }
 """What is sealed, of long texts their digests. Grants that have ended and approvals that are closed give nothing: they may be
-read and are not relied on."""
+read and are not relied on. Of an approval's arguments it is sealed that they are there, and their digest with the rest: what
+they are closed with (`sandbox.state.hidden`) shows by itself whether they are those."""
 
 _LATER = ("approvals",)
 """Tables that came after the second form of the codes: in a store that was sealed before they have no code, and are empty."""

@@ -13,7 +13,7 @@ import pytest
 from sandbox.admission.approval import Approval, ApprovalError, Approver, State, allowed, denied, used
 from sandbox.errors import Code, HostUnavailable, NotFound
 from sandbox.state import Store, approvals
-from sandbox.state.authentic import StoreChangedError
+from sandbox.state.authentic import SEALED, StoreChangedError
 from sandbox.state.hidden import Hidden
 from tests.admission.test_approval import BOUND
 from tests.state.places import Place, forked
@@ -25,6 +25,10 @@ ANN = Approver("ann")
 def made(number: int = 0, subject: str = "agent", at: float = NOW) -> Approval:
     bound = replace(BOUND, subject=subject, arguments_digest=f"{number:064}")
     return Approval(f"a-{number:032x}", bound, "why", "r", None, 2, at, at + 60, sealed="hidden")
+
+
+def of_tenant(approval: Approval, tenant: str | None) -> Approval:
+    return replace(approval, bound=replace(approval.bound, tenant=tenant))
 
 
 def asked(state: Store, approval: Approval) -> Approval:
@@ -63,6 +67,23 @@ def test_how_much_is_pending_is_bounded_of_a_subject_and_in_all(state: Store, mo
             asked(state, made(2, "other"))
     change(state, made(0), denied, who=ANN, now=NOW)
     assert asked(state, made(9)).state is State.PENDING, "one that is answered makes room"
+
+
+def test_one_tenants_requests_take_no_place_of_anothers_and_tell_nothing_of_them(
+    state: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ADM-09: of a subject and a tenant, so that the same name elsewhere is somebody else; no tenant fills all places."""
+    monkeypatch.setattr(approvals, "MAX_OF_SUBJECT", 2)
+    monkeypatch.setattr(approvals, "MAX_OF_TENANT", 3)
+    for number, subject in enumerate(("bob", "bob", "ann")):
+        asked(state, of_tenant(made(number, subject), "red"))
+    with pytest.raises(ApprovalError, match="2 approvals of `bob` are pending, and no more"):
+        asked(state, of_tenant(made(9, "bob"), "red"))
+    with pytest.raises(ApprovalError) as full:
+        asked(state, of_tenant(made(9, "joe"), "red"))
+    assert full.value.message == "too many approvals are pending, and no more are kept"
+    for number, tenant in enumerate((None, "blue"), 20):
+        assert asked(state, of_tenant(made(number, "bob"), tenant)).state is State.PENDING
 
 
 def test_the_same_is_asked_once_however_often_it_is_asked_for(state: Store, place: Place) -> None:
@@ -143,8 +164,19 @@ FORGED = {
     "its state": "UPDATE approvals SET state = 'approved', body = replace(body, '\"pending\"', '\"approved\"')",
     "whose it is": "UPDATE approvals SET subject = 'mallory', body = replace(body, '\"agent\"', '\"mallory\"')",
     "its time": "UPDATE approvals SET expires_at = 9e9",
+    "its arguments, as though it were closed": "UPDATE approvals SET sealed = NULL",
     "a new one": "INSERT INTO approvals SELECT 'a-x', key, 'approved', subject, requested_at, 9e9, body, NULL FROM approvals",
 }
+
+
+def test_a_change_costs_the_same_however_long_the_arguments_are_that_wait(state: Store, place: Place) -> None:
+    """ADM-09: what is sealed at every change holds no arguments, as they lie closed in their rows."""
+    asked(state, replace(made(), sealed="c" * 80_000))
+    assert state.approval(made().id).sealed == "c" * 80_000
+    db = place.open("another")._tables.current()
+    rows = [tuple(row) for row in db.execute(SEALED["approvals"])]
+    assert [row[0] for row in rows] == [made().id]
+    assert len(repr(rows)) < 2_000
 
 
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED.keys())
