@@ -6,11 +6,13 @@ import http.server
 import shutil
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from tests.components.served import Served, own_policy, served
+from tests.components.tls_guest import APPLICATION_DATA, HANDSHAKE, Wire, lay_modules, records, tls_server
 from tests.support.components import python_component, web_component
 from tests.support.redis_server import redis_server
 
@@ -284,6 +286,53 @@ def test_a_socket_that_does_not_block_is_polled(large: Served, redis_port: int) 
     )
     said = large.gives("python__evaluate", code=NOT_BLOCKING.format(port=redis_port))
     assert said == "True\n1 6 1 b'+PONG\\r\\n'\nnothing more\nb'' True\n"
+
+
+TLS = """
+import sys
+sys.dont_write_bytecode = True
+sys.path.append({modules!r})
+import socket
+from tlslite.checker import Checker
+from tlslite.handshakesettings import HandshakeSettings
+from tlslite.tlsconnection import TLSConnection
+settings = HandshakeSettings()
+settings.minVersion, settings.keyShares, settings.cipherNames = (3, 4), ["x25519"], ["chacha20-poly1305"]
+with socket.create_connection(("127.0.0.1", {port}), timeout=20) as connection:
+    tls = TLSConnection(connection)
+    tls.handshakeClientCert(serverName="localhost", settings=settings, checker=Checker(x509Fingerprint={fingerprint!r}))
+    tls.write(b"canary-of-the-guest")
+    print(tls.getVersionName(), tls.read(max=100))
+"""
+"""Not AES, which warns of an old name after a look at its caller's source: the component has no sources."""
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[Wire]:
+    """A TLS server on loopback."""
+    with tls_server() as wire:
+        yield wire
+
+
+def test_python_brings_its_own_tls_and_the_host_carries_ciphertext(large: Served, wire: Wire, tmp_path: Path) -> None:
+    """A pure-Python TLS 1.3 in a mounted folder speaks with `ssl` through a granted port, whose certificate it sees itself."""
+    lay_modules(tmp_path)
+    code = TLS.format(modules=str(tmp_path), port=wire.port, fingerprint=wire.fingerprint)
+    assert large.fails("python__evaluate", code=code)["code"] == "filesystem_access_denied"
+    large.terminal("permission", "grant", "python", "storage", f"fs://{tmp_path}/**", "--access", "read")
+    refused = large.fails("python__evaluate", code=code)
+    assert (refused["code"], refused["tried"]["port"], wire.received) == ("network_access_denied", wire.port, b"")
+    large.granted_as_told(refused)
+    assert large.gives("python__evaluate", code=code) == "TLS 1.3 b'tseug-eht-fo-yranac'\n"
+    assert wire.heard == [b"canary-of-the-guest"]
+    for data in (bytes(wire.received), bytes(wire.sent)):
+        assert b"canary" not in data
+        assert b"yranac" not in data
+        kinds = [kind for kind, _ in records(data)]
+        assert (kinds[0], kinds[-1]) == (HANDSHAKE, APPLICATION_DATA)
+    other = large.fails("python__evaluate", code=TLS.format(modules=str(tmp_path), port=9, fingerprint=""))
+    assert (other["code"], other["tried"]["port"]) == ("network_access_denied", 9)
+    assert other["grant"] == {"cidr": "127.0.0.1/32", "ports": [9], "protocols": ["tcp"]}
 
 
 @pytest.mark.parametrize(
