@@ -6,7 +6,8 @@ Rules: what of its arguments is JSON is what conditions see, and the record. A l
 (NaN, a nesting without end) is refused. Anything else is not there: in a condition that is "cannot tell", and where content rules
 look at arguments it does not pass. The values that are decided about are copies: a function that changes its arguments changes
 no decision. A field of `resource` that an argument does not fill in, or that holds `/`, `:` or `*`, is refused: it would name
-another resource. When a call of a coroutine or a generator is over: `sandbox.guarding.ends`.
+another resource. A method that needs an approval is refused: nothing says which object it is called on.
+When a call of a coroutine or a generator is over: `sandbox.guarding.ends`.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ def guard(
         signature = inspect.signature(function)
         takes_account = "account" in signature.parameters
         named = action or function.__name__
+        first = next(iter(signature.parameters), "")
+        receiver = first if first in _RECEIVERS else ""
 
         def requested(*args: Any, **kwargs: Any) -> CallRequest:
             given = {**kwargs, "account": None} if takes_account else kwargs
@@ -75,12 +78,19 @@ def guard(
                 raise procedure.refused(plain, error.decision, error.code) from None
             return replace(plain, arguments_digest=digest, resource=about, arguments=seen, left_out=left_out)
 
+        def nameless(request: CallRequest) -> str:
+            """The parameter for the object that a method is called on, where the request does not say which."""
+            return "" if receiver in request.arguments else receiver
+
         async def answered(args: Any, kwargs: Mapping[str, Any]) -> None:
-            await procedure.answered(requested(*args, **kwargs), wait)
+            request = requested(*args, **kwargs)
+            if not nameless(request):
+                await procedure.answered(request, wait)
 
         @contextmanager
         def admitted(args: Any, kwargs: Mapping[str, Any]) -> Iterator[Any]:
-            with procedure.running(requested(*args, **kwargs), estimate) as account:
+            request = requested(*args, **kwargs)
+            with procedure.running(request, estimate, receiver=nameless(request)) as account:
                 yield {**kwargs, "account": account} if takes_account else kwargs
 
         guarded = settled_at_its_end(function, admitted)

@@ -11,7 +11,8 @@
     9. record    the end
 
 Rules: what is refused is recorded and raised (`NotAdmitted`), and reserves nothing; an error on the way to the application's code
-is a refusal. Which obligations the application meets, it tells its authorizer (`handles`).
+is a refusal. Nobody is asked about a method, whose object (`receiver`) no argument names: a yes would be of any object.
+Which obligations the application meets, it tells its authorizer (`handles`).
 """
 
 from __future__ import annotations
@@ -93,9 +94,9 @@ class Guard:
         return self.authorizer.evaluate(request, usage, now)
 
     @contextmanager
-    def running(self, request: CallRequest, estimate: Amounts = A_TOOL_CALL) -> Iterator[Account]:
+    def running(self, request: CallRequest, estimate: Amounts = A_TOOL_CALL, *, receiver: str = "") -> Iterator[Account]:
         """Run the block if the request is admitted, and settle it. Raises NotAdmitted, HostUnavailable."""
-        account, began = self._admitted(request, estimate), time.monotonic()
+        account, began = self._admitted(request, estimate, receiver), time.monotonic()
         try:
             yield account
         except BaseException as error:
@@ -104,9 +105,9 @@ class Guard:
             raise
         self._end(account, began, None)
 
-    def _admitted(self, request: CallRequest, estimate: Amounts) -> Account:
+    def _admitted(self, request: CallRequest, estimate: Amounts, receiver: str) -> Account:
         decision = self.decide(request)
-        approval = self._standing(request, decision)
+        approval = self._standing(request, decision, receiver)
         if approval is None and not decision.allowed:
             raise self.refused(request, decision)
         reserved = None if self.budgets is None else self.budgets.reserve(request, self.clock(), estimate)
@@ -132,10 +133,12 @@ class Guard:
         if self.approvals is not None and decision.effect is Ruling.REQUIRE_APPROVAL:
             await self.approvals.wait(self.approvals.request(request, decision).id, seconds)
 
-    def _standing(self, request: CallRequest, decision: Decision) -> Approval | None:
+    def _standing(self, request: CallRequest, decision: Decision, receiver: str) -> Approval | None:
         """The approval of a request that needs one; None where it needs none. Raises ApprovalPending, NotAdmitted."""
         if self.approvals is None or decision.effect is not Ruling.REQUIRE_APPROVAL:
             return None
+        if receiver:
+            raise self._nameless(request, decision, receiver)
         approval = self.approvals.standing(request, decision)
         if approval is None:
             raise self._pending(request, decision)
@@ -154,6 +157,14 @@ class Guard:
             error = self.approvals.refusal(self.approvals.request(request, decision))
         except NotAdmitted as refused:
             error = refused
+        self._record(EventType.ACCESS_DENIED, request, decision=decision, code=error.code.value)
+        return error
+
+    def _nameless(self, request: CallRequest, decision: Decision, receiver: str) -> NotAdmitted:
+        """The error of a method that needs an approval; it is on record by now."""
+        told = f"a person cannot be asked about a method: nothing says which object its `{receiver}` is ({decision.reason})"
+        help_ = f"guard a function without `{receiver}`, one that is given the object's name"
+        error = NotAdmitted(told, code=Code.APPROVAL_REQUIRED, help=help_, rules=decision.rules)
         self._record(EventType.ACCESS_DENIED, request, decision=decision, code=error.code.value)
         return error
 

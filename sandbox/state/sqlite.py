@@ -17,7 +17,7 @@ from sandbox.state.authentic import Authentic, Mark
 from sandbox.state.schema import connect, transaction
 from sandbox.state.sealed_tables import SealedTables
 from sandbox.state.store import Store
-from sandbox.state.tables import raised, writing
+from sandbox.state.tables import in_words, raised, writing
 
 
 class SqliteTables(SealedTables):
@@ -57,7 +57,7 @@ class SqliteTables(SealedTables):
                 db.execute("COMMIT")
             self._trusted = seen
         except sqlite3.Error as error:
-            raise HostUnavailable(f"the store cannot be read: {error}") from error
+            raise HostUnavailable(f"the store cannot be read: {in_words(error)}") from error
         return db
 
     @contextmanager

@@ -108,11 +108,18 @@ def writing() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise HostUnavailable(f"the store cannot be written: {error}") from error
+        raise HostUnavailable(f"the store cannot be written: {in_words(error)}") from error
+
+
+def in_words(error: sqlite3.Error) -> str:
+    """An error of SQLite's; that of its check for threads in the words of who uses a store."""
+    if isinstance(error, sqlite3.ProgrammingError) and "same thread" in str(error):
+        return "it is used in the thread that opened it, and this is another one"
+    return str(error)
 
 
 def _read(db: sqlite3.Connection, query: str, values: Any) -> list[sqlite3.Row]:
     try:
         return db.execute(query, values).fetchall()
     except sqlite3.Error as error:
-        raise HostUnavailable(f"the store cannot be read: {error}") from error
+        raise HostUnavailable(f"the store cannot be read: {in_words(error)}") from error
