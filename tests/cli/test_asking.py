@@ -8,6 +8,7 @@ import pty
 import select
 import subprocess
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -42,11 +43,11 @@ def words(folder: Path, path: str = "/w/a.txt") -> list[str]:
     return ["tool", "call", str(files_component()), "--policy", str(policy), "read", f"path={path}"]
 
 
-def at_a_terminal(folder: Path, typed: str, before: str = "") -> tuple[str, str, int]:
+def at_a_terminal(folder: Path, typed: str, before: str = "", called: Sequence[str] = ()) -> tuple[str, str, int]:
     """What the terminal showed, what came out, and the exit status; `typed` is the answer, `before` came before the question."""
     ours, theirs = pty.openpty()
     os.write(ours, before.encode())
-    command = [program(), *words(folder), "--home", str(folder / "home")]
+    command = [program(), *(called or words(folder)), "--home", str(folder / "home")]
     process = subprocess.Popen(command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, start_new_session=True)
     os.close(theirs)
     shown, answered, until = "", False, time.monotonic() + SECONDS
@@ -128,7 +129,7 @@ def shown_until(ours: int, word: str) -> str:
 
 
 def test_a_server_asks_in_its_own_terminal_where_a_client_cannot_ask(folder: Path) -> None:
-    """The clients declare no dialogue; a call waits meanwhile."""
+    """The clients declare no dialogue; a call waits meanwhile. Who calls through it from a terminal is such a client too."""
     _, _, component, *policy, _, _ = words(folder)
     ours, theirs = pty.openpty()
     command = [program(), "serve", component, *policy, "--home", str(folder / "home"), "--port", "0"]
@@ -146,6 +147,12 @@ def test_a_server_asks_in_its_own_terminal_where_a_client_cannot_ask(folder: Pat
                 assert not answer.done()
                 os.write(ours, typed.encode())
                 assert text in answer.result(SECONDS)
+            called = client.submit(at_a_terminal, folder, "o\n", called=("tool", "call", "files__read", "path=/w/a.txt"))
+            shown_until(ours, "no answer is a no")
+            os.write(ours, b"o\n")
+            beside, out, status = called.result(SECONDS)
+            assert (out, status) == ('"alpha"\n', 0)
+            assert "wants to read" not in beside
         finally:
             process.terminate()
             process.wait(SECONDS)
