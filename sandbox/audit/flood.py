@@ -45,6 +45,8 @@ class Flood:
     """What one process has refused and not recorded one by one."""
 
     pending: int = 0
+    keep_s: float | None = None
+    """The longest that a rule wants one of them kept."""
     _since: float = 0.0
     _of: dict[tuple[str | None, str | None], _Allowance] = field(default_factory=dict)
     _counted: Counter[tuple[str | None, ...]] = field(default_factory=Counter)
@@ -60,6 +62,7 @@ class Flood:
         if not self.pending:
             self._since = now
         self.pending += 1
+        self.keep_s = max(self.keep_s or 0.0, event.keep_s or 0.0) or None
         key = (*who, event.type.value, event.code, event.tool)
         self._counted[key if key in self._counted or len(self._counted) < _SHOWN else (None,) * len(key)] += 1
         return False
@@ -75,5 +78,5 @@ class Flood:
 
     def said(self) -> None:
         """The summary is on record."""
-        self.pending = 0
+        self.pending, self.keep_s = 0, None
         self._counted.clear()

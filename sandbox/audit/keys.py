@@ -20,6 +20,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import HostUnavailable
@@ -39,11 +40,13 @@ def _no_key() -> bytes:
 class Keys:
     """`marks` tells what this program wrote from what others did; `lines` gives the key of closed lines.
 
-    Without a `marks` nothing is marked; `lines` raises HostUnavailable where there is no key.
+    Without a `marks` nothing is marked; `lines` raises HostUnavailable where there is no key. `note` is a file outside of the
+    record's folder in which is noted how far it has come; without one an old copy that is put back is not found.
     """
 
     marks: bytes | None = None
     lines: Callable[[], bytes] = _no_key
+    note: Path | None = None
 
     def mark(self, use: str, text: str) -> str:
         """The mark on a text; empty without a key."""

@@ -32,18 +32,20 @@ from sandbox.audit.flood import Flood
 from sandbox.audit.folder import private_file, private_folder
 from sandbox.audit.head import SUFFIX, Head, Tail, is_marked
 from sandbox.audit.keys import NO_KEYS, Keys
+from sandbox.audit.noted import Noted, note, noted
 from sandbox.audit.record import GENESIS, Event, EventType, Link, body, digest_of_line, rfc3339, spell
 from sandbox.audit.segments import remove_old, seal_day
 from sandbox.audit.tally import Tally
-from sandbox.audit.terms import Terms, left_out
+from sandbox.audit.terms import Terms, shortened
 from sandbox.errors import HostUnavailable
 from sandbox.redaction.redact import Redactor
 
 _LOG = logging.getLogger(__name__)
 LOCK_WITHIN_S = 2.0
+NOTED_S = 1.0
+"""How far what is noted outside of the folder may be behind."""
 ROOM = 1 << 20
 """Bytes that are free where the record can go on for a while."""
-_EMPTY: dict[str, Any] = {"arguments": None, "stdout": "", "stderr": "", "address": None, "user_agent": None}
 
 
 class AuditLog:
@@ -63,8 +65,10 @@ class AuditLog:
         self._head_file: int | None = private_file(self.folder / "head")
         self._head_stat = os.fstat(self._head_file)
         self._file: tuple[str, int] | None = None
-        self._last: tuple[bytes, Head] = (b"", Head())
-        """The head as this process wrote it last: it need not be read again where nobody else wrote."""
+        self._last: tuple[bytes, Head] = (b"\xff", Head())
+        """The head as this process wrote it last: it need not be read again where nobody else wrote. At first it is none that can
+        be read: an emptied one is not ours."""
+        self._note_at = 0.0
         if keys.marks is None and is_marked(os.pread(self._head_file, 4096, 0)):
             self.close()
             raise HostUnavailable(
@@ -114,11 +118,11 @@ class AuditLog:
             raise HostUnavailable("the record's disk is full")
 
     def _say_flood(self) -> None:
-        told = self._flood.summary()
+        told, keep_s = self._flood.summary(), self._flood.keep_s
         since = rfc3339(told.pop("since"))
         reason = f"{told['refusals']} more calls were refused since {since}"
         # No decision about one call: `replay` does not ask it again.
-        event = Event(EventType.ACCESS_DENIED, os.urandom(16).hex(), reason=reason, detail={"flood": told})
+        event = Event(EventType.ACCESS_DENIED, os.urandom(16).hex(), reason=reason, detail={"flood": told}, keep_s=keep_s)
         self._append(event, Redactor(), counted=False)
         self._flood.said()
 
@@ -126,8 +130,8 @@ class AuditLog:
         if self._head_file is None:
             raise HostUnavailable("the record is closed")
         now, terms, began = self._clock(), self._terms, time.monotonic()
-        if terms.level is not LogLevel.DETAILED and (drop := left_out(terms.level, event.level)):
-            event = replace(event, **{name: _EMPTY[name] for name in drop})
+        if terms.level is not LogLevel.DETAILED:
+            event = shortened(event, terms.level)
         record = body(event, now=now, source=self._source, redactor=redactor)
         keep = 0 if event.keep_s is None else int(now + event.keep_s) + 1
         with _Locked(self._head_file):
@@ -148,6 +152,12 @@ class AuditLog:
                 self._say_flood()
             except HostUnavailable as error:
                 _LOG.error("what was refused last is not on record: %s", error)
+        if self._last[1].seq and self._head_file is not None:
+            try:
+                with _Locked(self._head_file):
+                    self._note()
+            except HostUnavailable as error:
+                _LOG.error("the end of the record is not noted: %s", error)
         for descriptor in (self._head_file, self._file[1] if self._file else None):
             if descriptor is not None:
                 os.close(descriptor)
@@ -165,17 +175,26 @@ class AuditLog:
         text = os.pread(head_file, 4096, 0)
         ours = self._last[1] if text == self._last[0] else Head.from_bytes(text, self._keys)
         told = ours or Head(file=self._newest())
+        reached = told if text == self._last[0] else self._reached(told)
         newest = max(told.file, _day(now))
         if newest != told.file and not (self.folder / newest).exists():
             newest = told.file
         size = self._open(newest)[1] if newest else 0
-        if (newest, size) == (told.file, told.size) or (newest != told.file and size == 0):
+        if reached is told and ((newest, size) == (told.file, told.size) or (newest != told.file and size == 0)):
             return told
-        tail = Tail.read(self._open(newest)[0], newest, self._keys)
+        tail = Tail.read(self._open(newest)[0], newest, self._keys) if newest else Tail(Head(), "")
         if ours is None and self._keys.marks is not None:
             # Without the mark nobody knows what was there: the next line is chained to nothing, for ever.
             tail = Tail(replace(tail.head, digest=GENESIS), "")
-        return self._repaired(head_file, told, tail, size, now)
+        # Where the lines are there, the head alone is behind: a writer died before it.
+        return self._repaired(head_file, told if tail.head.seq >= reached.seq else reached, tail, size, now)
+
+    def _reached(self, told: Head) -> Head:
+        """The head, or the end that was there once, where the head is behind it: somebody has put back an old copy."""
+        last = self._last[1]
+        outside = noted(self._keys) if not last.seq or time.monotonic() > self._note_at else Noted()
+        seq, digest = max((last.seq, last.digest), (outside.seq, outside.digest))
+        return told if seq <= told.seq else replace(told, seq=seq, digest=digest)
 
     def _repaired(self, head_file: int, told: Head, tail: Tail, size: int, now: float) -> Head:
         if tail.prev == told.digest and tail.head.seq == told.seq + 1 and tail.head.size == size:
@@ -213,7 +232,13 @@ class AuditLog:
         os.pwrite(head_file, self._last[0], 0)
         if sync:
             os.fsync(descriptor)
+        if sync or time.monotonic() > self._note_at:
+            self._note()
         return new
+
+    def _note(self) -> None:
+        note(self._keys, seq=self._last[1].seq, digest=self._last[1].digest)
+        self._note_at = time.monotonic() + NOTED_S
 
     def _line(self, record: dict[str, Any], link: Link) -> bytes:
         line = spell(record, link)

@@ -2,7 +2,8 @@
 
 Decides what a seal says (a day's file, its first and last record, the digests before it and at its end) and that a day which is
 gone was removed by this program: the journal `seals` holds one line for each, chained and marked with the host's key, and nothing
-is ever taken out of it. Who seals and when is `sandbox.audit.log`; whether days and seals fit is `sandbox.audit.verify`.
+is ever taken out of it: its last line is noted elsewhere. Who seals and when is `sandbox.audit.log`; whether days and seals fit
+is `sandbox.audit.verify`.
 
 Rules: a removal is on the disk here before the day's file is gone; a line that a killed writer left half is cut.
 """
@@ -19,6 +20,7 @@ from typing import Any
 from sandbox.audit.folder import private_file
 from sandbox.audit.head import Head, line_end
 from sandbox.audit.keys import Keys
+from sandbox.audit.noted import Noted, note, noted
 from sandbox.audit.record import GENESIS, digest_of_line, rfc3339
 
 JOURNAL = "seals"
@@ -49,6 +51,7 @@ class Journal:
     removed: set[str] = field(default_factory=set)
     wrong: int = 0
     digest: str = GENESIS
+    digests: set[str] = field(default_factory=lambda: {GENESIS})
 
     @classmethod
     def read(cls, folder: Path, keys: Keys) -> Journal:
@@ -79,7 +82,12 @@ class Journal:
         except (ValueError, TypeError, KeyError, AttributeError):
             return False
         self.digest = digest_of_line(line)
+        self.digests.add(self.digest)
         return True
+
+    def reaches(self, noted: Noted) -> bool:
+        """Whether the line that was noted last is there: else lines are missing at the end."""
+        return noted.seals in self.digests
 
     def add(self, folder: Path, keys: Keys, said: Mapping[str, Any], *, now: float) -> None:
         """Write one line, on the disk when this returns; raises OSError. The caller holds the record's lock."""
@@ -95,7 +103,9 @@ class Journal:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        self._take(line, keys)
+        whole = self.reaches(noted(keys))
+        if self._take(line, keys) and whole:
+            note(keys, seals=self.digest)
 
 
 def seal_of(descriptor: int, head: Head) -> Seal | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from sandbox.audit.folder import private_file
 from sandbox.audit.head import NAME, SUFFIX, Head, Tail
 from sandbox.audit.keys import Keys
+from sandbox.audit.noted import noted
 from sandbox.audit.seals import Journal, Seal, seal_of
 
 _DAY_S = 86_400.0
@@ -27,9 +28,9 @@ def seal_day(folder: Path, keys: Keys, descriptor: int, head: Head, now: float) 
 
 def remove_old(folder: Path, keys: Keys, current: str, retention_s: float, now: float) -> None:
     """Remove the days before `current` that were kept long enough. Nothing goes by a journal that somebody else has touched."""
-    journal = Journal.read(folder, keys)
+    journal, reached = Journal.read(folder, keys), noted(keys)
     for name in sorted(path.name for path in folder.glob(f"*{SUFFIX}") if NAME.fullmatch(path.name) and path.name < current):
-        if journal.wrong:
+        if journal.wrong or not journal.reaches(reached):
             return
         if _end_of(name) + retention_s > now:
             continue

@@ -6,11 +6,14 @@ its calls; without one everything is said, in the clear, and nothing is removed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sandbox.admission.decision import NO_CONSTRAINTS, Decision
+from sandbox.admission.looking_back.asked import ASKED
 from sandbox.admission.words import LogLevel
+from sandbox.audit.record import Event
 
 if TYPE_CHECKING:
     from sandbox.admission.authorizer import Authorizer
@@ -41,12 +44,19 @@ def wanted_of(decision: Decision) -> dict[str, Any]:
     return {} if constraints is NO_CONSTRAINTS else {"keep_s": constraints.retention_s, "level": constraints.log_level}
 
 
-def left_out(level: LogLevel, asked: str | None) -> frozenset[str]:
-    """The fields that are not recorded at this level; a rule that asks for more detail gets it, for less does not."""
-    most = level if asked is None else max(level, LogLevel(asked), key=_LEVELS.index)
-    return _LEFT_OUT[most]
+def shortened(event: Event, level: LogLevel) -> Event:
+    """The event without what is not recorded at this level; a rule that asks for more detail gets it, for less does not."""
+    most = level if event.level is None else max(level, LogLevel(event.level), key=_LEVELS.index)
+    left_out: dict[str, Any] = {name: _EMPTY[name] for name in _LEFT_OUT[most]}
+    asked = event.detail.get(ASKED)
+    if "address" in left_out and isinstance(asked, Mapping) and "metadata" in asked:
+        # What a request is asked again with says the same words once more.
+        asked = {**asked, "metadata": {key: each for key, each in asked["metadata"].items() if key not in left_out}}
+        left_out["detail"] = {**event.detail, ASKED: asked}
+    return replace(event, **left_out) if left_out else event
 
 
+_EMPTY: dict[str, Any] = {"arguments": None, "stdout": "", "stderr": "", "address": None, "user_agent": None}
 _PRINTED = frozenset({"stdout", "stderr"})
 _LEFT_OUT = {
     LogLevel.DETAILED: frozenset[str](),

@@ -21,6 +21,7 @@ from typing import Any
 
 from sandbox.audit.head import SUFFIX, Head
 from sandbox.audit.keys import NO_KEYS, Keys
+from sandbox.audit.noted import Noted, noted
 from sandbox.audit.record import GENESIS, digest_of_line
 from sandbox.audit.seals import JOURNAL, Journal
 from sandbox.errors import HostUnavailable
@@ -81,7 +82,7 @@ class _Line:
 
 def verify(folder: Path, keys: Keys = NO_KEYS) -> Verified:
     """Check the chain in `folder` up to its end at this moment, while others may go on writing."""
-    head, sizes, journal, touched = _snapshot(folder, keys)
+    head, sizes, journal, touched, reached = _snapshot(folder, keys)
     last = _Line("", 0, b"", 0, "")
     digest, count, removed = GENESIS, 0, 0
 
@@ -107,6 +108,13 @@ def verify(folder: Path, keys: Keys = NO_KEYS) -> Verified:
         return told(Fault(count, Damage.CHANGED, JOURNAL, journal.wrong, message))
     if touched:
         return told(_at(last, count, Damage.CHANGED, "may not be the last one: the head was not written with this host's key"))
+    if not journal.reaches(reached):
+        message = f"{JOURNAL}: lines at its end are missing: it is an old one"
+        return told(Fault(count, Damage.CUT, JOURNAL, len(journal.digests), message))
+    if reached.seq > count:
+        missing = "is missing" if reached.seq == count + 1 else f"is missing, and all up to {reached.seq}"
+        at = last if last.file else _Line("head", 1, b"", 0, "")
+        return told(_at(at, count + 1, Damage.CUT, f"{missing}: the record is an old copy"))
     return told(_fault_at_end(head, last, digest, count))
 
 
@@ -115,23 +123,27 @@ def records(folder: Path, keys: Keys = NO_KEYS) -> Iterator[dict[str, Any]]:
 
     Raises HostUnavailable for an encrypted one that the key does not open.
     """
-    _, sizes, _, _ = _snapshot(folder, keys)
+    _, sizes, _, _, _ = _snapshot(folder, keys)
     for line in _lines(folder, sizes):
         if line.seq is not None and (record := keys.read(line.text)) is not None:
             yield record
 
 
-def _snapshot(folder: Path, keys: Keys) -> tuple[Head | None, dict[str, int], Journal, bool]:
-    """The head, the size of each file and the journal at one moment, under the writers' lock; whether the head is not ours."""
+def _snapshot(folder: Path, keys: Keys) -> tuple[Head | None, dict[str, int], Journal, bool, Noted]:
+    """The head, the size of each file and the journal at one moment, under the writers' lock; whether the head is not ours.
+
+    With what was noted by then of how far the record has come.
+    """
     try:
         descriptor = os.open(folder / "head", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        return None, _sizes(folder), Journal.read(folder, keys), False
+        return None, _sizes(folder), Journal.read(folder, keys), False, noted(keys)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         text = os.pread(descriptor, 4096, 0)
         head, sizes = Head.from_bytes(text, keys), _sizes(folder)
-        return head, sizes, Journal.read(folder, keys), head is None and bool(sizes) and keys.marks is not None
+        touched = head is None and bool(sizes) and keys.marks is not None
+        return head, sizes, Journal.read(folder, keys), touched, noted(keys)
     finally:
         os.close(descriptor)
 

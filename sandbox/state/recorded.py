@@ -26,18 +26,22 @@ from sandbox.state.secret_key import key_place, make_key, read_key
 
 def record_keys(home: Home, environ: Mapping[str, str]) -> Keys:
     """The keys to read and verify the record with; makes none."""
-    return Keys(read_key(_marks(home)), cache(partial(_existing, environ)))
+    return Keys(read_key(_marks(home)), cache(partial(_existing, environ)), _note(home))
 
 
 def open_record(home: Home, environ: Mapping[str, str], *, clock: Callable[[], float], source: str) -> AuditLog:
     """The record of a home, to write to. Raises HostUnavailable."""
     key = read_key(_marks(home)) or _taken_over(home)
-    keys = Keys(key, cache(partial(_made, home, environ)))
+    keys = Keys(key, cache(partial(_made, home, environ)), _note(home))
     return AuditLog(home.audit, clock=clock, source=source, keys=keys)
 
 
 def _marks(home: Home) -> Path:
     return home.keys / "record.key"
+
+
+def _note(home: Home) -> Path:
+    return home.keys / "record.noted"
 
 
 def _taken_over(home: Home) -> bytes:

@@ -18,6 +18,7 @@ from sandbox.admission.document.load import load_admission
 from sandbox.admission.document.models import AdmissionDocument, Kept
 from sandbox.audit import AuditLog, AuditQuery, Damage, Event, EventType, Keys, Redactor, Terms, ask, records, verify
 from sandbox.audit.asked import asked
+from sandbox.audit.flood import BURST
 from sandbox.audit.seals import JOURNAL
 from sandbox.audit.terms import terms_of, wanted_of
 from sandbox.errors import HostUnavailable, PolicyError
@@ -93,6 +94,22 @@ def test_a_level_leaves_out_what_it_says_and_a_rule_only_adds(
     write(log, level=wanted)
     (record,) = records(log.folder, MARKS)
     assert kept_fields(record) == kept
+
+
+@pytest.mark.parametrize(("level", "told"), [("minimal", {"trace": "t"}), ("standard", None)])
+def test_what_is_left_out_is_not_said_in_another_place(log: AuditLog, level: str, told: dict[str, str] | None) -> None:
+    held(log, f"audit: {{level: {level}}}")
+    said = {"address": "10.0.0.1", "user_agent": "agent/1", "trace": "t"}
+    write(log, detail={"asked": {"roles": ["a"], "metadata": said}})
+    (record,) = records(log.folder, MARKS)
+    assert record["detail"] == {"asked": {"roles": ["a"], "metadata": told or said}}
+
+
+def test_the_summary_of_a_flood_is_kept_as_long_as_what_it_counts(log: AuditLog) -> None:
+    for _ in range(BURST + 2):
+        log.refused(Event(EventType.ACCESS_DENIED, "0" * 32, subject="mallory", decision="deny", keep_s=10 * DAY), Redactor())
+    log.close()
+    assert {record["kept_until"] is None for record in records(log.folder, MARKS)} == {False}
 
 
 def test_a_day_goes_when_its_time_is_over_and_its_seal_stays(log: AuditLog, clock: Clock) -> None:
