@@ -149,6 +149,9 @@ class Approval:
     closed_at: float | None = None
     note: str = ""
     used_by: str | None = None
+    keep_s: float | None = None
+    """How long the rules that asked want its records kept, in seconds, and how much said in them, as of any call."""
+    level: str | None = None
 
     @property
     def people(self) -> int:

@@ -39,6 +39,7 @@ from sandbox.admission.approval import (
     withdrawn,
 )
 from sandbox.audit import AuditLog, Event, EventType, Redactor, rfc3339
+from sandbox.audit.terms import wanted_of
 from sandbox.changes.asking import Answer, Person
 from sandbox.errors import ApprovalPending, Code, NotAdmitted, NotFound
 from sandbox.host.asking import ANSWER_SECONDS
@@ -253,7 +254,7 @@ class Approvals:
         until = now + (decision.constraints.approval_timeout_s or DEFAULT_TIMEOUT_S)
         about = (decision.reason, request.request_id, request.session, len(arguments), now, until)
         sealed = self.hidden.hide(approval_id, now, arguments)
-        return Approval(approval_id, bound, *about, sealed=sealed), arguments
+        return Approval(approval_id, bound, *about, sealed=sealed, **wanted_of(decision)), arguments
 
     def refusal(self, approval: Approval, *, client: bool = False) -> NotAdmitted:
         """The error of a request that nobody has approved; `client` says that its client could ask a person."""
@@ -292,6 +293,8 @@ class Approvals:
             reason=approval.reason,
             decision=approval.state.value,
             detail=told,
+            keep_s=approval.keep_s,
+            level=approval.level,
         )
         self.log.append(event, Redactor(), sync=True)
 

@@ -133,14 +133,18 @@ def test_a_yes_is_of_no_method_whose_object_nothing_names(make: Make, recorded: 
     def deploy(self: Any) -> str:
         raise AssertionError("it ran")
 
-    @guard(by, subject=AGENT, action="deploy", wait=20.0)
+    @guard(by, subject=AGENT, action="deploy", wait=0.01)
     async def waiting(cls: Any) -> str:
         raise AssertionError("it ran")
 
+    calls: tuple[Callable[[], Any], ...] = (lambda: deploy(Box("toy")), lambda: asyncio.run(waiting(Box)))
+    for call in calls:
+        with pytest.raises(NotAdmitted):
+            call()
+    assert approvals.listed() == ()
     with pytest.raises(ApprovalPending) as pending:
         plain()
     approvals.approve(pending.value.approval, ANN)
-    calls: tuple[Callable[[], Any], ...] = (lambda: deploy(Box("toy")), lambda: asyncio.run(waiting(Box)))
     for call in calls:
         with pytest.raises(NotAdmitted, match=r"which object its `(self|cls)` is") as refused:
             call()
