@@ -78,3 +78,7 @@ class Heard:
         if len(self._ids) >= MAX_HEARD:
             raise UnsignedError("too many messages came lately")
         self._ids[message_id] = True
+
+    def forget(self, headers: Mapping[str, str]) -> None:
+        """Let a message that was taken come again: what it says could not be done."""
+        self._ids.pop(headers[ID], None)

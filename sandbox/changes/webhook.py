@@ -26,7 +26,7 @@ from sandbox.admission.approval import Approval
 from sandbox.changes.approving import ADMIN, Approvals, approval_json
 from sandbox.changes.signed import Heard, UnsignedError, headers_of, key_of
 from sandbox.config.approvals import WebhookSection
-from sandbox.errors import Code, SandboxError
+from sandbox.errors import Code, HostUnavailable, SandboxError
 
 PAUSES_S = (0.0, 1.0, 5.0, 30.0)
 """How long is waited before each attempt."""
@@ -70,7 +70,8 @@ class Webhook:
     def answer(self, approvals: Approvals, headers: Mapping[str, str], body: bytes) -> Approval:
         """Take an answer: `{"approval": ID, "answer": "approve"|"deny", "by": NAME, "note": TEXT}`, signed as requests are.
 
-        Raises UnsignedError, SandboxError for what is no answer, NotFound and ApprovalError as an answer at the terminal does.
+        Raises UnsignedError, SandboxError for what is no answer, NotFound and ApprovalError as an answer at the terminal does;
+        HostUnavailable, after which the same message is heard again.
         """
         if len(body) > MAX_BODY:
             raise UnsignedError(f"an answer has at most {MAX_BODY} bytes")
@@ -78,7 +79,12 @@ class Webhook:
         said = _read(body)
         by = Subject(said["by"], scopes=(ADMIN,))
         work = approvals.approve if said["answer"] == "approve" else approvals.deny
-        return work(said["approval"], by, said.get("note", ""), by_way_of=CALLBACK)
+        try:
+            return work(said["approval"], by, said.get("note", ""), by_way_of=CALLBACK)
+        except HostUnavailable:
+            # Whoever sends it again means the same answer, which counts once whatever became of this one.
+            self._heard.forget(headers)
+            raise
 
     def _key(self) -> bytes:
         secret = self.secret()

@@ -22,7 +22,7 @@ from sandbox.admission.approval import State
 from sandbox.admission.document.load import load_admission
 from sandbox.changes.signed import headers_of, key_of
 from sandbox.config.approvals import ApprovalKeys, WebhookSection
-from sandbox.errors import ApprovalPending
+from sandbox.errors import ApprovalPending, HostUnavailable
 from sandbox.server.http.callback import PATH
 from sandbox.server.http.tokens import tokens_of
 from sandbox.state import Home
@@ -209,6 +209,23 @@ async def test_who_has_the_secret_still_needs_the_role_and_is_not_who_asked(fron
     for by, status in (("bob", 403), ("agent", 403), ("ann", 200)):
         body, headers = sent({"approval": approval, "answer": "approve", "by": by})
         assert (await one.ask(path=PATH, body=body, **headers)).status == status, by
+
+
+async def test_an_answer_that_could_not_be_kept_may_be_sent_again(
+    front: tuple[Served, Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, sandbox = front
+    approval = await asked(sandbox, "kept later")
+    body, headers = sent({"approval": approval, "answer": "approve", "by": "bob"})
+
+    def broken(*_: object, **__: object) -> None:
+        raise HostUnavailable("no record")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(sandbox._log), "append", broken)
+        assert (await one.ask(path=PATH, body=body, **headers)).status == 503
+    assert sandbox.approval(approval).state is State.PENDING
+    assert [(await one.ask(path=PATH, body=body, **headers)).status for _ in range(2)] == [200, 401]
 
 
 @pytest.mark.parametrize(
