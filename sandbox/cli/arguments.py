@@ -34,6 +34,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
         SandboxError: `invalid_arguments`, it is no command line of this program.
     """
+    for word in argv:
+        _refuse_no_text(word)
     arguments, rest = root().parse_known_args(_command_first(argv))
     # argparse takes positional words in one run only; those behind an option end up here.
     unknown = [word for word in rest if word.startswith("-") and word != "-"]
@@ -45,6 +47,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         wanted = f"wants {arguments.wanted}" if len(arguments.words) < low else "has a word too many"
         refuse(f"`{arguments.spelled}` {wanted}", f"`{arguments.parser.prog} --help` shows what may be written")
     return arguments
+
+
+def _refuse_no_text(word: str) -> None:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        shown = word.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        # What lies behind a command keeps and compares text: it could not even say that it has no such name.
+        refuse(f"a word of the command line is no text: `{shown}`", "write it in UTF-8, as every name and path here is")
 
 
 def _command_first(argv: Sequence[str]) -> list[str]:

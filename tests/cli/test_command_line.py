@@ -59,6 +59,10 @@ def test_the_version_is_one_line() -> None:
         ["permission", "grant", "files", "resource", "memory"],
         ["permission", "revoke"],
         ["permission", "revoke", "--all"],
+        ["approvals", "show", "a-\udcff"],
+        ["approvals", "deny", "a-1", "--note", "\udcff"],
+        ["audit", "show", "\udcff"],
+        ["tool", "call", "x", '{"a": "\udcff"}'],
     ],
 )
 def test_wrong_usage_is_two_lines_and_exit_code_2(tmp_path: Path, words: list[str]) -> None:
@@ -93,6 +97,11 @@ def test_a_near_miss_is_named(words: list[str], meant: str) -> None:
     done = sandbox(*words)
     assert done.returncode == 2
     assert f"did you mean `{meant}`?" in done.stderr
+
+
+def test_a_word_that_is_no_text_is_shown_as_its_bytes_are(tmp_path: Path) -> None:
+    done = installed("approvals", "show", os.fsdecode(b"a-\xff"), folder=tmp_path)
+    assert (done.returncode, done.stderr.partition("\n")[0]) == (2, "error: a word of the command line is no text: `a-\\xff`")
 
 
 @pytest.mark.parametrize(
