@@ -304,7 +304,7 @@ class Dispatch:
         """The outcome as the admission document lets it leave, as it is recorded, and what the document warns of."""
         if not self.authorizer.inspects:
             return outcome, outcome, ()
-        looked = await looked_through(self.authorizer, outcome, attempt.in_use.redactor)
+        looked = await looked_through(self.authorizer, outcome, attempt.in_use.redactor, attempt.tool.export.gives)
         if looked.found is None:
             return looked.told, looked.ran, ()
         for kind, told in events_of(looked.found):

@@ -4,7 +4,8 @@ the result as it may leave.
 Decides nothing by itself: the lines about content are the document's (`sandbox.admission.sections.content`). Rules: everything of
 an outcome that reaches a caller is looked through: the value or error, the message, what was printed, what denials quote. Where a
 line blocks, nothing of it leaves, and the record and the counts go by how the call really ended and by what it was refused, but
-for what may not be shown; where one redacts, all get the copy without.
+for what may not be shown; where one redacts, all get the copy without, unless its value is no longer of the type that the tool
+gives: no client could read that, so it is kept back.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sandbox.admission import Authorizer, Ruling
+from sandbox.admission.words import Treatment
 from sandbox.audit import EventType
 from sandbox.host.outcome import Denial, Ending, Outcome
 from sandbox.policy.effect import Effect
 from sandbox.redaction import Redactor
 from sandbox.template.template import Access, WasiTemplate
+from sandbox.wit.fitting import fits
+from sandbox.wit.types import WitType
 
 if TYPE_CHECKING:
     from sandbox.admission.sections.content import Inspected
@@ -48,8 +52,8 @@ class LookedThrough:
     found: Inspected | None = None
 
 
-def inspect(authorizer: Authorizer, outcome: Outcome, redactor: Redactor) -> LookedThrough:
-    """Look through an outcome; `found` is None where nothing was."""
+def inspect(authorizer: Authorizer, outcome: Outcome, redactor: Redactor, gives: WitType | None = None) -> LookedThrough:
+    """Look through an outcome of a tool that `gives` that type; `found` is None where nothing was."""
     told = [outcome.value, outcome.message, outcome.stdout, outcome.stderr, [_quoted(denial) for denial in outcome.denials]]
     try:
         found = authorizer.inspect(told, redactor)
@@ -61,14 +65,18 @@ def inspect(authorizer: Authorizer, outcome: Outcome, redactor: Redactor) -> Loo
     if found.effect is not Ruling.ALLOW:
         return replace(_withheld(authorizer, outcome, redactor, _said(found)), found=found)
     copied = _copied(outcome, found.value)
+    if outcome.ok and gives is not None and copied.value != outcome.value and not fits(gives, copied.value):
+        return replace(_withheld(authorizer, outcome, redactor, _said_of_type(found)), found=found)
     return LookedThrough(copied, copied, found)
 
 
-async def looked_through(authorizer: Authorizer, outcome: Outcome, redactor: Redactor) -> LookedThrough:
+async def looked_through(
+    authorizer: Authorizer, outcome: Outcome, redactor: Redactor, gives: WitType | None = None
+) -> LookedThrough:
     """As `inspect`; what is large is looked through beside the loop, which has other calls to carry."""
     if _small(outcome):
-        return inspect(authorizer, outcome, redactor)
-    return await asyncio.to_thread(inspect, authorizer, outcome, redactor)
+        return inspect(authorizer, outcome, redactor, gives)
+    return await asyncio.to_thread(inspect, authorizer, outcome, redactor, gives)
 
 
 def unseen(outcome: Outcome) -> Outcome:
@@ -104,6 +112,11 @@ def _said(found: Inspected) -> str:
     asked = found.effect is Ruling.REQUIRE_APPROVAL
     said = _ASKED_TOO_LATE if asked else _KEPT_BACK
     return f"{said}: it holds {found.reason}"
+
+
+def _said_of_type(found: Inspected) -> str:
+    taken = "; ".join(str(hit) for hit in found.hits if hit.line.action is Treatment.REDACT)
+    return f"{_KEPT_BACK}: with {taken} taken out it is no longer of the type that the tool declares"
 
 
 def _withheld(authorizer: Authorizer, outcome: Outcome, redactor: Redactor, said: str) -> LookedThrough:

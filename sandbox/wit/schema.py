@@ -43,11 +43,8 @@ def input_schema(export: Export) -> Schema:
 
 
 def output_schema(export: Export) -> Schema | None:
-    """The schema of `{"result": value}`, or None where the function gives nothing.
-
-    Of a function that gives a `result`, the value is the `ok`: an `err` is a tool error.
-    """
-    given = export.result.ok if isinstance(export.result, ResultOf) else export.result
+    """The schema of `{"result": value}`, or None where the function gives nothing."""
+    given = export.gives
     return None if given is None else _closed({OUTPUT_KEY: type_schema(given, argument=False)}, [OUTPUT_KEY])
 
 

@@ -99,6 +99,11 @@ class Export:
     result: WitType | None
 
     @property
+    def gives(self) -> WitType | None:
+        """The type of what its caller gets: of a `result` the `ok`, since an `err` is a tool error. None for nothing."""
+        return self.result.ok if isinstance(self.result, ResultOf) else self.result
+
+    @property
     def wit_id(self) -> str:
         """The function's full name, `ns:pkg/interface@1.0.0#name`, or `name` alone."""
         return self.name if self.interface is None else f"{self.interface}#{self.name}"
