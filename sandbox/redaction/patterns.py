@@ -69,7 +69,8 @@ def _both(match: re.Match[str]) -> tuple[str, ...]:
     return f"{marker(ids)}{match[2]}{marker(secret)}", ids, secret
 
 
-_BODY = r".*?(?:-----END [A-Z0-9 ]{0,40}-----|\Z)"
+_PEM, _PEM_END = r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----", r"-----END [A-Z0-9 ]{0,40}-----"
+_PUTTY, _PUTTY_END = r"PuTTY-User-Key-File-[0-9]: ", r"Private-MAC: [0-9a-f]{8,}+"
 _START = r"(?<![A-Za-z0-9_-])"
 _ALNUM = r"(?<![A-Za-z0-9])"
 _OPENAI = _START + (
@@ -86,8 +87,8 @@ _BASIC = re.compile(r"(?i)(?<![a-z])(basic)(\s{1,4})([A-Za-z0-9+/]{6,}+)={0,2}")
 _BEARER = re.compile(r"(?i)(?<![a-z])(bearer)(\s{1,4})([A-Za-z0-9._~+/=-]{8,}+)")
 
 PATTERNS: tuple[Pattern, ...] = (
-    _key("PRIVATE_KEY", "-----BEGIN", r"(?s)-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----" + _BODY),
-    _key("PRIVATE_KEY", "PuTTY-User-Key-File-", r"(?s)PuTTY-User-Key-File-[0-9]: .*?(?:Private-MAC: [0-9a-f]{8,}+|\Z)"),
+    _key("PRIVATE_KEY", "-----BEGIN", rf"(?s){_PEM}.*?(?:{_PEM_END}|\Z)"),
+    _key("PRIVATE_KEY", "PuTTY-User-Key-File-", rf"(?s){_PUTTY}.*?(?:{_PUTTY_END}|\Z)"),
     _key("PRIVATE_KEY", "AGE-SECRET-KEY-", _START + r"AGE-SECRET-KEY-1[0-9A-Z]{50,}+"),
     _key("ANTHROPIC_API_KEY", "sk-", _START + r"sk-ant-[A-Za-z0-9_-]{16,}+"),
     _key("OPENROUTER_API_KEY", "sk-", _START + r"sk-or-(?:v1-)?[0-9a-f]{32,}+"),
@@ -158,6 +159,13 @@ _SIGNS = Signs("|".join(map(re.escape, BY_SIGN)))
 
 _KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n\\"
+_KEYS = tuple((re.compile(begin), re.compile(end)) for begin, end in ((_PEM, _PEM_END), (_PUTTY, _PUTTY_END)))
+
+
+def open_key(text: str) -> tuple[int, re.Pattern[str]] | None:
+    """Where a private key of several lines begins that has not ended in `text`, and what ends it; None where there is none."""
+    found = ((_begun(text, begin, end), end) for begin, end in _KEYS)
+    return min(((at, end) for at, end in found if at is not None), key=lambda pair: pair[0], default=None)
 
 
 def hide_credentials(text: str, hidden: set[str]) -> str:
@@ -185,6 +193,16 @@ def _places(text: str) -> Iterator[Place]:
                 at = max(at, match.end())
                 yield match.start(), match.end(), made
                 break
+
+
+def _begun(text: str, begin: re.Pattern[str], end: re.Pattern[str]) -> int | None:
+    at = 0
+    while (begun := begin.search(text, at)) is not None:
+        ended = end.search(text, begun.end())
+        if ended is None:
+            return begun.start()
+        at = ended.end()
+    return None
 
 
 def _rests_of_keys(text: str) -> Iterator[Place]:

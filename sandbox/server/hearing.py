@@ -5,9 +5,10 @@ Decides who is told what. Leaves how it travels to the SDK.
 Rules: progress only to who asked for it, at once and then every few seconds, so that a client that gives up on silence does not.
 A denial is a warning; a line that the guest wrote to standard error or `wasi:logging` has the level that it begins with, else
 `info`, is data, never a sentence of ours, and is told once the guest has ended it, not its call, without the secrets of the
-call; while an admission document looks through results, and over HTTP to a handshake client that asked for no progress
-(`sandbox.server.http.plain`), all is told at the end. One that set no level hears warnings and above; the era without sessions
-sets the level in each request, and hears nothing without one.
+call; the lines of a private key are held back until its last one, for one alone does not look like a key. While an admission
+document looks through results, and over HTTP to a handshake client that asked for no progress (`sandbox.server.http.plain`), all
+is told at the end. One that set no level hears warnings and above; the era without sessions sets the level in each request, and
+hears nothing without one.
 
 Source: MCP 2025-11-25, "Progress", "Logging"; 2026-07-28, `_meta` `io.modelcontextprotocol/logLevel`.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 import warnings
 from collections import deque
@@ -28,6 +30,7 @@ from mcp import MCPDeprecationWarning
 
 from sandbox.host.outcome import Outcome
 from sandbox.host.output import May
+from sandbox.redaction.patterns import open_key
 from sandbox.result import CallResult
 from sandbox.server.clients import Client, Context
 
@@ -87,6 +90,8 @@ class Lines:
     count: int = 0
     _silent: bool = False
     _rest: bytes = b""
+    _held: list[str] = field(default_factory=list)
+    _key_end: re.Pattern[str] | None = None
     _waiting: deque[str] = field(default_factory=deque)
     _saying: asyncio.Task[None] | None = None
 
@@ -97,7 +102,7 @@ class Lines:
         whole, end, self._rest = (self._rest + data).rpartition(b"\n")
         if not end:
             return
-        text = (whole + end).decode(errors="replace")  # no character goes over the end of a line
+        text = self._released((whole + end).decode(errors="replace"))  # no character goes over the end of a line
         lines = text.splitlines()[: MAX_LINES - self.count]
         told = self.as_may_be("\n".join(lines))
         if told is None:
@@ -114,6 +119,18 @@ class Lines:
     def as_may_be(self, text: str) -> str | None:
         """What of a text may be told while the call runs; None where nothing may."""
         return None if self.may is None else self.may(text)
+
+    def _released(self, text: str) -> str:
+        """What may be told of it and of what was held back before: of a private key that has not ended, nothing."""
+        self._held.append(text)
+        if self._key_end is not None and self._key_end.search(text) is None:
+            return ""
+        text = "".join(self._held)
+        begun = open_key(text)
+        self._key_end = None if begun is None else begun[1]
+        at = len(text) if begun is None else text.rfind("\n", 0, begun[0]) + 1
+        self._held = [text[at:]]
+        return text[:at]
 
     async def said(self) -> None:
         """Wait until what was heard has been told."""
