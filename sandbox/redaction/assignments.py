@@ -11,8 +11,11 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 
-from sandbox.redaction.patterns import marker
+from sandbox.redaction.patterns import hide_credentials, marker
 from sandbox.redaction.signs import Signs
+
+NAMELESS = "SECRET"
+"""What a marker says of a value whose name holds a secret too."""
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _TELLING = re.compile(
@@ -99,8 +102,9 @@ def hide_assignments(text: str, hidden: set[str]) -> str:
         if place is None:
             continue
         start, at = place
-        parts += [text[done:start], marker(name)]
-        hidden.add(name.upper()[:64])
+        kind = name if hide_credentials(name, set()) == name else NAMELESS
+        parts += [text[done:start], marker(kind)]
+        hidden.add(kind.upper()[:64])
         done = at
     return text if not parts else "".join([*parts, text[done:]])
 

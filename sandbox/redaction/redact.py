@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.redaction.assignments import hide_assignments, telling
+from sandbox.redaction.assignments import NAMELESS, hide_assignments, telling
 from sandbox.redaction.encodings import ENCODINGS, Encoding
 from sandbox.redaction.literals import MIN_LITERAL as MIN_LITERAL
 from sandbox.redaction.literals import Literals
@@ -118,7 +118,7 @@ class Redactor:
         for key, item in value.items():
             name = self._text(str(key), hidden, decodes)
             of = str(key) if telling(str(key)) else said if str(key).lower() in _VALUE_KEYS else None
-            copy[name] = self._walk(item, hidden, depth + 1, decodes) if of is None else _hidden(of, item, hidden)
+            copy[name] = self._walk(item, hidden, depth + 1, decodes) if of is None else self._marked(of, item, hidden, decodes)
         return copy
 
     def _list(self, value: list[Any] | tuple[Any, ...], hidden: set[str], depth: int, decodes: int) -> list[Any]:
@@ -126,9 +126,18 @@ class Redactor:
         copy: list[Any] = []
         of: str | None = None
         for item in value:
-            copy.append(self._walk(item, hidden, depth + 1, decodes) if of is None else _hidden(of, item, hidden))
+            copy.append(self._walk(item, hidden, depth + 1, decodes) if of is None else self._marked(of, item, hidden, decodes))
             of = item if of is None and isinstance(item, str) and _is_name(item) else None
         return copy
+
+    def _marked(self, name: str, item: Any, hidden: set[str], decodes: int) -> Any:
+        """The marker in place of a telling name's value; nothing, yes and no tell nothing."""
+        if item is None or item == "" or isinstance(item, bool):
+            return item
+        # A name that holds a secret itself must not stand in the marker.
+        kind = name.strip("-") if self._text(name, set(), decodes) == name else NAMELESS
+        hidden.add(kind.upper()[:64])
+        return marker(kind)
 
     def _text(self, text: str, hidden: set[str], decodes: int) -> str:
         if len(text) < MIN_LITERAL or self._holds_nothing(text):
@@ -203,12 +212,3 @@ def _said_name(value: Mapping[str, Any]) -> str | None:
         if isinstance(item, str) and str(key).lower() in _NAME_KEYS and _is_name(item):
             return item
     return None
-
-
-def _hidden(name: str, item: Any, hidden: set[str]) -> Any:
-    """The marker in place of a telling name's value; nothing, yes and no tell nothing."""
-    if item is None or item == "" or isinstance(item, bool):
-        return item
-    kind = name.strip("-")
-    hidden.add(kind.upper()[:64])
-    return marker(kind)

@@ -246,3 +246,27 @@ def test_a_name_and_its_value_side_by_side_are_a_name_and_its_value(value: objec
     assert "104" not in json.dumps(redacted.value)
     for kept in ("text/plain", "kept", "now"):
         assert (kept in json.dumps(value)) == (kept in json.dumps(redacted.value))
+
+
+GITHUB = "gh" + "p_" + "a1B2" * 10
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"hunter2-Secret_value": 1},
+        {"name": "hunter2-Secret_value", "value": "x"},
+        ["hunter2-Secret_value", "x"],
+        {f"{GITHUB}_token": 1},
+        [f"{GITHUB}-token", "x"],
+        f"{GITHUB}_token=abcdef",
+        f"{{'{GITHUB}_token': 'abcdef'}}",
+    ],
+)
+def test_a_name_that_is_a_secret_is_not_told_by_the_marker_of_its_value(value: object) -> None:
+    redacted = Redactor([("db", "hunter2-Secret_value")]).redact(value)
+    assert "SECRET" in redacted.hidden
+    told = str(redacted).upper().replace("-", "_")
+    assert "HUNTER2" not in told
+    assert GITHUB.upper()[:16] not in told
+    assert Redactor().redact({"db_password": 1}).value == {"db_password": "[REDACTED:DB_PASSWORD]"}
