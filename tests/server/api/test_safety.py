@@ -127,7 +127,8 @@ async def test_a_key_is_of_its_subject(callers: Callers) -> None:
 
 async def test_a_run_is_its_subjects_and_an_operators(callers: Callers) -> None:
     await callers.ann.done("POST", "safety/budget/create", {"run_id": "mine", "limit": 1})
-    for caller in (callers.bob, callers.eve, callers.reader):
+    # `chief` has `admin`, of another tenant.
+    for caller in (callers.bob, callers.eve, callers.chief, callers.reader):
         status = 403 if caller.name == "reader" else 404
         await caller.refused(status, "GET", "safety/budget/mine")
         await caller.refused(status, "DELETE", "safety/budget/mine")
