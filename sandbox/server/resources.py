@@ -74,6 +74,11 @@ def everything(_: str) -> bool:
     return True
 
 
+def is_seen(component: LoadedComponent, sees: Callable[[str], bool]) -> bool:
+    """Whether who is shown these tools is told of a component."""
+    return not component.tools or any(sees(tool.name) for tool in component.tools)
+
+
 class Resources:
     """The resources of one host."""
 
@@ -114,7 +119,7 @@ class Resources:
         return t.Completion(values=names[:100], total=len(names), has_more=len(names) > 100)
 
     def _seen(self, sees: Callable[[str], bool]) -> list[LoadedComponent]:
-        return [one for one in self._sandbox.loaded() if not one.tools or any(sees(tool.name) for tool in one.tools)]
+        return [one for one in self._sandbox.loaded() if is_seen(one, sees)]
 
     def _content(self, uri: str, reader: Reader) -> Any:
         if uri == RECORD:

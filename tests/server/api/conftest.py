@@ -27,6 +27,7 @@ eve eve{WORD} tenant=other
 chief chief{WORD} scopes=admin tenant=other
 operator operator{WORD} scopes=admin
 reader reader{WORD} scopes=tools:read
+looker looker{WORD} scopes=resources:read
 """
 DOCUMENT = """version: "1.0"
 template: permissive

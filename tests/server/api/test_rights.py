@@ -170,6 +170,8 @@ async def test_the_record_is_asked_by_what_happened(callers: Callers) -> None:
     more = await callers.ann.done("GET", f"audit?type=budget_set&after={found['next']}")
     assert "runs/told" not in str(more)
     assert (await callers.ann.done("GET", "audit?until=2020-01-01T00:00:00Z"))["records"] == []
+    # In UTC it is a year of five digits.
+    assert (await callers.ann.done("GET", "audit?since=9999-12-31T23:59:59-23:59"))["records"] == []
     day, _, offset = found["next"].partition(".")
     await callers.ann.refused(404, "GET", f"audit?after={day}.{int(offset) - 1}")
     for query in ("type=nothing", "since=yesterday", "since=2020-01-01T00:00:00", "min_cost=-1", "min_cost=nan", "order=up"):
@@ -196,3 +198,11 @@ async def test_components_and_their_tools_are_shown_as_mcp_shows_them(callers: C
     assert "allow https api.example.com, port 443" in [rule["line"] for rule in policy["rules"]]
     assert (await callers.ann.refused(404, "GET", "components/trap"))["help"] == "did you mean `traps`?"
     assert (await callers.ann.done("GET", "components?after=traps")) == {"components": [], "next": None}
+
+
+async def test_who_is_left_no_tool_of_a_component_is_not_told_of_it(callers: Callers) -> None:
+    """As over MCP. Who gives grants is told, whatever his roles leave him."""
+    assert await callers.looker.done("GET", "components") == {"components": [], "next": None}
+    for path in ("components/traps", "components/traps/policy"):
+        assert "traps`?" not in str(await callers.looker.refused(404, "GET", path))
+        await callers.operator.done("GET", path)

@@ -1,6 +1,7 @@
 """The operations of who looks: which components there are, and what each may touch.
 
-Decides what of a component is told: its tools as MCP lists them to the same subject, and of its policy no file of the operator's.
+Decides what of a component is told: its tools as MCP lists them to the same subject, nothing to who is left none of them and is
+no admin, and of its policy no file of the operator's.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sandbox.server.http.api.models import (
 )
 from sandbox.server.http.api.operations import READ, Asked, Example, Link, Operation
 from sandbox.server.http.api.queries import ComponentsAsked
+from sandbox.server.resources import is_seen
 
 _Entry = TypeVar("_Entry")
 _DIGEST = "sha256:" + "0" * 64
@@ -42,18 +44,19 @@ def page_of(
 
 async def _components(asked: Asked) -> ComponentPage:
     query: ComponentsAsked = asked.query
-    page, following = page_of(asked.sandbox.loaded(), lambda one: one.name, query.after, query.limit)
-    shows = await asked.sandbox.shown_to(asked.who)
+    there, shows = await _seen(asked)
+    page, following = page_of(there, lambda one: one.name, query.after, query.limit)
     return ComponentPage(components=tuple(_shown(one, shows) for one in page), next=following)
 
 
 async def _component(asked: Asked) -> Component:
-    shows = await asked.sandbox.shown_to(asked.who)
-    return _shown(_loaded(asked), shows)
+    there, shows = await _seen(asked)
+    return _shown(_named(asked, there), shows)
 
 
 async def _policy(asked: Asked) -> PolicyInForce:
-    view: PolicyView = asked.sandbox.get_policy(_loaded(asked).name)
+    there, _ = await _seen(asked)
+    view: PolicyView = asked.sandbox.get_policy(_named(asked, there).name)
     return PolicyInForce(
         component=view.component,
         digest=f"sha256:{view.digest}",
@@ -64,8 +67,14 @@ async def _policy(asked: Asked) -> PolicyInForce:
     )
 
 
-def _loaded(asked: Asked) -> LoadedComponent:
-    name, there = asked.parameters["component"], asked.sandbox.loaded()
+async def _seen(asked: Asked) -> tuple[list[LoadedComponent], Callable[[str], bool]]:
+    """The components that the subject is told of, and which of their tools."""
+    shows = await asked.sandbox.shown_to(asked.who)
+    return [one for one in asked.sandbox.loaded() if asked.sees_all or is_seen(one, shows)], shows
+
+
+def _named(asked: Asked, there: Sequence[LoadedComponent]) -> LoadedComponent:
+    name = asked.parameters["component"]
     found = next((one for one in there if one.name == name), None)
     if found is None:
         raise unknown_component(name, (one.name for one in there))

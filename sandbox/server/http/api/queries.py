@@ -6,7 +6,7 @@ Decides what text a query may hold: a value is text there, and is read in one sp
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -60,8 +60,11 @@ class ApprovalsAsked(Page):
     after: Annotated[ApprovalId, Field(description="Begin after this one")] | None = None
 
 
+_LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
+
+
 def _moment(value: Any) -> Any:
-    """A time of a query (RFC 3339), in seconds since 1970; before then there is no record."""
+    """A time of a query (RFC 3339), in seconds since 1970; before then there is no record, nor after the last year."""
     if not isinstance(value, str):
         return value
     refusal = Refusal(f"{quoted(value)} is no time", "write it as in `2026-11-23T02:00:00Z`")
@@ -72,7 +75,7 @@ def _moment(value: Any) -> Any:
         raise refusal from None
     if moment.tzinfo is None:
         raise refusal
-    return max(0.0, moment.timestamp())
+    return min(max(0.0, moment.timestamp()), _LAST_MOMENT)
 
 
 def _amount(value: Any) -> Any:
