@@ -149,6 +149,8 @@ async def test_a_claim_that_is_wrong_refuses_the_token(issuer: Issuer, tokens: S
         ({"roles": ["x"] * 257}, Why.CLAIMS),
         ({"scope": 7}, Why.CLAIMS),
         ({"scope": ["tools:read", ["admin"]]}, Why.CLAIMS),
+        ({"scope": "tools:read *"}, Why.CLAIMS),
+        ({"scope": None, "scp": ["admin*"]}, Why.CLAIMS),
     ):
         assert await tokens.verify(issuer.token(**claims)) == Refused(why), claims
 

@@ -4,8 +4,9 @@ Pure. Decides which claims become the name, the roles, the scopes and the tenant
 permit to the admission document.
 
 Rules: a claim of another shape than is meant refuses the token, rather than being left out: a role that is not seen may be one
-that a rule denies. A name of a claim is taken whole first, then by its dots into objects (`realm_access.roles`). The subject's
-name begins with the issuer's prefix, so no two issuers and no static token share one.
+that a rule denies. A scope with `*`, which is a pattern here and a word to its issuer, refuses the token, too. A name of a claim
+is taken whole first, then by its dots into objects (`realm_access.roles`). The subject's name begins with the issuer's prefix, so
+no two issuers and no static token share one.
 """
 
 from __future__ import annotations
@@ -60,10 +61,11 @@ def _name(claims: Mapping[str, Any], name: str, most: int) -> str:
 
 
 def _scopes(claims: Mapping[str, Any], name: str | None) -> tuple[str, ...]:
-    if name is not None:
-        return _words(claims, name, split=True)
-    there = [each for each in _SCOPE_CLAIMS if each in claims]
-    return _words(claims, there[0], split=True) if there else ()
+    there = [each for each in _SCOPE_CLAIMS if each in claims] if name is None else [name]
+    scopes = _words(claims, there[0], split=True) if there else ()
+    if any("*" in scope for scope in scopes):
+        raise ClaimsError(there[0])
+    return scopes
 
 
 def _words(claims: Mapping[str, Any], name: str, *, split: bool) -> tuple[str, ...]:
