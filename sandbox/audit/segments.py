@@ -6,6 +6,7 @@ Only whole days go, and their seals stay. The caller holds the record's lock; ra
 
 from __future__ import annotations
 
+import math
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,4 +57,8 @@ def _sealed_late(folder: Path, keys: Keys, journal: Journal, name: str, now: flo
 
 
 def _end_of(name: str) -> float:
-    return datetime.fromisoformat(name.removesuffix(SUFFIX)).replace(tzinfo=UTC).timestamp() + _DAY_S
+    """When the day was over; never, where the name is no day's: such a file is none of ours to remove."""
+    try:
+        return datetime.fromisoformat(name.removesuffix(SUFFIX)).replace(tzinfo=UTC).timestamp() + _DAY_S
+    except ValueError:
+        return math.inf

@@ -132,6 +132,15 @@ def test_by_a_journal_without_its_end_nothing_goes(log: AuditLog, clock: Clock, 
     assert not verify(log.folder, keys).ok
 
 
+def test_a_file_of_no_day_stops_no_record(log: AuditLog, clock: Clock, keys: Keys) -> None:
+    log.hold(Terms(retention_s=DAY))
+    (log.folder / "2020-99-99.jsonl").touch(mode=0o600)
+    for _ in range(3):
+        write(log)
+        clock.now += 2 * DAY
+    assert (days(log)[0], verify(log.folder, keys).ok) == ("2020-99-99.jsonl", True)
+
+
 def test_a_note_only_grows_and_one_that_is_not_ours_is_refused(log: AuditLog, keys: Keys) -> None:
     write(log, 2)
     log.close()
