@@ -206,3 +206,7 @@ async def test_who_is_left_no_tool_of_a_component_is_not_told_of_it(callers: Cal
     for path in ("components/traps", "components/traps/policy"):
         assert "traps`?" not in str(await callers.looker.refused(404, "GET", path))
         await callers.operator.done("GET", path)
+    given = await callers.operator.done("POST", "grants", GRANT, status=201)
+    assert await callers.looker.done("GET", "grants") == {"grants": [], "next": None}
+    await callers.looker.refused(404, "GET", f"grants/{given['id']}")
+    await callers.operator.done("DELETE", f"grants/{given['id']}")

@@ -44,18 +44,18 @@ def page_of(
 
 async def _components(asked: Asked) -> ComponentPage:
     query: ComponentsAsked = asked.query
-    there, shows = await _seen(asked)
+    there, shows = await seen_by(asked)
     page, following = page_of(there, lambda one: one.name, query.after, query.limit)
     return ComponentPage(components=tuple(_shown(one, shows) for one in page), next=following)
 
 
 async def _component(asked: Asked) -> Component:
-    there, shows = await _seen(asked)
+    there, shows = await seen_by(asked)
     return _shown(_named(asked, there), shows)
 
 
 async def _policy(asked: Asked) -> PolicyInForce:
-    there, _ = await _seen(asked)
+    there, _ = await seen_by(asked)
     view: PolicyView = asked.sandbox.get_policy(_named(asked, there).name)
     return PolicyInForce(
         component=view.component,
@@ -67,7 +67,7 @@ async def _policy(asked: Asked) -> PolicyInForce:
     )
 
 
-async def _seen(asked: Asked) -> tuple[list[LoadedComponent], Callable[[str], bool]]:
+async def seen_by(asked: Asked) -> tuple[list[LoadedComponent], Callable[[str], bool]]:
     """The components that the subject is told of, and which of their tools."""
     shows = await asked.sandbox.shown_to(asked.who)
     return [one for one in asked.sandbox.loaded() if asked.sees_all or is_seen(one, shows)], shows

@@ -6,12 +6,14 @@ agent gives nothing in its own name. What a grant means is `Sandbox`'s.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sandbox.changes.granting import About
 from sandbox.errors import Code, NotFound
 from sandbox.in_force.views import grant_json
 from sandbox.policy import grants as policy
 from sandbox.policy.effect import Effect
-from sandbox.server.http.api.catalogue import page_of
+from sandbox.server.http.api.catalogue import page_of, seen_by
 from sandbox.server.http.api.models import Grant, GrantId, GrantPage, NewGrant, Revoked
 from sandbox.server.http.api.operations import ADMIN, READ, WRITE, Asked, Example, Link, Operation
 from sandbox.server.http.api.queries import GrantsAsked
@@ -41,14 +43,14 @@ _THIS = {"grant_id": "$response.body#/id"}
 async def _grants(asked: Asked) -> GrantPage:
     query: GrantsAsked = asked.query
     await asked.sandbox.sync()
-    found = asked.sandbox.grants(query.component)
+    found = await _told(asked, query.component)
     page, following = page_of(found, lambda one: one.id, query.after, query.limit)
     return GrantPage(grants=tuple(map(_shown, page)), next=following)
 
 
 async def _grant(asked: Asked) -> Grant:
     await asked.sandbox.sync()
-    return _shown(_found(asked))
+    return _shown(await _found(asked))
 
 
 async def _give(asked: Asked) -> Grant:
@@ -63,14 +65,23 @@ async def _give(asked: Asked) -> Grant:
 
 async def _revoke(asked: Asked) -> Revoked:
     await asked.sandbox.sync()
-    grant = _found(asked)
+    grant = await _found(asked)
     receipt = await asked.sandbox.revoke(grant.id)
     return Revoked(grant=grant.id, stopped_calls=len(receipt.every_stop), unconfirmed_servers=receipt.unconfirmed)
 
 
-def _found(asked: Asked) -> policy.Grant:
+async def _told(asked: Asked, component: str | None = None) -> Sequence[policy.Grant]:
+    """The grants of a component, or of all: of those that the subject is told of."""
+    found = asked.sandbox.grants(component)
+    if asked.sees_all:
+        return found
+    there = {one.name for one in (await seen_by(asked))[0]}
+    return [one for one in found if one.component_name in there]
+
+
+async def _found(asked: Asked) -> policy.Grant:
     wanted = asked.parameters["grant_id"]
-    found = next((one for one in asked.sandbox.grants() if one.id == wanted), None)
+    found = next((one for one in await _told(asked) if one.id == wanted), None)
     if found is None:
         help_ = "GET /api/v1/grants lists those that hold"
         raise NotFound(f"no grant `{wanted}` holds", help=help_, code=Code.GRANT_NOT_FOUND)
