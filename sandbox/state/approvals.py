@@ -22,6 +22,8 @@ from sandbox.state.tables import Tables
 MAX_PENDING, MAX_OF_TENANT, MAX_OF_SUBJECT = 256, 128, 16
 """How many may be pending at a time, in all, of one tenant (or of all who have none), and of one subject of it: each wants a
 person's time."""
+WITHDRAWN_S = 60.0
+"""How long one that was withdrawn keeps its place, from its asking on: to ask and take back, over and over, costs records too."""
 MAX_CLOSED = 1_000
 """How many that are closed, or whose time is over, are remembered."""
 
@@ -31,7 +33,8 @@ _PENDING = "SELECT * FROM approvals WHERE state = 'pending' AND key = ?"
 _LATEST = "SELECT * FROM approvals WHERE key = ? ORDER BY requested_at DESC, id LIMIT 1"
 _COUNT = """
 SELECT count(*), coalesce(sum(ours), 0), coalesce(sum(ours AND subject = ?2), 0)
-FROM (SELECT subject, json_extract(body, '$.bound.tenant') IS ?1 AS ours FROM approvals WHERE state = 'pending')
+FROM (SELECT subject, json_extract(body, '$.bound.tenant') IS ?1 AS ours FROM approvals
+      WHERE state = 'pending' OR (state = 'withdrawn' AND requested_at > ?3))
 """
 _DUE = "SELECT * FROM approvals WHERE state = 'pending' AND expires_at <= ?"
 _LISTED = "SELECT * FROM approvals WHERE (?1 IS NULL OR state = ?1) ORDER BY requested_at, id"
@@ -56,7 +59,7 @@ class StoredApprovals:
         with self._tables.changing(wanted.requested_at) as db:
             if rows := db.execute(_PENDING, (wanted.bound.key,)).fetchall():
                 return approval_of(rows[0])
-            _refuse_too_many(db, wanted.bound)
+            _refuse_too_many(db, wanted)
             db.execute(_PUT, _row(wanted))
             db.execute(_FORGET, (wanted.requested_at, MAX_CLOSED))
             before_commit(wanted)
@@ -102,11 +105,12 @@ class StoredApprovals:
         return tuple(map(approval_of, rows))
 
 
-def _refuse_too_many(db: sqlite3.Connection, bound: Bound) -> None:
+def _refuse_too_many(db: sqlite3.Connection, wanted: Approval) -> None:
     """Raise ApprovalError where no place is left; how many are pending of others is not told."""
-    in_all, of_tenant, of_subject = db.execute(_COUNT, (bound.tenant, bound.subject)).fetchone()
+    bound, since = wanted.bound, wanted.requested_at - WITHDRAWN_S
+    in_all, of_tenant, of_subject = db.execute(_COUNT, (bound.tenant, bound.subject, since)).fetchone()
     if of_subject >= MAX_OF_SUBJECT:
-        told = f"{of_subject} approvals of `{bound.subject}` are pending, and no more are kept"
+        told = f"{of_subject} approvals of `{bound.subject}` are pending, or were withdrawn just now, and no more are kept"
     elif of_tenant >= MAX_OF_TENANT or in_all >= MAX_PENDING:
         told = "too many approvals are pending, and no more are kept"
     else:

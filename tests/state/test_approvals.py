@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.admission.approval import Approval, ApprovalError, Approver, State, allowed, denied, used
+from sandbox.admission.approval import Approval, ApprovalError, Approver, State, allowed, denied, used, withdrawn
 from sandbox.errors import Code, HostUnavailable, NotFound
 from sandbox.state import Store, approvals
 from sandbox.state.authentic import SEALED, StoreChangedError
@@ -69,6 +69,17 @@ def test_how_much_is_pending_is_bounded_of_a_subject_and_in_all(state: Store, mo
     assert asked(state, made(9)).state is State.PENDING, "one that is answered makes room"
 
 
+def test_one_that_is_withdrawn_makes_room_after_a_minute(state: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ADM-09: who asks and takes back, over and over, is not served for ever."""
+    monkeypatch.setattr(approvals, "MAX_OF_SUBJECT", 1)
+    asked(state, made(0))
+    change(state, made(0), withdrawn, who=ANN, now=NOW)
+    with pytest.raises(ApprovalError, match="withdrawn just now"):
+        asked(state, made(1))
+    later = replace(made(1), requested_at=NOW + approvals.WITHDRAWN_S, expires_at=NOW + 2 * approvals.WITHDRAWN_S)
+    assert asked(state, later).state is State.PENDING
+
+
 def test_one_tenants_requests_take_no_place_of_anothers_and_tell_nothing_of_them(
     state: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,7 +88,7 @@ def test_one_tenants_requests_take_no_place_of_anothers_and_tell_nothing_of_them
     monkeypatch.setattr(approvals, "MAX_OF_TENANT", 3)
     for number, subject in enumerate(("bob", "bob", "ann")):
         asked(state, of_tenant(made(number, subject), "red"))
-    with pytest.raises(ApprovalError, match="2 approvals of `bob` are pending, and no more"):
+    with pytest.raises(ApprovalError, match="2 approvals of `bob` are pending"):
         asked(state, of_tenant(made(9, "bob"), "red"))
     with pytest.raises(ApprovalError) as full:
         asked(state, of_tenant(made(9, "joe"), "red"))
