@@ -148,7 +148,7 @@ async def main():
     home, component, seconds = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
     async with Sandbox(home) as sandbox:
         ends, count = time.monotonic() + seconds, 0
-        while time.monotonic() < ends:
+        while time.monotonic() < ends or count < 8:
             await sandbox.install(component, name="toggled")
             await sandbox.unload("toggled")
             count += 2

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from mcp.server.auth.provider import AccessToken
-
+from sandbox.admission import Subject
 from sandbox.server.clients import Clients
+from sandbox.server.http.identity import Identity
 
 
 async def _ended(_: str) -> None:
@@ -13,9 +12,7 @@ async def _ended(_: str) -> None:
 
 
 def session(clients: Clients, subject: str, tenant: str | None) -> str:
-    claims = {} if tenant is None else {"tenant": tenant}
-    token = AccessToken(token="token", client_id=subject, subject=subject, scopes=[], claims=claims)
-    return clients.without_session({"user": AuthenticatedUser(token)}).session
+    return clients.without_session({"user": Identity(Subject(subject, tenant=tenant))}).session
 
 
 def test_two_tenants_subjects_of_one_name_share_no_session() -> None:
