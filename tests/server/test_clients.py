@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+
 from sandbox.admission import Subject
 from sandbox.server.clients import Clients
 from sandbox.server.http.identity import Identity
@@ -22,3 +26,9 @@ def test_two_tenants_subjects_of_one_name_share_no_session() -> None:
     assert len(set(found)) == len(asked)
     assert found == [session(clients, *who) for who in asked]
     assert found[0] != session(Clients(_ended), "ann", "acme")
+
+
+def test_a_user_that_no_verifier_made_is_nobody() -> None:
+    token = AccessToken(token="", client_id="ann", subject="ann", scopes=[])
+    with pytest.raises(TypeError, match="is no identity"):
+        Clients(_ended).without_session({"user": AuthenticatedUser(token)})

@@ -65,9 +65,14 @@ class Verifier(Protocol):
 
 
 def identity_in(scope: Mapping[str, Any]) -> Identity | None:
-    """The identity of a request, by its ASGI scope; None where nobody is asked for a token."""
+    """The identity of a request, by its ASGI scope; None where nobody is asked for a token.
+
+    Raises TypeError for a user that no verifier made: who is not known here is not taken for who needs no token.
+    """
     user = scope.get("user")
-    return user if isinstance(user, Identity) else None
+    if user is not None and not isinstance(user, Identity):
+        raise TypeError(f"a {type(user).__name__} is no identity")
+    return user
 
 
 def who_in(scope: Mapping[str, Any]) -> Subject:
