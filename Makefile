@@ -12,8 +12,11 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(wildcard /etc/ssl/certs/ca-certifica
 demo: .venv/run.done ## an MCP client: allowed, refused, granted, allowed, revoked, refused
 	@$(BIN)/python docs/demo.py
 
-test: .venv/test.done ## all tests but the long ones, a file at a time on each processor; some twelve minutes on two
-	$(BIN)/python -m pytest -m "not soak" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+# One more than there are processors: most of the time a test waits for processes of its own.
+WORKERS = $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))')
+
+test: .venv/test.done ## all tests but the long ones, a file at a time on each of a few workers; some fifteen minutes on two processors
+	$(BIN)/python -m pytest -m "not soak" -n $(WORKERS) --dist loadfile $(ARGS)
 
 soak: .venv/test.done ## the long tests
 	$(BIN)/python -m pytest -m soak --timeout 1800 $(ARGS)
