@@ -59,7 +59,8 @@ def compiled(folder: Path, work: Path, adapter: Path | None) -> bytes:
 def in_rust(folder: Path, work: Path, adapter: Path, rustc: str) -> bytes:
     """The component of a `guest.rs` and its `world.wit`."""
     core = work / "core.wasm"
-    run(*shlex.split(rustc), *RUST, "-o", core, folder / "guest.rs")
+    here = f"--remap-path-prefix={HERE}/="  # no folder of whoever builds it is in it
+    run(*shlex.split(rustc), *RUST, here, "-o", core, folder / "guest.rs")
     return componentized(folder, work, core, adapter)
 
 
